@@ -1,0 +1,59 @@
+"""jsplit: judge split-computing and early-exit policies.
+
+Models make logits; plans, policies and the engine turn logits into decisions; sweeps,
+statistics and reports turn decisions into claims.
+"""
+
+from jsplit.costs import Costs
+from jsplit.engine.shard import use_all_cores
+from jsplit.evaluate import evaluate
+from jsplit.policies.base import Policy, Selector
+from jsplit.policies.registry import make_policy, policy_names
+from jsplit.results import load_result, save_result, summarize
+from jsplit.trace import Trace, load_trace
+from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Costs",
+    "Feedback",
+    "JsplitError",
+    "Outcome",
+    "Plan",
+    "Policy",
+    "Protocol",
+    "Selector",
+    "Trace",
+    "evaluate",
+    "load_result",
+    "load_trace",
+    "make_policy",
+    "models",
+    "policy_names",
+    "record",
+    "report",
+    "save_result",
+    "summarize",
+    "train",
+]
+
+# Subpackages and functions that need flax, optax, matplotlib or rich load when used.
+_LAZY = {
+    "models": ("jsplit.models", None),
+    "record": ("jsplit.record", "record"),
+    "report": ("jsplit.report", None),
+    "train": ("jsplit.train", "train"),
+}
+
+use_all_cores()
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name not in _LAZY:
+        raise AttributeError(f"module 'jsplit' has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    loaded = importlib.import_module(module)
+    return loaded if attribute is None else getattr(loaded, attribute)

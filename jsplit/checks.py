@@ -1,0 +1,56 @@
+"""Checks of values that users type, each failing with one clear line.
+
+Here: the few rules shared by every public entry point. Not here: checks of whole
+traces (`trace`). Called before anything is traced or computed.
+"""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+from jsplit.types import JsplitError
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Returns `repr(value)` on one line, shortened to `limit` characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Returns `value` as an int, or raises if it is not an integer in [low, high]."""
+    good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not good or value < low or (high is not None and value > high):
+        rule = f">= {low}" if high is None else f"from {low} to {high}"
+        raise JsplitError(f"{name} must be an integer {rule}, got {shown(value)}")
+    return int(value)
+
+
+def number(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf
+) -> float:
+    """Returns `value` as a float, or raises if not a finite number in [low, high]."""
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or not low <= value <= high:
+        if math.isinf(low) and math.isinf(high):
+            rule = "a finite number"
+        elif math.isinf(high):
+            rule = f"a finite number >= {low:g}"
+        else:
+            rule = f"a number from {low:g} to {high:g}"
+        raise JsplitError(f"{name} must be {rule}, got {shown(value)}")
+    return float(value)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """Returns `value` if allowed; otherwise names the choices and the nearest one."""
+    allowed = list(allowed)
+    if isinstance(value, str) and value in allowed:
+        return value
+    near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise JsplitError(
+        f"{name} must be one of {', '.join(allowed)}, got {shown(value)}{hint}"
+    )

@@ -1,0 +1,177 @@
+"""What a decision costs: device compute, heads, shipping, and mu.
+
+Here: the `Costs` container and presets, each number with its source. Not here: how
+a plan adds them up (`outcomes`). Called by users and by the command line.
+"""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jsplit import checks
+from jsplit.types import JsplitError
+
+# SplitEE (arXiv 2309.09195), released code: lambda = 0.1 with mu folded in, of which
+# a layer is 0.08 and a head 0.02. SplitEE bills 0.08 i + 0.02 at layer i, SplitEE-S,
+# which evaluates every head on the way, 0.1 i. Offloading ranges over 0.1 ... 0.5.
+SPLITEE_LAYER = 0.08
+SPLITEE_HEAD = 0.02
+SPLITEE_OFFLOAD = 0.5
+
+# I-SplitEE (arXiv 2401.10541), released code: 0.1 for each of MobileNetV2's 19 feature
+# blocks, heads free; exits after these blocks; offloading 0.5; mu = 1.
+ISPLITEE_BLOCK = 0.1
+ISPLITEE_EXITS = (3, 6, 9, 12, 15, 18, 19)
+ISPLITEE_OFFLOAD = 0.5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Costs:
+    """Costs of computing on the device and of shipping to the cloud, per exit.
+
+    A device that runs to layer i, evaluates the set of heads H on the way and ships
+    if it must, costs `compute[i] + sum(head[j] for j in H) + shipped * offload[i]`.
+    The reward of the decision is the confidence of the answer minus `mu` times that.
+
+    Args:
+        compute: [L] cost of running layers 1..i, non-decreasing, >= 0.
+        head: [L] or a number; cost of evaluating head i once, >= 0.
+        offload: [L] or a number; cost of shipping after layer i, >= 0.
+        mu: confidence per unit of cost, >= 0.
+        unit: the unit of the three costs, shown with every result.
+
+    Raises:
+        JsplitError: if a cost is negative, not finite or of the wrong shape.
+
+    Example:
+        >>> costs = Costs([1.0, 2.0, 4.0], head=0.1, offload=3.0, mu=0.05, unit="mJ")
+        >>> costs.num_exits
+        3
+    """
+
+    compute: np.ndarray  # [L] float64
+    head: np.ndarray  # [L] float64
+    offload: np.ndarray  # [L] float64
+    mu: float = 1.0
+    unit: str = "cost unit"
+
+    def __init__(
+        self,
+        compute: ArrayLike,
+        head: ArrayLike = 0.0,
+        offload: ArrayLike = 0.0,
+        mu: float = 1.0,
+        unit: str = "cost unit",
+    ) -> None:
+        compute = _non_negative("compute", compute)
+        if compute.ndim != 1 or compute.size < 2:
+            raise JsplitError(
+                "compute must hold one cost per exit, at least 2, got an array of "
+                f"shape {compute.shape}"
+            )
+        if (np.diff(compute) < 0).any():
+            raise JsplitError(
+                "compute must not decrease from exit to exit (it is the cost of all "
+                f"layers so far), got {checks.shown(compute.tolist())}"
+            )
+        for name, value in (("head", head), ("offload", offload)):
+            array = _non_negative(name, value)
+            if array.shape not in ((), compute.shape):
+                raise JsplitError(
+                    f"{name} must be a number or have shape {compute.shape} like "
+                    f"compute, got shape {array.shape}"
+                )
+            object.__setattr__(self, name, _frozen(array, compute.shape))
+        object.__setattr__(self, "compute", _frozen(compute, compute.shape))
+        object.__setattr__(self, "mu", checks.number("mu", mu, low=0.0))
+        object.__setattr__(self, "unit", str(unit))
+
+    @property
+    def num_exits(self) -> int:
+        """The number of exits L."""
+        return self.compute.size
+
+    @classmethod
+    def splitee(
+        cls,
+        num_exits: int,
+        offload: ArrayLike = SPLITEE_OFFLOAD,
+        *,
+        layer: float = SPLITEE_LAYER,
+        head: float = SPLITEE_HEAD,
+        mu: float = 1.0,
+    ) -> "Costs":
+        """Returns SplitEE's costs: lambda = 0.1 a layer, of which 0.02 is its head.
+
+        `compute[i] = layer * i`, i = 1..L. The published numbers already contain mu
+        (lambda = 0.1 in units of confidence), so `mu` is 1 and costs read as
+        multiples of 0.1 = lambda.
+
+        Args:
+            num_exits: number of exits L, >= 2.
+            offload: cost of shipping, a number or [L]; published 0.1 to 0.5.
+            layer: cost of one layer, lambda1.
+            head: cost of evaluating one head, lambda2.
+            mu: confidence per unit of cost.
+
+        Returns:
+            Costs for `num_exits` exits.
+
+        Example:
+            >>> Costs.splitee(12, offload=0.5).compute[:2]
+            array([0.08, 0.16])
+
+        Reference:
+            Bajpai et al., SplitEE, arXiv 2309.09195, and its released code.
+        """
+        num_exits = checks.integer("num_exits", num_exits, low=2)
+        layer = checks.number("layer", layer, low=0.0)
+        depth = np.arange(1, num_exits + 1)
+        return cls(layer * depth, head, offload, mu, unit="10 lambda (SplitEE)")
+
+    @classmethod
+    def isplitee(
+        cls, num_exits: int = 7, offload: ArrayLike = ISPLITEE_OFFLOAD, mu: float = 1.0
+    ) -> "Costs":
+        """Returns I-SplitEE's costs for MobileNetV2's seven exits.
+
+        0.1 for every feature block, with exits after blocks 3, 6, 9, 12, 15, 18 and
+        the final one (19); heads are free. Fewer exits take the first ones.
+
+        Args:
+            num_exits: number of exits, 2..7.
+            offload: cost of shipping, a number or [L].
+            mu: confidence per unit of cost.
+
+        Returns:
+            Costs for `num_exits` exits.
+
+        Reference:
+            Bajpai et al., I-SplitEE, arXiv 2401.10541, and its released code.
+        """
+        num_exits = checks.integer("num_exits", num_exits, 2, len(ISPLITEE_EXITS))
+        blocks = np.array(ISPLITEE_EXITS[:num_exits])
+        return cls(
+            ISPLITEE_BLOCK * blocks, 0.0, offload, mu, unit="10 blocks (I-SplitEE)"
+        )
+
+
+def _non_negative(name: str, value: ArrayLike) -> np.ndarray:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise JsplitError(
+            f"{name} must be numbers, got {checks.shown(value)}"
+        ) from None
+    if not (np.isfinite(array) & (array >= 0)).all():
+        raise JsplitError(
+            f"{name} must be finite and >= 0, got {checks.shown(array.tolist())}"
+        )
+    return array
+
+
+def _frozen(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.broadcast_to(array, shape).copy()
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,210 @@
+"""Spreads blocks of replicas over devices and brings their sums to the host.
+
+Here: devices, blocks, compilation and the return to float64. Called by `evaluate`.
+Blocks never talk to each other, so the program has no collectives and its results do
+not change with the number of devices or the size of a block.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+from jsplit import streams
+from jsplit.engine import replay
+from jsplit.engine.reduce import Pair
+from jsplit.engine.tables import Tables
+from jsplit.policies.base import Selector
+
+# On a CPU the state of a block should stay in a core's L2 cache (12 arms: 150 KB), yet a
+# step must outweigh the cost of launching its dozen kernels. 1024 was fastest of 256,
+# 512, 1024, 2048 and 4096 on 2 Cascade Lake cores. Accelerators want everything at once.
+CPU_BLOCK = 1024
+VECTOR = 16  # float32 lanes of the widest CPU vectors: blocks are multiples of it
+BLOCKS_PER_CALL = 4  # so that a long evaluation shows progress and can be interrupted
+
+
+class Replicas(NamedTuple):
+    """Sums of R replicas on the host, in float64."""
+
+    reward: np.ndarray  # [R] summed over the steps
+    cost: np.ndarray  # [R]
+    correct: np.ndarray  # [R]
+    offloaded: np.ndarray  # [R]
+    pulls: np.ndarray  # [R, K] int32
+    pseudo_regret: np.ndarray  # [checkpoints, R]
+    realised_regret: np.ndarray  # [checkpoints, R]
+    order: np.ndarray | None  # [R, T] int32
+    arms: np.ndarray | None  # [R, T] int32
+
+
+def use_all_cores() -> None:
+    """Makes one JAX CPU device per core, if JAX has not started and nobody chose.
+
+    XLA runs a block on one device and leaves other cores idle, so each core gets a
+    device. JSPLIT_CPU_DEVICES=n chooses n; JAX's own settings win over both.
+    """
+    chosen = jax.config.jax_num_cpu_devices != -1  # type: ignore[attr-defined]
+    if chosen or "host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    wanted = os.environ.get("JSPLIT_CPU_DEVICES", "")
+    cores = int(wanted) if wanted.isdigit() and int(wanted) else _available_cores()
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:
+        return  # JAX already started: use the devices there are
+
+
+def run(
+    selector: Selector,
+    params: Any,
+    tables: Tables,
+    kind: streams.Kind,
+    seed: int,
+    schedule: replay.Schedule,
+    numbers: replay.Numbers,
+    *,
+    num_replicas: int,
+    num_checkpoints: int,
+    record_steps: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    block_size: int | None = None,
+    advance: Callable[[int], None] = lambda replicas: None,
+) -> Replicas:
+    """Runs replicas 0..R-1 of a policy and returns their sums.
+
+    Args:
+        selector: structure of the policy.
+        params: its numbers.
+        tables: outcomes of its plans.
+        kind: kind of stream.
+        seed: seed of the streams and draws.
+        schedule: segments of the T steps.
+        numbers: what the protocol asks of the loop.
+        num_replicas: R.
+        num_checkpoints: checkpoints of the schedule.
+        record_steps: T to also return the order and the arms, or None.
+        devices: where to run; all by default.
+        block_size: replicas a device steps through together.
+        advance: called with the number of replicas finished.
+    """
+    devices = tuple(jax.devices() if devices is None else devices)
+    block_size = _block_size(num_replicas, devices, block_size)
+    blocks = min(-(-num_replicas // (len(devices) * block_size)), BLOCKS_PER_CALL)
+    mesh = Mesh(np.array(devices), ("replica",), axis_types=(AxisType.Auto,))
+    per_call = len(devices) * blocks * block_size
+    parts = []
+    for first in range(0, num_replicas, per_call):
+        replicas = first + np.arange(per_call, dtype=np.int32)
+        part = _run_call(
+            selector,
+            kind,
+            mesh,
+            num_checkpoints,
+            record_steps,
+            params,
+            tables,
+            jax.random.key(seed),
+            replicas.reshape(-1, block_size),
+            schedule,
+            numbers,
+        )
+        kept = min(per_call, num_replicas - first)
+        parts.append(_to_host(part, record_steps, kept))
+        advance(kept)
+    return Replicas(*(_join(field) for field in zip(*parts, strict=True)))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _run_call(
+    selector: Selector,
+    kind: streams.Kind,
+    mesh: Mesh,
+    num_checkpoints: int,
+    record_steps: int | None,
+    params: Any,
+    tables: Tables,
+    key: Array,
+    replicas: Array,
+    schedule: replay.Schedule,
+    numbers: replay.Numbers,
+) -> replay.Replayed:
+    """Runs [blocks, block] replicas; every leaf returns with a leading axis [blocks]."""
+
+    def on_device(params, tables, key, schedule, numbers, replicas):  # noqa: ANN
+        return lax.map(
+            lambda block: replay.replay_block(
+                selector,
+                params,
+                tables,
+                kind,
+                key,
+                block,
+                schedule,
+                numbers,
+                num_checkpoints=num_checkpoints,
+                record_steps=record_steps,
+            ),
+            replicas,
+        )
+
+    same, split = PartitionSpec(), PartitionSpec("replica")
+    return jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(same, same, same, same, same, split),
+        out_specs=split,
+        check_vma=False,
+    )(params, tables, key, schedule, numbers, replicas)
+
+
+def _to_host(part: replay.Replayed, steps: int | None, kept: int) -> Replicas:
+    def lanes_first(values: Array) -> np.ndarray:
+        # [blocks, ..., lanes] -> [blocks * lanes, ...]
+        moved = np.moveaxis(np.asarray(values), -1, 1)
+        return moved.reshape(-1, *moved.shape[2:])[:kept]
+
+    def total(pair: Pair) -> np.ndarray:
+        high, low = (lanes_first(x).astype(np.float64) for x in pair)
+        return high + low
+
+    totals = part.totals
+    curves = lanes_first(part.curves).astype(np.float64).sum(-1)  # high + low
+    recorded = steps is not None
+    return Replicas(
+        total(totals.reward),
+        total(totals.cost),
+        lanes_first(totals.correct).astype(np.float64),
+        lanes_first(totals.offloaded).astype(np.float64),
+        lanes_first(part.pulls),
+        curves[:, :, 0],
+        curves[:, :, 1],
+        lanes_first(part.order)[:, :steps] if recorded else None,
+        lanes_first(part.arms)[:, :steps] if recorded else None,
+    )
+
+
+def _join(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    return None if parts[0] is None else np.concatenate(parts)  # type: ignore[arg-type]
+
+
+def _block_size(
+    num_replicas: int, devices: Sequence[jax.Device], chosen: int | None
+) -> int:
+    each = -(-num_replicas // len(devices))
+    if chosen is None:
+        chosen = CPU_BLOCK if devices[0].platform == "cpu" else each
+        each = -(-each // VECTOR) * VECTOR
+    return min(chosen, each)
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,124 @@
+"""The contract of a policy: plans x selector x reveal.
+
+Here: the two classes a policy is made of. Not here: any concrete one (the files beside
+this) or what runs them (`engine`). A selector sees rewards, never exits or costs.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsplit.types import Feedback, Plan, Protocol, Reveal, Score
+
+
+class NoParams(NamedTuple):
+    """The params of a selector that has no numbers."""
+
+
+class Selector(abc.ABC):
+    """Picks one of K plans at each step and learns from feedback.
+
+    A concrete selector is a frozen dataclass holding structure only, so that equal ones
+    share one compiled program. Numbers live in a NamedTuple `Params` that is passed to
+    every call and may be traced. State is a pytree of arrays.
+
+    Arms are the leading axis of every array and replicas, if any, the trailing ones:
+    `[K, *lanes]`. Code that only broadcasts over `lanes` is right for one replica and
+    for a block of them, and keeps replicas on the vector lanes; `jax.vmap` over a
+    trailing axis gives the same numbers at less than half the speed, because its
+    batching rules move the replicas to the front.
+    """
+
+    @property
+    def initial_plays(self) -> bool:
+        """Whether every arm is played once, in order, before `select` is asked."""
+        return False
+
+    @abc.abstractmethod
+    def default_params(self) -> Any:
+        """Returns the published numbers."""
+
+    @abc.abstractmethod
+    def init(self, params: Any, num_arms: int, lanes: tuple[int, ...] = ()) -> Any:
+        """Returns the state before the first step, arrays `[K, *lanes]`."""
+
+    @abc.abstractmethod
+    def select(self, params: Any, state: Any, key: Array, t: Array) -> Array:
+        """Returns the arm to play, `[*lanes]` int32.
+
+        Args:
+            params: the numbers.
+            state: the state.
+            key: `[*lanes]` typed keys, fresh at every step.
+            t: [] int32, the 1-based round.
+        """
+
+    @abc.abstractmethod
+    def update(self, params: Any, state: Any, feedback: Feedback) -> Any:
+        """Returns the state after `feedback`, of the same structure and types."""
+
+    def under(self, protocol: Protocol) -> "Selector":
+        """Returns the selector that a protocol's switches ask for, usually itself."""
+        del protocol
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """A policy: which plans there are, who picks, and what is learned.
+
+    Attributes:
+        name: as registered.
+        plans: (num_exits, protocol) -> K stacked plans.
+        selector: picks among them.
+        numbers: what the user set or the defaults, shown in results.
+        params: the selector's numbers; None for its defaults.
+        reveal: whose rewards a step makes known.
+        score: what the plans' thresholds are compared with.
+        alpha: threshold of the fixed splits that single-plan policies are compared
+            with in their regret.
+        privileged: True = may see what no device can; a yardstick, not a competitor.
+    """
+
+    name: str
+    plans: Callable[[int, Protocol], Plan]
+    selector: Selector
+    numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
+    params: Any = None
+    reveal: Reveal = "own"
+    score: Score = "confidence"
+    alpha: float = 0.7
+    privileged: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name with the numbers that were set, unique within an evaluation."""
+        if not self.numbers:
+            return self.name
+        inside = ", ".join(f"{key}={value:g}" for key, value in self.numbers.items())
+        return f"{self.name}({inside})"
+
+
+    def with_numbers(self, numbers: dict[str, Any]) -> "Policy":
+        """Returns the policy with `numbers` shown in its label."""
+        return dataclasses.replace(self, numbers=numbers)
+
+
+def one_hot(arm: Array, num_arms: int) -> Array:
+    """Returns `[K, *lanes]` bool: True where the arm is `arm` (`[*lanes]`)."""
+    arms = jnp.arange(num_arms, dtype=arm.dtype)
+    return arms.reshape(-1, *([1] * arm.ndim)) == arm
+
+
+def at_arm(values: Array, arm: Array) -> Array:
+    """Returns `values[arm]` for every lane: `[K, *lanes]`, `[*lanes]` -> `[*lanes]`."""
+    if arm.ndim == 0:
+        return values[arm]
+    lanes = jnp.arange(arm.shape[0], dtype=arm.dtype)
+    return values.at[arm, lanes].get(
+        mode="promise_in_bounds", wrap_negative_indices=False
+    )

@@ -1,0 +1,153 @@
+"""Policies with one plan, a random one, and the clairvoyant one.
+
+Final exit, fixed split, offload everything, random exit, oracle: the baselines no
+comparison should leave out.
+"""
+
+from jsplit import checks, plans
+from jsplit.policies.base import Policy
+from jsplit.policies.simple import Always, Uniform
+from jsplit.policies.splitee import ALPHA, split_plans
+from jsplit.types import Plan, Protocol
+
+
+def final_exit() -> Policy:
+    """Final exit: the device runs everything and answers with exit L.
+
+    Bills all layers and the last head; the published baseline bills every head
+    (`Protocol.final_bill`).
+    """
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        all_heads = protocol.final_bill == "all_heads"
+        return plans.stack([plans.exit_at(num_exits, num_exits, all_heads=all_heads)])
+
+    return Policy("final_exit", build, Always())
+
+
+def fixed_split(*, depth: int = 1, alpha: float = ALPHA) -> Policy:
+    """Fixed split: SplitEE's action at one depth, for every sample.
+
+    Args:
+        depth: the splitting layer, 1..L.
+        alpha: confidence in [0, 1] from which the device answers there.
+    """
+    depth = checks.integer("depth", depth, 1)
+    alpha = checks.number("alpha", alpha, 0.0, 1.0)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        return plans.stack([plans.split(num_exits, depth, alpha)])
+
+    return Policy("fixed_split", build, Always(), {"depth": depth}, alpha=alpha)
+
+
+def offload_all(*, depth: int = 1) -> Policy:
+    """Offload everything: split at `depth` (1..L-1) and ship every sample.
+
+    At depth 1 with a lossless link this has the accuracy of the final exit at, often, a
+    fraction of its cost. No published comparison of this line has it.
+
+    Args:
+        depth: the layer after which every sample is shipped.
+    """
+    depth = checks.integer("depth", depth, 1)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        return plans.stack([plans.offload_all(num_exits, depth)])
+
+    numbers = {} if depth == 1 else {"depth": depth}
+    return Policy("offload_all", build, Always(), numbers)
+
+
+def random_exit(*, alpha: float = ALPHA) -> Policy:
+    """Random exit: a split drawn uniformly for every sample.
+
+    Args:
+        alpha: confidence in [0, 1] from which the device answers.
+
+    Differences from the released code: it draws one split for a whole stream
+    (`Protocol.random_arm`).
+    """
+    alpha = checks.number("alpha", alpha, 0.0, 1.0)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        return split_plans(num_exits, alpha)
+
+    return Policy("random_exit", build, Uniform(), alpha=alpha)
+
+
+def oracle(*, alpha: float = ALPHA) -> Policy:
+    """Oracle: the split with the largest reward for each sample, known in advance.
+
+    Privileged: it sees confidences that were not computed. An upper bound on the reward
+    of every policy over the same splits, not on accuracy.
+
+    Args:
+        alpha: confidence in [0, 1] from which the device answers.
+    """
+    alpha = checks.number("alpha", alpha, 0.0, 1.0)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        return split_plans(num_exits, alpha)
+
+    return Policy("oracle", build, Always(), alpha=alpha, privileged=True)
+
+
+def confidence_cascade(*, alpha: float = ALPHA) -> Policy:
+    """Confidence cascade (ElasticBERT): the first exit with C_i >= alpha answers.
+
+    Args:
+        alpha: confidence in [0, 1] from which an exit answers.
+
+    Differences from the released code: it is billed and answered one exit too late
+    there (`Protocol.cascade_answer`).
+    """
+    alpha = checks.number("alpha", alpha, 0.0, 1.0)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        delay = int(protocol.cascade_answer == "one_late")
+        return plans.stack([plans.cascade(num_exits, alpha, delay=delay)])
+
+    return Policy("confidence_cascade", build, Always(), alpha=alpha)
+
+
+def entropy_cascade(*, threshold: float = 0.5) -> Policy:
+    """Entropy cascade (DeeBERT, BranchyNet): the first exit with entropy <= threshold.
+
+    Args:
+        threshold: entropy in nats, >= 0 (0 = never early, ln C = always at exit 1).
+
+    Reference:
+        Xin et al., DeeBERT, arXiv 2004.12993; Teerapittayanon et al., BranchyNet,
+        arXiv 1709.01686.
+    """
+    threshold = checks.number("threshold", threshold, 0.0)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        return plans.stack([plans.cascade(num_exits, -threshold)])
+
+    return Policy("entropy_cascade", build, Always(), score="entropy")
+
+
+def patience_cascade(*, patience: int = 2) -> Policy:
+    """Patience cascade (PABEE): stop after `patience` exits repeat a prediction.
+
+    Args:
+        patience: how many exits in a row must agree with the one before them, >= 1;
+            PABEE reports 6 for 12 layers. From L on it never stops early.
+
+    Reference:
+        Zhou et al., BERT loses patience, arXiv 2006.04152.
+    """
+    patience = checks.integer("patience", patience, 1)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        return plans.stack([plans.cascade(num_exits, patience)])
+
+    return Policy("patience_cascade", build, Always(), score="patience")

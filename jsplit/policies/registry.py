@@ -1,0 +1,70 @@
+"""Every policy by name: one explicit table, which is also the list users see.
+
+To add a policy: write its factory in a file beside this one and add one line here.
+"""
+
+import inspect
+from collections.abc import Callable
+
+from jsplit import checks
+from jsplit.policies import fixed, splitee
+from jsplit.policies.base import Policy
+from jsplit.types import JsplitError
+
+REGISTRY: dict[str, Callable[..., Policy]] = {
+    "splitee": splitee.splitee,
+    "splitee_s": splitee.splitee_s,
+    "ucb1": splitee.ucb1,
+    "final_exit": fixed.final_exit,
+    "fixed_split": fixed.fixed_split,
+    "offload_all": fixed.offload_all,
+    "random_exit": fixed.random_exit,
+    "confidence_cascade": fixed.confidence_cascade,
+    "entropy_cascade": fixed.entropy_cascade,
+    "patience_cascade": fixed.patience_cascade,
+    "oracle": fixed.oracle,
+}
+
+
+def policy_names() -> list[str]:
+    """Returns the names that `make_policy` and `evaluate` accept."""
+    return list(REGISTRY)
+
+
+def policy_numbers(name: str) -> dict[str, float]:
+    """Returns the numbers of the policy called `name` with their defaults."""
+    factory = REGISTRY[checks.choice("policy", name, REGISTRY)]
+    return {p.name: p.default for p in inspect.signature(factory).parameters.values()}
+
+
+def policy_summary(name: str) -> str:
+    """Returns the first line of what the policy called `name` does."""
+    factory = REGISTRY[checks.choice("policy", name, REGISTRY)]
+    return (factory.__doc__ or "").strip().splitlines()[0]
+
+
+def make_policy(name: str, **numbers: float) -> Policy:
+    """Returns the policy called `name` with some of its numbers set.
+
+    Args:
+        name: one of `policy_names()`.
+        **numbers: for instance `alpha=0.8` or `depth=3`; the rest keep their defaults.
+
+    Returns:
+        The policy; its label shows the numbers that were set.
+
+    Raises:
+        JsplitError: for an unknown name or number, listing what exists and the nearest
+            match, or for a number out of its range.
+
+    Example:
+        >>> make_policy("splitee", alpha=0.8).label
+        'splitee(alpha=0.8)'
+    """
+    known = policy_numbers(name)
+    for number in numbers:
+        if not known:
+            raise JsplitError(f"policy {name} takes no numbers, got {number}")
+        checks.choice(f"a number of policy {name}", number, known)
+    policy = REGISTRY[name](**numbers)
+    return policy.with_numbers({**policy.numbers, **numbers})

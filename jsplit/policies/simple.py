@@ -1,0 +1,110 @@
+"""Selectors that do not learn: a single plan, and a uniform draw.
+
+Here: `Always` for policies with one plan, `Uniform` for random exits.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsplit.policies.base import NoParams, Selector
+from jsplit.types import Feedback, Protocol
+
+
+class Lanes(NamedTuple):
+    """State of a selector that remembers nothing: it only knows its lanes."""
+
+    arm: Array  # [*lanes] int32
+
+
+class Unlearning(Selector):
+    """A selector without memory, numbers or feedback."""
+
+    def default_params(self) -> NoParams:
+        """Returns no numbers."""
+        return NoParams()
+
+    def update(self, params: NoParams, state: Lanes, feedback: Feedback) -> Lanes:
+        """Returns the state as it was."""
+        del params, feedback
+        return state
+
+
+@dataclasses.dataclass(frozen=True)
+class Always(Unlearning):
+    """Plays arm 0, for policies that have one plan."""
+
+    def init(
+        self, params: NoParams, num_arms: int, lanes: tuple[int, ...] = ()
+    ) -> Lanes:
+        """Returns arm 0."""
+        del params, num_arms
+        return Lanes(jnp.zeros(lanes, jnp.int32))
+
+    def select(
+        self, params: NoParams, state: Lanes, key: Array, t: Array
+    ) -> Array:
+        """Returns arm 0."""
+        del params, key, t
+        return state.arm
+
+
+class UniformState(NamedTuple):
+    """State of `Uniform`."""
+
+    arm: Array  # [*lanes] int32: the last draw
+    started: Array  # [*lanes] bool; True = at least one arm was drawn
+    num_arms: Array  # [] int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform(Selector):
+    """Plays an arm drawn uniformly, anew at every step or once per run.
+
+    Attributes:
+        per_run: True draws one arm for a whole stream, as the released SplitEE code
+            does for its "Random" baseline.
+    """
+
+    per_run: bool = False
+
+    def default_params(self) -> NoParams:
+        """Returns no numbers."""
+        return NoParams()
+
+    def init(
+        self, params: NoParams, num_arms: int, lanes: tuple[int, ...] = ()
+    ) -> UniformState:
+        """Returns the state before any draw."""
+        del params
+        return UniformState(
+            jnp.zeros(lanes, jnp.int32), jnp.zeros(lanes, bool), jnp.int32(num_arms)
+        )
+
+    def select(
+        self, params: NoParams, state: UniformState, key: Array, t: Array
+    ) -> Array:
+        """Returns a uniform draw, or the arm of the first step again."""
+        del params, t
+
+        def draw(key: Array) -> Array:
+            return jax.random.randint(key, (), 0, state.num_arms, jnp.int32)
+
+        arm = draw(key) if key.ndim == 0 else jax.vmap(draw)(key)
+        return jnp.where(state.started, state.arm, arm) if self.per_run else arm
+
+    def update(
+        self, params: NoParams, state: UniformState, feedback: Feedback
+    ) -> UniformState:
+        """Returns the state with the arm that was played."""
+        del params
+        return UniformState(
+            feedback.arm, jnp.ones_like(state.started), state.num_arms
+        )
+
+    def under(self, protocol: Protocol) -> "Uniform":
+        """Returns the selector that draws as often as the protocol says."""
+        return dataclasses.replace(self, per_run=protocol.random_arm == "per_run")

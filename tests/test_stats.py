@@ -1,0 +1,283 @@
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from jsplit import stats
+from jsplit.types import JsplitError
+
+REPETITIONS = 4_000
+# Three standard deviations of a binomial proportion, about one percentage point.
+TOLERANCE = 3 * np.sqrt(0.95 * 0.05 / REPETITIONS)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def coverage(interval, truth):
+    return np.mean((interval.low <= truth) & (truth <= interval.high))
+
+
+def bernoulli_means(num_replicas):
+    """Accuracies of runs over 50 samples, as the engine hands them in."""
+    return rng(2).binomial(50, 0.8, (REPETITIONS, num_replicas)) / 50, 0.8
+
+
+def lognormal(num_replicas):
+    return rng(1).lognormal(0.0, 0.5, (REPETITIONS, num_replicas)), np.exp(0.125)
+
+
+def normal(num_replicas):
+    return rng(3).normal(2.0, 3.0, (REPETITIONS, num_replicas)), 2.0
+
+
+@pytest.mark.parametrize(
+    ("draw", "num_replicas"),
+    [
+        (normal, 40),
+        (bernoulli_means, 40),
+        (normal, 200),
+        (bernoulli_means, 200),
+        (lognormal, 200),
+    ],
+)
+def test_mean_interval_covers_the_mean_at_its_level(draw, num_replicas):
+    values, truth = draw(num_replicas)
+    assert abs(coverage(stats.mean_interval(values), truth) - 0.95) < TOLERANCE
+    # The same check must notice an interval of another level.
+    too_narrow = stats.mean_interval(values, level=0.92)
+    assert abs(coverage(too_narrow, truth) - 0.95) > TOLERANCE
+
+
+def test_few_skewed_replicas_are_covered_better_by_bca_than_by_t(monkeypatch):
+    values = rng(1).exponential(size=(REPETITIONS, 20))
+    bca = coverage(stats.mean_interval(values), 1.0)
+    monkeypatch.setattr(stats, "T_MIN_REPLICAS", 2)
+    student = coverage(stats.mean_interval(values), 1.0)
+    assert 0.92 < bca < 0.95
+    assert student < bca - 0.01
+
+
+@pytest.mark.parametrize("num_replicas", [80, 200], ids=["bca", "t"])
+def test_paired_difference_covers_and_rejects_at_its_level(num_replicas):
+    common = rng(4).normal(0, 5, (REPETITIONS, num_replicas))
+    noise = rng(5).normal(0, 1, (2, REPETITIONS, num_replicas))
+    paired = stats.paired_difference(common + noise[0], common + noise[1])
+    assert abs(coverage(paired, 0.0) - 0.95) < TOLERANCE
+    assert abs(np.mean(paired.p_value < 0.05) - 0.05) < TOLERANCE
+    assert paired.correlation.mean() == pytest.approx(25 / 26, abs=0.01)
+
+
+@pytest.mark.parametrize("num_replicas", [80, 200], ids=["bca", "delta"])
+def test_relative_change_covers_the_ratio_of_means(num_replicas):
+    cost = rng(6).gamma(4.0, 1.0, (REPETITIONS, num_replicas))
+    saving = rng(7).uniform(0.4, 0.8, cost.shape)
+    change = stats.relative_change(cost * saving, cost)
+    assert abs(coverage(change, -40.0) - 0.95) < TOLERANCE
+    unpaired = stats.relative_change(cost[::-1] * saving, cost)
+    assert np.median(unpaired.high - unpaired.low) > 1.5 * np.median(
+        change.high - change.low
+    )
+
+
+def test_bootstrap_stream_covers_the_population_and_shuffle_does_not():
+    """Replicas that resample one test set vary around it, not around the truth."""
+    test_set = rng(8).binomial(400, 0.8, (REPETITIONS, 1)) / 400
+    replicas = rng(9).binomial(400, test_set, (REPETITIONS, 256)) / 400
+    as_test_sets = stats.mean_interval(replicas, stream="bootstrap")
+    assert abs(coverage(as_test_sets, 0.8) - 0.95) < TOLERANCE
+    assert coverage(stats.mean_interval(replicas), 0.8) < 0.2
+
+
+def test_width_shrinks_with_replicas_only_if_the_stream_allows_it():
+    values = rng().normal(size=6_400)
+
+    def width(num_replicas, stream):
+        _, low, high = stats.mean_interval(values[:num_replicas], stream=stream)
+        return high - low
+
+    assert width(400, "shuffle") / width(6_400, "shuffle") == pytest.approx(4, rel=0.1)
+    assert width(25, "shuffle") / width(400, "shuffle") == pytest.approx(4, rel=0.3)
+    assert width(400, "bootstrap") == pytest.approx(width(6_400, "bootstrap"), rel=0.1)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_mean_interval_equals_scipy(level):
+    values = rng().normal(size=(3, 100))
+    result = stats.mean_interval(values, level=level)
+    expected = scipy_stats.ttest_1samp(values, 0, axis=-1).confidence_interval(level)
+    np.testing.assert_allclose(result.mean, values.mean(-1), rtol=1e-12)
+    np.testing.assert_allclose(result.low, expected.low, rtol=1e-12)
+    np.testing.assert_allclose(result.high, expected.high, rtol=1e-12)
+
+
+def test_bca_agrees_with_scipy_at_the_expanded_level():
+    """SciPy has no small-sample expansion; asking it for a higher level is the same."""
+    values = rng(3).exponential(size=40)
+    expanded = np.sqrt(40 / 39) * scipy_stats.t.ppf(0.975, 39)
+    reference = scipy_stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=50_000,
+        rng=rng(),
+        confidence_level=1 - 2 * scipy_stats.norm.sf(expanded),
+    )
+    limits = [stats.mean_interval(values, seed=seed)[1:] for seed in range(20)]
+    np.testing.assert_allclose(
+        np.mean(limits, axis=0),
+        reference.confidence_interval,
+        atol=0.03 * reference.standard_error,
+    )
+
+
+@pytest.mark.parametrize("num_replicas", [20, 100])
+def test_paired_difference_equals_scipy(num_replicas):
+    ours, theirs = rng().normal(size=(2, 3, num_replicas))
+    ours += 0.5 * theirs + 0.2
+    paired = stats.paired_difference(ours, theirs)
+    expected = scipy_stats.ttest_rel(ours, theirs, axis=-1)
+    np.testing.assert_allclose(paired.mean, (ours - theirs).mean(-1), rtol=1e-12)
+    np.testing.assert_allclose(paired.p_value, expected.pvalue, rtol=1e-9)
+    correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(ours, theirs, strict=True)]
+    np.testing.assert_allclose(paired.correlation, correlation, rtol=1e-12)
+    if num_replicas >= stats.T_MIN_REPLICAS:
+        interval = expected.confidence_interval()
+        np.testing.assert_allclose(paired.low, interval.low, rtol=1e-9)
+        np.testing.assert_allclose(paired.high, interval.high, rtol=1e-9)
+
+
+def test_relative_change_equals_the_delta_method_by_hand():
+    ours, theirs = rng().uniform(1, 2, (2, 150))
+    result = stats.relative_change(ours, theirs)
+    ratio = ours.mean() / theirs.mean()
+    covariance = np.cov(ours, theirs)
+    variance = (
+        covariance[0, 0] + ratio**2 * covariance[1, 1] - 2 * ratio * covariance[0, 1]
+    ) / (150 * theirs.mean() ** 2)
+    half = scipy_stats.t.ppf(0.975, 149) * 100 * np.sqrt(variance)
+    center = 100 * (ratio - 1)
+    np.testing.assert_allclose(result, [center, center - half, center + half])
+
+
+def test_holm_matches_a_hand_example_and_keeps_nan():
+    # Ascending .005 .01 .03 .04 times 4 3 2 1 is .02 .03 .06 .04; the last is lifted.
+    adjusted = stats.holm([0.01, np.nan, 0.04, 0.03, 0.005])
+    np.testing.assert_allclose(adjusted, [0.03, np.nan, 0.06, 0.06, 0.02])
+    np.testing.assert_array_equal(stats.holm([0.9, 0.8]), [1.0, 1.0])
+    assert np.isnan(stats.holm([np.nan])).all()
+    assert stats.holm([]).shape == (0,)
+
+
+@pytest.mark.parametrize("stream", stats.STREAMS)
+@pytest.mark.parametrize("num_replicas", [2, 50, 1000])
+def test_equal_replicas_have_zero_width_at_exactly_the_value(num_replicas, stream):
+    values = np.full(num_replicas, 0.1)
+    options = {"stream": stream}
+    assert stats.mean_interval(values, **options) == (0.1, 0.1, 0.1)
+    assert stats.relative_change(values, values, **options) == (0, 0, 0)
+    same = stats.paired_difference(values, values, **options)
+    assert same[:3] == (0, 0, 0)
+    assert same.p_value == 1
+    assert np.isnan(same.correlation)
+    higher = stats.paired_difference(values + 1, values, **options)
+    assert higher.low == higher.high == higher.mean == pytest.approx(1)
+    assert higher.p_value == 0
+
+
+def test_rounding_is_neither_spread_nor_evidence():
+    billed = np.array([0.1 + 0.2] * 60 + [0.3] * 60)
+    assert stats.mean_interval(billed).low == stats.mean_interval(billed).high
+    paired = stats.paired_difference(billed, np.full(120, 0.3))
+    assert paired[:3] == (0, 0, 0)
+    assert paired.p_value == 1
+
+
+def test_constant_and_varying_rows_do_not_disturb_each_other():
+    varying = rng().normal(size=200)
+    rows = np.stack([varying, np.full(200, 7.0)])
+    result = stats.mean_interval(rows)
+    assert (result.mean[1], result.low[1], result.high[1]) == (7, 7, 7)
+    alone = stats.mean_interval(varying)
+    assert (result.low[0], result.high[0]) == (alone.low, alone.high)
+    paired = stats.paired_difference(rows, rows[::-1])
+    assert np.isnan(paired.correlation).all()
+    assert (paired.p_value > 0).all()
+
+
+def test_proportional_replicas_have_an_exact_relative_change():
+    cost = rng().uniform(1, 2, 120)
+    change = stats.relative_change(cost / 3, cost)
+    assert change.low == change.high == pytest.approx(-200 / 3)
+
+
+def test_relative_change_to_a_zero_baseline_is_nan():
+    zero = np.tile([-1.0, 1.0], 30)
+    for num in (60, 30):
+        rows = np.stack([np.zeros(60), zero])[:, :num]
+        assert np.isnan(stats.relative_change(np.ones((2, num)), rows)).all()
+
+
+def test_one_replica_has_a_mean_but_no_interval():
+    mean, low, high = stats.mean_interval([[1.0], [2.0]])
+    np.testing.assert_array_equal(mean, [1, 2])
+    assert np.isnan([low, high]).all()
+    paired = stats.paired_difference([1.0], [3.0])
+    assert paired.mean == -2
+    assert np.isnan(paired[1:]).all()
+    assert stats.relative_change([1.0], [2.0]).mean == -50
+
+
+def test_two_replicas_give_finite_limits():
+    _, low, high = stats.mean_interval([1.0, 2.0])
+    assert 1 <= low < high <= 2
+
+
+def test_bootstrap_limits_depend_on_the_seed_only():
+    values = rng().normal(size=(2, 30))
+    first, again = (stats.mean_interval(values, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert (stats.mean_interval(values, seed=2).low != first.low).all()
+    many = rng().normal(size=200)
+    assert stats.mean_interval(many, seed=1) == stats.mean_interval(many, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("stream", "horizon", "expected"),
+    [
+        ("shuffle", 300, "simulation error: the same test set in other orders;"),
+        ("shuffle", 50, "simulation error: 50 of the same 200 samples in other"),
+        ("bootstrap", 200, "test-set error: 200 samples resampled with replacement"),
+        ("fixed", 200, "none: one fixed order;"),
+    ],
+)
+def test_covers_names_the_level_of_error(stream, horizon, expected):
+    sentence = stats.covers(stream, horizon, 200)
+    assert sentence.startswith(expected)
+    assert "\n" not in sentence
+
+
+GOOD = np.arange(4.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: stats.mean_interval(GOOD, level=1), "level must .* got 1"),
+        (lambda: stats.mean_interval(GOOD, level=0.0), "level must .* got 0.0"),
+        (lambda: stats.mean_interval(GOOD, level=np.nan), "level must .* got nan"),
+        (lambda: stats.mean_interval(GOOD, stream="sorted"), "fixed, got 'sorted'"),
+        (lambda: stats.mean_interval([[1, np.nan]]), r"values .* got nan at \(0, 1\)"),
+        (lambda: stats.mean_interval(3.0), r"values must have .* got shape \(\)"),
+        (lambda: stats.mean_interval([]), r"values must have .* got shape \(0,\)"),
+        (lambda: stats.paired_difference(GOOD, GOOD[:3]), r"baseline .* got \(3,\)"),
+        (lambda: stats.relative_change(GOOD, [1, 2, 3, np.inf]), "baseline .* got inf"),
+        (lambda: stats.holm([[0.1]]), r"one axis, got shape \(1, 1\)"),
+        (lambda: stats.holm([0.1, 1.5]), r"in \[0, 1\] or be NaN, got 1.5"),
+        (lambda: stats.covers("sorted", 1, 1), "stream must be one of"),
+        (lambda: stats.covers("fixed", 0, 1), "horizon must be an integer >= 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_named_in_one_line(call, message):
+    with pytest.raises(JsplitError, match=message) as error:
+        call()
+    assert "\n" not in str(error.value)
