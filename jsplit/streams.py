@@ -35,7 +35,8 @@ def pass_keys(key: Array, number: Array, num_samples: int) -> Keys:
     shuffle = jax.random.fold_in(shuffle, number)
     rounds = ROUNDS_SMALL if num_samples < LARGE else ROUNDS_LARGE
     return Keys(
-        jax.random.bits(shuffle, (rounds, 2)), jax.random.bits(resample, (2,))
+        jax.random.bits(shuffle, (rounds, 2), jnp.uint32),
+        jax.random.bits(resample, (2,), jnp.uint32),
     )
 
 

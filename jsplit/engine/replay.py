@@ -161,7 +161,9 @@ def replay_block(
             totals,
             # Written at every segment; the one that ends at the checkpoint is last.
             carry.curves.at[schedule.row[number]].set(regrets),
-            lax.dynamic_update_slice(carry.order, order, (start, 0)) if record else None,
+            lax.dynamic_update_slice_in_dim(carry.order, order, start, 0)
+            if record
+            else None,
             arms,
         )
 

@@ -21,21 +21,21 @@ from jsplit.types import JsplitError
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADERS = (
-    "policy",
-    "accuracy %",
-    "vs baseline, points",
-    "cost",
-    "cost change %",
-    "offloaded %",
-    "regret",
-    "corr.",
-)
+HEADERS = {
+    "policy": "policy",
+    "accuracy": "accuracy %",
+    "difference": "vs baseline, points",
+    "cost": "cost",
+    "cost_change": "cost change %",
+    "offloaded": "offload %",
+    "regret": "regret",
+    "correlation": "corr.",
+}
 EXACT = "(exact)"
 UNKNOWN = "[?]"
 NONE = "–"
 DAGGER = "†"
-SIGNIFICANT_DIGITS = 4
+SIGNIFICANT_DIGITS = 5
 
 CSV_FIELDS = (
     "mean",
@@ -62,7 +62,7 @@ class Row(NamedTuple):
     policy: str
     is_baseline: bool
     is_privileged: bool
-    cells: list[Cell]  # one per header but the first
+    cells: list[Cell]  # in the order of HEADERS, without the policy
 
 
 class Estimates(NamedTuple):
@@ -88,15 +88,18 @@ def render(table: Any) -> "Table":
 
     drawn = Table(
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
+        padding=0,
+        show_edge=False,
         caption=Text(caption(table), style="dim"),
         caption_justify="left",
     )
-    for index, header in enumerate(HEADERS):
-        is_name = index == 0
+    for key, header in HEADERS.items():
+        is_name = key == "policy"
+        # One word a line: the numbers, not the header, decide the width.
         drawn.add_column(
-            header, justify="left" if is_name else "right", no_wrap=is_name
+            "\n".join(header.split()),
+            justify="left" if is_name else "right",
+            no_wrap=is_name,
         )
     for row in layout(table):
         name = Text(_name(row), style="bold" if row.is_baseline else "")
@@ -114,7 +117,7 @@ def to_markdown(table: Any) -> str:
     Returns:
         Text that ends with a newline: the table, an empty line, the caption.
     """
-    lines = [HEADERS, ["---"] + ["---:"] * (len(HEADERS) - 1)]
+    lines = [[*HEADERS.values()], ["---"] + ["---:"] * (len(HEADERS) - 1)]
     for row in layout(table):
         # Names hold underscores, which Markdown may read as emphasis.
         name = _name(row).replace("_", r"\_").replace("|", r"\|")
@@ -137,8 +140,7 @@ def to_csv(table: Any, path: str | os.PathLike[str]) -> None:
     Raises:
         JsplitError: If the file cannot be written.
     """
-    policies = [str(label) for label in table["policy"].values]
-    metrics = [str(label) for label in table["metric"].values]
+    policies, metrics = table["policy"].values, table["metric"].values
     numbers = np.stack(
         [table[name].transpose("policy", "metric").values for name in CSV_FIELDS], -1
     )
@@ -154,7 +156,7 @@ def layout(table: Any) -> list[Row]:
     """Turns a summary into the text of every cell, in the order of its policies.
 
     A column has one number of decimals: enough to show the typical half-width with
-    two digits, but no more than four digits of the typical value. An interval of
+    two digits, but no more than five digits of the typical value. An interval of
     width zero reads "(exact)", an unknown one "[?]", a missing number "–". Thousands
     are not separated, since an interval already holds a comma.
 
@@ -164,27 +166,39 @@ def layout(table: Any) -> list[Row]:
     Returns:
         One Row per policy, its cells in the order of HEADERS without the name.
     """
-    policies = [str(label) for label in table["policy"].values]
     baseline, privileged = table.attrs["baseline"], privileged_policies(table)
     accuracy = _estimates(table, "accuracy", factor=100)
-    points = _estimates(table, "accuracy", prefix="difference", factor=100)
-    points_decimals = _decimals(accuracy)
-    columns = [
-        _column(accuracy, points_decimals),
-        _column(points, points_decimals, sign="+"),
-        _column(_estimates(table, "cost")),
-        _column(_estimates(table, "cost_change"), sign="+", show_interval=False),
-        _column(_estimates(table, "offloaded", factor=100), show_interval=False),
-        _column(_estimates(table, "pseudo_regret")),
-        _correlations(table),
-    ]
+    decimals = _decimals(accuracy)
+    columns = {
+        "accuracy": _column(accuracy, decimals),
+        "difference": _column(
+            _estimates(table, "accuracy", prefix="difference", factor=100),
+            decimals,
+            sign="+",
+        ),
+        "cost": _column(_estimates(table, "cost")),
+        "cost_change": _column(
+            _estimates(table, "cost_change"), 1, sign="+", show_interval=False
+        ),
+        "offloaded": _column(
+            _estimates(table, "offloaded", factor=100), 1, show_interval=False
+        ),
+        "regret": _column(_estimates(table, "pseudo_regret")),
+        "correlation": _correlations(table),
+    }
+    of_baseline = {
+        "difference": Cell("baseline"),
+        "cost_change": Cell(NONE),
+        "correlation": Cell(NONE),
+    }
     rows = []
-    for policy, cells in zip(policies, zip(*columns, strict=True), strict=True):
-        is_baseline = policy == baseline
-        shown = list(cells)
-        if is_baseline:
-            shown[1], shown[3], shown[-1] = Cell("baseline"), Cell(NONE), Cell(NONE)
-        rows.append(Row(policy, is_baseline, policy in privileged, shown))
+    for index, policy in enumerate(table["policy"].values.astype(str).tolist()):
+        cells = {key: column[index] for key, column in columns.items()}
+        if policy == baseline:
+            cells |= of_baseline
+        rows.append(
+            Row(policy, policy == baseline, policy in privileged, [*cells.values()])
+        )
     return rows
 
 
@@ -198,12 +212,11 @@ def caption(table: Any) -> str:
         One paragraph of full sentences.
     """
     attrs = table.attrs
-    replicas = int(attrs["num_replicas"])
     sentences = [
-        f"{attrs['dataset']}: {replicas} {'replica' if replicas == 1 else 'replicas'} "
-        f"of {attrs['horizon']} steps, stream {attrs['stream']}, protocol "
+        f"{attrs['dataset']}: {replicas(attrs['num_replicas'])} of "
+        f"{attrs['horizon']} steps, stream {attrs['stream']}, protocol "
         f"{attrs['protocol']}.",
-        f"[low, high]: {percent(attrs['level'])} intervals; they cover "
+        f"[low, high]: {percent(attrs['level'])} intervals. What they cover: "
         f"{attrs['covers']}.",
         f"Cost is the mean per step in {attrs['cost_unit']}, its change is relative to "
         f"{attrs['baseline']}; regret is pseudo-regret after the last step; corr. is "
@@ -224,6 +237,11 @@ def caption(table: Any) -> str:
 def privileged_policies(table: Any) -> set[str]:
     """Returns the labels of the policies that see what no real policy can see."""
     return {label.strip() for label in table.attrs["privileged"].split(",")} - {""}
+
+
+def replicas(count: int) -> str:
+    """Returns a number of replicas as text, 1 as "1 replica"."""
+    return f"{count} replica{'s' * (count != 1)}"
 
 
 def percent(level: float) -> str:

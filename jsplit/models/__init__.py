@@ -1,0 +1,10 @@
+"""Networks with several exits, in Flax NNX.
+
+Here: the mechanism (`MultiExit`) and the networks built with it. Not here: training
+(`jsplit.train`) and turning a network into a trace (`jsplit.record`).
+"""
+
+from jsplit.models.cnn import CNN
+from jsplit.models.multi_exit import MultiExit
+
+__all__ = ["CNN", "MultiExit"]

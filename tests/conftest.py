@@ -1,0 +1,49 @@
+"""Fixtures shared by all tests: random traces, float64, and the --all flag."""
+
+import jax
+import numpy as np
+import pytest
+
+import jsplit
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="also run tests marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--all"):
+        return
+    skip = pytest.mark.skip(reason="slow; run with --all")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+def random_trace(num_samples=300, num_exits=6, *, seed=0, lossy=False, **meta):
+    """A float64 trace whose confidence and accuracy grow with depth."""
+    rng = np.random.default_rng(seed)
+    depth = np.linspace(0.0, 0.4, num_exits)
+    confidence = 0.2 + 0.4 * rng.random((num_samples, num_exits)) + depth
+    num_classes = 5
+    label = rng.integers(0, num_classes, num_samples)
+    wrong = rng.random((num_samples, num_exits)) > confidence
+    prediction = np.where(wrong, (label[:, None] + 1) % num_classes, label[:, None])
+    remote = {}
+    if lossy:
+        remote["remote_confidence"] = 0.5 + 0.5 * rng.random((num_samples, num_exits))
+        remote["remote_correct"] = rng.random((num_samples, num_exits)) < 0.8
+    return jsplit.Trace.from_arrays(
+        confidence,
+        prediction,
+        label,
+        entropy=rng.exponential(0.5, (num_samples, num_exits)) * (1.2 - depth),
+        **remote,
+        **meta,
+    )
