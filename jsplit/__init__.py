@@ -41,9 +41,9 @@ __all__ = [
 # Subpackages and functions that need flax, optax, matplotlib or rich load when used.
 _LAZY = {
     "models": ("jsplit.models", None),
-    "record": ("jsplit.record", "record"),
+    "record": ("jsplit.recording", "record"),
     "report": ("jsplit.report", None),
-    "train": ("jsplit.train", "train"),
+    "train": ("jsplit.training", "train"),
 }
 
 use_all_cores()

@@ -16,7 +16,7 @@ from jsplit import checks, outcomes, results, streams
 from jsplit.costs import Costs
 from jsplit.engine import replay, shard, tables
 from jsplit.policies.base import Policy
-from jsplit.policies.registry import make_policy
+from jsplit.policies.registry import parse_policy
 from jsplit.policies.splitee import split_plans
 from jsplit.trace import Trace
 from jsplit.types import JsplitError, Outcome, Plan, Protocol
@@ -57,7 +57,8 @@ def evaluate(
 
     Args:
         trace: what the network says at every exit, N samples, L exits.
-        policies: names, or policies from `make_policy`, all different.
+        policies: names, labels such as "fixed_split(depth=3)", or policies from
+            `make_policy`, all different.
         costs: costs for the L exits.
         num_replicas: R >= 1 replicas.
         stream: "shuffle" (other orders of the same test set), "bootstrap" (other test
@@ -278,7 +279,7 @@ def _policies(policies: Sequence[str | Policy]) -> list[Policy]:
                 "policies must hold names or policies from make_policy, got "
                 f"{checks.shown(policy)}"
             )
-        chosen.append(make_policy(policy) if isinstance(policy, str) else policy)
+        chosen.append(parse_policy(policy) if isinstance(policy, str) else policy)
     if not chosen:
         raise JsplitError("policies must name at least one policy, got none")
     labels = [policy.label for policy in chosen]

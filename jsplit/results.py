@@ -10,7 +10,6 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -129,9 +128,11 @@ def build(
 
 def provenance() -> dict[str, Any]:
     """Returns versions, devices and the time, as stored with every result."""
+    import jsplit
+
     devices = jax.devices()
     return {
-        "jsplit_version": metadata.version("jsplit"),
+        "jsplit_version": jsplit.__version__,
         "jax_version": jax.__version__,
         "numpy_version": np.__version__,
         "python_version": platform.python_version(),

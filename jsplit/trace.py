@@ -1,8 +1,8 @@
 """Traces: what a network said at every exit for every sample of one data set.
 
 Here: building, checking, saving and loading them. Not here: running a network
-(`record`), reading CSV and Parquet tables (`tables`), costs and decisions.
-Called by users, by `record` and by `cli`; `outcomes` turns a trace into tables.
+(`recording`), reading CSV and Parquet tables (`tables`), costs and decisions.
+Called by users, by `recording` and by `cli`; `outcomes` turns a trace into tables.
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
 Here: the container and its checks. Not here: where the examples come from
 (`data.digits`), how they are distorted (`data.distort`), any network.
-Called by `train`, `record`, `cli` and by users.
+Called by `training`, `recording`, `cli` and by users.
 """
 
 import dataclasses

@@ -40,7 +40,7 @@ def load_digits_splits(seed: int = 0) -> tuple[Dataset, Dataset]:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = map(np.asarray, load_digits(return_X_y=True))
     images = (pixels / 16).astype(np.float32).reshape(-1, 8, 8, 1)
     rows = train_test_split(
         np.arange(len(labels)), test_size=NUM_TEST, stratify=labels, random_state=seed

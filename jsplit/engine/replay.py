@@ -143,7 +143,9 @@ def replay_block(
             pulls = pulls + one_hot(arm, num_plans).astype(jnp.int32)
             index = sample * num_plans + arm
             sums = reduce.add_step(sums, tables, sample, index, reward)
-            return state, pulls, sums, arms.at[now].set(arm) if record else None
+            if record:
+                arms = lax.dynamic_update_index_in_dim(arms, arm, now, 0)
+            return state, pulls, sums, arms
 
         state, pulls, sums, arms = lax.fori_loop(
             0,
@@ -160,7 +162,9 @@ def replay_block(
             pulls,
             totals,
             # Written at every segment; the one that ends at the checkpoint is last.
-            carry.curves.at[schedule.row[number]].set(regrets),
+            lax.dynamic_update_index_in_dim(
+                carry.curves, regrets, schedule.row[number], 0
+            ),
             lax.dynamic_update_slice_in_dim(carry.order, order, start, 0)
             if record
             else None,

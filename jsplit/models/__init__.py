@@ -1,7 +1,7 @@
 """Networks with several exits, in Flax NNX.
 
 Here: the mechanism (`MultiExit`) and the networks built with it. Not here: training
-(`jsplit.train`) and turning a network into a trace (`jsplit.record`).
+(`jsplit.training`) and turning a network into a trace (`jsplit.recording`).
 """
 
 from jsplit.models.cnn import CNN

@@ -1,7 +1,7 @@
 """One mechanism that turns a list of blocks and a list of heads into exits.
 
 Here: the full pass and its two halves at a split. Not here: any particular network
-(the other files of `models`). Called by `train`, `record` and by users.
+(the other files of `models`). Called by `training`, `recording` and by users.
 """
 
 from collections.abc import Callable, Sequence
@@ -135,8 +135,8 @@ def logits_shape(model: Callable[[Any], Array], images: np.ndarray) -> tuple[int
         JsplitError: The model does not return [B, L, C] with L >= 2 and C >= 2.
     """
     if isinstance(model, nnx.Module):
-        # As an argument, so that tracing may update a module's own state.
-        shape = jax.eval_shape(lambda module, x: module(x), model, images).shape
+        # NNX's own, which lets a module in training mode update its state.
+        shape = nnx.eval_shape(lambda module, x: module(x), model, images).shape
     else:
         shape = jax.eval_shape(model, images).shape
     good = len(shape) == 3 and shape[0] == len(images) and min(shape[1:]) >= 2

@@ -3,7 +3,9 @@
 To add a policy: write its factory in a file beside this one and add one line here.
 """
 
+import ast
 import inspect
+import re
 from collections.abc import Callable
 
 from jsplit import checks
@@ -68,3 +70,30 @@ def make_policy(name: str, **numbers: float) -> Policy:
         checks.choice(f"a number of policy {name}", number, known)
     policy = REGISTRY[name](**numbers)
     return policy.with_numbers({**policy.numbers, **numbers})
+
+
+def parse_policy(text: str) -> Policy:
+    """Returns the policy that a label such as `fixed_split(depth=3)` describes.
+
+    Args:
+        text: a name, with numbers in brackets or without, as labels show them.
+
+    Raises:
+        JsplitError: if the text is not of this form, or as `make_policy` does.
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
+    if match is None:
+        raise JsplitError(
+            f"policy must be a name or name(number=value, ...), got {text!r}"
+        )
+    name, inside = match.groups()
+    numbers = {}
+    for part in filter(None, (p.strip() for p in (inside or "").split(","))):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        try:
+            numbers[key] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            raise JsplitError(
+                f"policy {name}: expected number=value, got {part!r}"
+            ) from None
+    return make_policy(name, **numbers)

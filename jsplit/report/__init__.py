@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jsplit.report.figures import cost_accuracy, regret_curves
-    from jsplit.report.tables import render, to_csv, to_markdown
+    from jsplit.report.tables import render, to_csv, to_markdown, writing
 
-__all__ = ["cost_accuracy", "regret_curves", "render", "to_csv", "to_markdown"]
+__all__ = [
+    "cost_accuracy",
+    "regret_curves",
+    "render",
+    "to_csv",
+    "to_markdown",
+    "writing",
+]
 
 _HOME = {
     "cost_accuracy": "figures",
     "regret_curves": "figures",
     "render": "tables",
+    "writing": "tables",
     "to_csv": "tables",
     "to_markdown": "tables",
 }

@@ -1,7 +1,7 @@
 """From a network and a data set to a trace.
 
 Here: the all-exits pass and what it costs per layer. Not here: networks (`models`),
-training (`train`), or traces as such (`trace`).
+training (`training`), or traces as such (`trace`).
 Called by `cli`, experiments and users.
 """
 
@@ -57,7 +57,7 @@ def record(
         >>> import numpy as np
         >>> from flax import nnx
         >>> from jsplit.models import CNN
-        >>> from jsplit.record import record
+        >>> from jsplit.recording import record
         >>> model = CNN(10, widths=(4, 8), rngs=nnx.Rngs(0))
         >>> trace = record(model, (np.zeros((5, 8, 8, 1)), np.zeros(5, int)))
         >>> trace.confidence.shape, trace.meta["split_bytes"]
@@ -117,7 +117,7 @@ def measure_layers(model: MultiExit, image: ArrayLike) -> dict[str, list[float]]
         >>> import numpy as np
         >>> from flax import nnx
         >>> from jsplit.models import CNN
-        >>> from jsplit.record import measure_layers
+        >>> from jsplit.recording import measure_layers
         >>> model = CNN(10, rngs=nnx.Rngs(0))
         >>> measure_layers(model, np.zeros((1, 8, 8, 1), np.float32))["split_bytes"]
         [4096, 4096, 4096, 2048, 2048, 2048]

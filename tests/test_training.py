@@ -5,7 +5,7 @@ from flax import nnx
 
 from jsplit.data.digits import load_digits_splits
 from jsplit.models import CNN
-from jsplit.train import _run_epoch, joint_loss, train
+from jsplit.training import _run_epoch, joint_loss, train
 from jsplit.types import JsplitError
 
 IMAGES = np.random.default_rng(0).uniform(size=(20, 4, 4, 1)).astype(np.float32)

@@ -6,7 +6,7 @@ from flax import nnx
 
 from jsplit.data import Dataset
 from jsplit.models import CNN
-from jsplit.record import _call, measure_layers, record
+from jsplit.recording import _call, measure_layers, record
 from jsplit.types import JsplitError
 
 RNG = np.random.default_rng(0)

@@ -1,7 +1,7 @@
 """Training all exits of a network together.
 
 Here: the joint loss, the loop and its log. Not here: networks (`models`), data
-(`data`), or what to do with a trained network (`record`).
+(`data`), or what to do with a trained network (`recording`).
 Called by `cli`, experiments and users.
 """
 
@@ -103,7 +103,7 @@ def train(
         >>> from flax import nnx
         >>> from jsplit.data.digits import load_digits_splits
         >>> from jsplit.models import CNN
-        >>> from jsplit.train import train
+        >>> from jsplit.training import train
         >>> data, _ = load_digits_splits()
         >>> model = CNN(10, widths=(4, 4), rngs=nnx.Rngs(0))
         >>> log = train(model, data.images, data.labels, num_epochs=2, progress=False)
@@ -210,7 +210,8 @@ def _run_epoch(
 
     def step(carry: _Carry, batch: Array) -> tuple[_Carry, tuple[Array, Array]]:
         def loss_fn(params: Any) -> tuple[Array, tuple[Any, Array]]:
-            model = nnx.merge(graphdef, params, carry.rest)
+            # A copy belongs to this trace, so that the model may update its own state.
+            model = nnx.merge(graphdef, params, carry.rest, copy=True)
             logits = model(images[batch])
             rest = nnx.split(model, nnx.Param, ...)[2]
             correct = logits.argmax(axis=-1) == labels[batch][:, None]
@@ -220,7 +221,9 @@ def _run_epoch(
         (loss, (rest, accuracy)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
             carry.params
         )
-        updates, opt_state = optimizer.update(grads, carry.opt_state, carry.params)
+        # AdamW in optax mixes float and int32, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizer.update(grads, carry.opt_state, carry.params)
         params = optax.apply_updates(carry.params, updates)
         return _Carry(params, rest, opt_state), (loss, accuracy)
 

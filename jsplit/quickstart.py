@@ -1,0 +1,167 @@
+"""The whole way in one minute: train, record, replay, compare, on real images.
+
+Here: the story that `jsplit quickstart` tells, made of public functions only, so that a
+reader can copy any part of it. Called by `cli`.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+import jsplit
+from jsplit import report
+from jsplit.policies.registry import make_policy, policy_names
+
+STREAMS = ("shuffle", "bootstrap")
+BLUR_SIGMA = 0.75  # pixels; digits are 8 x 8
+NOISE_STD = 0.2  # pixels range over [0, 1]
+NUM_CHECKPOINTS = 20  # of 900 steps; keeps six result files at a few megabytes each
+CURVES = ("splitee", "splitee_s", "ucb1", "random_exit", "final_exit", "offload_all")
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What a quickstart leaves in its folder, and the tables it shows."""
+
+    out: pathlib.Path
+    files: list[str]
+    accuracy: dict[str, list[float]]  # of every exit, by test set
+    tables: dict[tuple[str, str], Any]  # (test set, stream) -> summary
+
+
+def run(
+    out: pathlib.Path,
+    *,
+    num_replicas: int,
+    num_epochs: int,
+    offload: float,
+    seed: int,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Written:
+    """Trains on digits, records three test sets, replays every policy, writes all.
+
+    Args:
+        out: the folder to write into, made if need be.
+        num_replicas: replicas of every policy and stream.
+        num_epochs: training epochs.
+        offload: cost of shipping a sample, in SplitEE's units (0.5 = 5 lambda).
+        seed: seed of everything.
+        progress: show progress bars.
+        say: called with a line before each stage.
+
+    Returns:
+        What was written and found.
+    """
+    say("training a 6-exit CNN on scikit-learn's digits")
+    traces = record_digits(num_epochs=num_epochs, seed=seed, progress=progress)
+    num_exits = next(iter(traces.values())).num_exits
+    policies = all_policies(num_exits)
+    costs = jsplit.Costs.splitee(num_exits, offload=offload)
+    files, tables, results = [], {}, {}
+    for name, trace in traces.items():
+        trace.save(out / f"trace-{name}.npz")
+        files.append(f"trace-{name}.npz")
+        for stream in STREAMS:
+            say(f"replaying {len(policies)} policies on {name} digits, {stream} streams")
+            result = jsplit.evaluate(
+                trace,
+                policies,
+                costs,
+                num_replicas=num_replicas,
+                stream=stream,
+                seed=seed,
+                num_checkpoints=NUM_CHECKPOINTS,
+                progress=progress,
+            )
+            jsplit.save_result(result, out / f"result-{name}-{stream}.nc")
+            files.append(f"result-{name}-{stream}.nc")
+            results[name, stream] = result
+            tables[name, stream] = jsplit.summarize(result)
+    say("drawing")
+    files += write_report(out, tables, results)
+    accuracy = {name: trace.accuracy.tolist() for name, trace in traces.items()}
+    return Written(out, files, accuracy, tables)
+
+
+def record_digits(
+    *, num_epochs: int, seed: int, progress: bool
+) -> dict[str, jsplit.Trace]:
+    """Returns traces of a freshly trained CNN on pristine, blurred and noisy digits."""
+    from flax import nnx
+
+    from jsplit.data import digits, distort
+    from jsplit.models import CNN
+    from jsplit.recording import record
+    from jsplit.training import train
+
+    training, test = digits.load_digits_splits()
+    model = CNN(training.num_classes, rngs=nnx.Rngs(seed))
+    train(
+        model,
+        training.images,
+        training.labels,
+        num_epochs=num_epochs,
+        seed=seed,
+        progress=progress,
+    )
+    noise_key = jax.random.fold_in(jax.random.key(seed), 1)
+    test_sets = {
+        "pristine": test.images,
+        "blurred": distort.gaussian_blur(test.images, BLUR_SIGMA),
+        "noisy": distort.gaussian_noise(test.images, NOISE_STD, noise_key),
+    }
+    return {
+        name: record(
+            model,
+            (images, test.labels),
+            dataset=f"digits, {name}",
+            split=test.split,
+            seed=seed,
+        )
+        for name, images in test_sets.items()
+    }
+
+
+def all_policies(num_exits: int) -> list[jsplit.Policy]:
+    """Returns every registered policy, the fixed split at every depth below L."""
+    policies = []
+    for name in policy_names():
+        if name == "fixed_split":
+            depths = range(1, num_exits)
+            policies += [make_policy(name, depth=depth) for depth in depths]
+        else:
+            policies.append(make_policy(name))
+    return policies
+
+
+def write_report(
+    out: pathlib.Path,
+    tables: dict[tuple[str, str], Any],
+    results: dict[tuple[str, str], Any],
+) -> list[str]:
+    """Writes tables as CSV and Markdown and figures; returns the files' names."""
+    files = []
+    for (name, stream), table in tables.items():
+        report.to_csv(table, out / f"table-{name}-{stream}.csv")
+        files.append(f"table-{name}-{stream}.csv")
+    sections = [
+        f"## {name} digits, {stream} streams\n\n{report.to_markdown(table)}"
+        for (name, stream), table in tables.items()
+    ]
+    with report.writing(out / "tables.md"):
+        (out / "tables.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    files.append("tables.md")
+    for name in dict(tables.keys()):
+        report.cost_accuracy(
+            tables[name, "shuffle"],
+            out / f"cost-accuracy-{name}.png",
+            behind=tables[name, "bootstrap"],
+        )
+        result = results[name, "shuffle"]
+        report.regret_curves(result, out / f"regret-{name}.png", policies=CURVES)
+        files += [f"cost-accuracy-{name}.png", f"regret-{name}.png"]
+    return files

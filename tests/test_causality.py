@@ -1,0 +1,194 @@
+"""No policy acts on what its device never computed: alter that, and nothing changes.
+
+A pass visits every sample once, so what was computed for a sample follows from the one
+plan that was played on it. All the rest of the trace is then overwritten and the same
+stream replayed: arms, rewards and decisions must be the same to the last bit.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import random_trace
+
+import jsplit
+from jsplit.evaluate import prepare
+from jsplit.policies.registry import REGISTRY
+
+N, L = 150, 5
+COSTS = jsplit.Costs.splitee(L, offload=0.2)
+COMPETITORS = [name for name in REGISTRY if not jsplit.make_policy(name).privileged]
+PAPER = jsplit.Protocol()
+RELEASED = jsplit.Protocol.named("released")
+PEEKING = jsplit.Protocol(side_information="released")
+
+
+def scores(policy, trace):
+    """What the policy's plans look at, [N, L], without the library's own code."""
+    if policy.score == "confidence":
+        return trace.confidence
+    if policy.score == "entropy":
+        return -trace.entropy
+    count = np.zeros((N, L))
+    for i in range(1, L):
+        same = trace.prediction[:, i] == trace.prediction[:, i - 1]
+        count[:, i] = (count[:, i - 1] + 1) * same
+    return count
+
+
+def what_was_computed(policy, trace, protocol, order, arms):
+    """Heads evaluated on the device [N, L], and splits whose cloud answered [N, L]."""
+    plans, score = policy.plans(L, protocol), scores(policy, trace)
+    device, cloud = np.zeros((2, N, L), bool)
+    for n, arm in zip(order, arms, strict=True):
+        threshold, depth, heads, delay = (field[arm] for field in plans)
+        stops = [i for i in range(depth) if score[n, i] >= threshold[i]]
+        if not stops and depth < L:
+            cloud[n, depth - 1] = True
+            last = depth - 1
+        else:
+            last = min((stops or [L - 1])[0] + delay, L - 1)
+        device[n, : last + 1] = heads[: last + 1]
+    return device, cloud
+
+
+def altered(trace, device, cloud, fill, *, seed=1):
+    """The trace with everything that was not computed overwritten, labels kept.
+
+    With a lossless link the cloud's answer is exit L's, so either tells the other and
+    the altered trace is lossless too.
+    """
+    if trace.lossless:
+        known = device[:, -1] | cloud.any(1)
+        device = device.copy()
+        device[:, -1] = known
+    rng = np.random.default_rng(seed)
+    noise = rng.random((N, L)) if fill == "random" else np.full((N, L), float(fill))
+    prediction = np.where(device, trace.prediction, rng.integers(0, 5, (N, L)))
+    confidence = np.where(device, trace.confidence, noise)
+    remote = {}
+    if not trace.lossless:
+        remote["remote_confidence"] = np.where(cloud, trace.remote_confidence, noise)
+        guess = rng.random((N, L)) < 0.5
+        remote["remote_correct"] = np.where(cloud, trace.remote_correct, guess)
+    return jsplit.Trace.from_arrays(
+        confidence,
+        prediction,
+        trace.label,
+        entropy=np.where(device, trace.entropy, 2 - 2 * noise),
+        **remote,
+    )
+
+
+def play(policy, trace, protocol, stream="shuffle"):
+    result = jsplit.evaluate(
+        trace,
+        [policy],
+        COSTS,
+        num_replicas=1,
+        stream=stream,
+        protocol=protocol,
+        seed=11,
+        record_arms=True,
+    )
+    return result.isel(policy=0, replica=0)
+
+
+def steps(policy, trace, protocol, run):
+    """Reward, correctness, cost number and shipped bit of every step of a run."""
+    tables = prepare(policy, trace, COSTS, protocol).tables
+    cell = run.order.values * tables.num_plans + run.arm.values
+    return np.asarray(tables.reward)[cell], np.asarray(tables.cell)[cell]
+
+
+def changes(policy, trace, protocol, fill, stream="shuffle"):
+    """What a run and its replay on the altered trace differ in, by name."""
+    run = play(policy, trace, protocol, stream)
+    assert np.unique(run.order.values).size == N
+    device, cloud = what_was_computed(
+        policy, trace, protocol, run.order.values, run.arm.values
+    )
+    if protocol.initial_plays == "free":
+        # These samples are seen twice; leave all of them as they were.
+        device[run.order.values[:L]] = cloud[run.order.values[:L]] = True
+    other = altered(trace, device, cloud, fill)
+    assert other.lossless == trace.lossless
+    assert (other.confidence != trace.confidence).any() or device.all()
+    again = play(policy, other, protocol, stream)
+    np.testing.assert_array_equal(run.order, again.order)
+    differs = {
+        name
+        for name in ("arm", "pulls", "reward", "cost", "correct", "offloaded")
+        if not np.array_equal(run[name], again[name])
+    }
+    before = steps(policy, trace, protocol, run)
+    after = steps(policy, other, protocol, again)
+    if not all(map(np.array_equal, before, after)):
+        differs.add("steps")
+    return differs
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return random_trace(N, L, seed=4)
+
+
+@pytest.fixture(scope="module")
+def lossy():
+    return random_trace(N, L, seed=4, lossy=True)
+
+
+@pytest.mark.parametrize("fill", ["random", 0, 1])
+@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.usefixtures("x64")
+def test_policy_ignores_what_was_not_computed(name, fill, trace):
+    policy = jsplit.make_policy(name)
+    assert changes(policy, trace, PAPER, fill) == set()
+
+
+@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.usefixtures("x64")
+def test_policy_ignores_what_was_not_computed_on_a_lossy_link(name, lossy):
+    """There the cloud's answer to one split says nothing about the others."""
+    policy = jsplit.make_policy(name)
+    assert changes(policy, lossy, PAPER, "random", "fixed") == set()
+
+
+@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.usefixtures("x64")
+def test_policy_ignores_labels(name, trace):
+    policy = jsplit.make_policy(name)
+    label = (trace.label + 1) % 5
+    relabelled = dataclasses.replace(
+        trace,
+        label=label,
+        correct=trace.prediction == label[:, None],
+        remote_correct=np.broadcast_to(
+            (trace.prediction[:, -1:] == label[:, None]), (N, L)
+        ),
+    )
+    run, again = play(policy, trace, PAPER), play(policy, relabelled, PAPER)
+    for what in ("arm", "reward", "cost", "offloaded"):
+        np.testing.assert_array_equal(run[what], again[what])
+    assert run.correct > again.correct + 0.1  # so the labels did change
+
+
+@pytest.mark.usefixtures("x64")
+def test_released_side_information_is_not_causal(trace):
+    """The test above can fail: this switch credits arms with what nobody computed."""
+    policy = jsplit.make_policy("splitee_s")
+    assert "arm" in changes(policy, trace, PEEKING, "random")
+    assert "arm" in changes(policy, trace, RELEASED, "random")
+
+
+@pytest.mark.usefixtures("x64")
+def test_released_splitee_without_side_information_is_causal(trace):
+    policy = jsplit.make_policy("splitee")
+    assert changes(policy, trace, RELEASED, "random") == set()
+
+
+@pytest.mark.usefixtures("x64")
+def test_oracle_is_privileged_because_it_is_not_causal(trace):
+    policy = jsplit.make_policy("oracle")
+    assert policy.privileged
+    assert "arm" in changes(policy, trace, PAPER, "random")
