@@ -4,6 +4,8 @@ Models make logits; plans, policies and the engine turn logits into decisions; s
 statistics and reports turn decisions into claims.
 """
 
+from typing import TYPE_CHECKING
+
 from jsplit.costs import Costs
 from jsplit.engine.shard import use_all_cores
 from jsplit.evaluate import evaluate
@@ -12,6 +14,11 @@ from jsplit.policies.registry import make_policy, policy_names
 from jsplit.results import load_result, save_result, summarize
 from jsplit.trace import Trace, load_trace
 from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
+
+if TYPE_CHECKING:
+    from jsplit import models, report
+    from jsplit.recording import record
+    from jsplit.training import train
 
 __version__ = "0.1.0"
 

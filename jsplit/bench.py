@@ -1,7 +1,7 @@
 """Speed of the engine against the ways such replays are usually written, in one run.
 
-Here: a synthetic trace, the rivals, and ratios. A time without its rival measured beside
-it says little, so every row is a ratio too. Called by `jsplit bench`.
+Here: a synthetic trace, the rivals, and ratios. A time without its rival measured
+beside it says little, so every row is a ratio too. Called by `jsplit bench`.
 """
 
 import dataclasses
@@ -77,38 +77,50 @@ def measure_engine(
         ).reshape(num_samples, num_exits)
         shipped = trace.confidence < 0.7
         shipped[:, -1] = False
-        rivals = {
-            "jsplit": (
-                lambda name=name: evaluate(trace, [name], costs, num_replicas=num_replicas),
-                num_replicas * num_samples,
-            ),
-            "idiomatic JAX": (
-                lambda: jax.block_until_ready(
-                    _idiomatic_jax(
-                        jnp.asarray(rewards),
-                        jnp.asarray(shipped),
-                        jax.random.split(jax.random.key(0), num_replicas),
-                        side_information,
-                    )
-                ),
-                num_replicas * num_samples,
-            ),
-            "NumPy over replicas": (
-                lambda: _numpy_over_replicas(rewards, shipped, side_information),
-                NUMPY_REPLICAS * NUMPY_STEPS,
-            ),
-            "Python loop": (
-                lambda: _python_loop(rewards, shipped, side_information),
-                LOOP_STEPS,
-            ),
-        }
+        ways = _ways(
+            trace, name, costs, rewards, shipped, side_information, num_replicas
+        )
         ours = 0.0
-        for how, (run, steps) in rivals.items():
+        for how, (run, steps) in ways.items():
             nanoseconds = _median_seconds(run, repeats) / steps * 1e9
             ours = ours or nanoseconds
             rows.append(Row(name, how, nanoseconds, nanoseconds / ours))
             report(rows[-1])
     return rows
+
+
+def _ways(
+    trace: Trace,
+    name: str,
+    costs: Costs,
+    rewards: np.ndarray,
+    shipped: np.ndarray,
+    side_information: bool,
+    num_replicas: int,
+) -> dict[str, tuple[Callable[[], object], int]]:
+    """Returns, for every way to replay, a function and how many steps it walks."""
+    num_samples = trace.num_samples
+
+    def jsplit() -> object:
+        return evaluate(trace, [name], costs, num_replicas=num_replicas)
+
+    def idiomatic_jax() -> object:
+        keys = jax.random.split(jax.random.key(0), num_replicas)
+        tables = jnp.asarray(rewards), jnp.asarray(shipped)
+        return jax.block_until_ready(_idiomatic_jax(*tables, keys, side_information))
+
+    def numpy_over_replicas() -> object:
+        return _numpy_over_replicas(rewards, shipped, side_information)
+
+    def python_loop() -> object:
+        return _python_loop(rewards, shipped, side_information)
+
+    return {
+        "jsplit": (jsplit, num_replicas * num_samples),
+        "idiomatic JAX": (idiomatic_jax, num_replicas * num_samples),
+        "NumPy over replicas": (numpy_over_replicas, NUMPY_REPLICAS * NUMPY_STEPS),
+        "Python loop": (python_loop, LOOP_STEPS),
+    }
 
 
 def _median_seconds(run: Callable[[], object], repeats: int) -> float:
@@ -130,7 +142,7 @@ def _idiomatic_jax(
     arms = jnp.arange(num_exits)
 
     def one_replica(key: Array) -> tuple[Array, ...]:
-        def step(state, sample):  # noqa: ANN001, ANN202
+        def step(state, sample):
             mean, count, t = state
             bonus = jnp.sqrt(jnp.log(t) / jnp.maximum(count, 1))
             arm = jnp.argmax(jnp.where(count == 0, jnp.inf, mean + bonus))
@@ -143,7 +155,11 @@ def _idiomatic_jax(
                 count = count.at[arm].add(1)
                 change = (rewards[sample, arm] - mean[arm]) / count[arm]
                 mean = mean.at[arm].add(change)
-            return (mean, count, t + 1), (rewards[sample, arm], shipped[sample, arm], arm)
+            return (mean, count, t + 1), (
+                rewards[sample, arm],
+                shipped[sample, arm],
+                arm,
+            )
 
         order = jax.random.permutation(key, num_samples)
         start = (jnp.zeros(num_exits), jnp.zeros(num_exits), jnp.float32(1))

@@ -22,7 +22,7 @@ def shown(value: object, limit: int = 60) -> str:
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Returns `value` as an int, or raises if it is not an integer in [low, high]."""
     good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not good or value < low or (high is not None and value > high):
+    if not good or int(value) < low or (high is not None and int(value) > high):
         rule = f">= {low}" if high is None else f"from {low} to {high}"
         raise JsplitError(f"{name} must be an integer {rule}, got {shown(value)}")
     return int(value)
@@ -33,7 +33,11 @@ def number(
 ) -> float:
     """Returns `value` as a float, or raises if not a finite number in [low, high]."""
     good = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or not low <= value <= high:
+    try:
+        given = float(value) if good else math.nan
+    except OverflowError:  # a whole number too large for a float
+        given = math.inf
+    if not math.isfinite(given) or not low <= given <= high:
         if math.isinf(low) and math.isinf(high):
             rule = "a finite number"
         elif math.isinf(high):
@@ -41,7 +45,7 @@ def number(
         else:
             rule = f"a number from {low:g} to {high:g}"
         raise JsplitError(f"{name} must be {rule}, got {shown(value)}")
-    return float(value)
+    return given
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ Errors a user can mend end in one line on standard error and exit status 2.
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import sys
@@ -96,9 +97,9 @@ class Quickstart:
 class Evaluate:
     """Replay policies on a recorded trace and compare them.
 
-    TRACE is what a network says at every exit for every sample: a file written by
-    `Trace.save`, a CSV or Parquet table (columns sample, exit, confidence, prediction,
-    label), or an NPZ with arrays logits and labels.
+    The trace is what a network says at every exit for every sample: a file that
+    `Trace.save` wrote, a CSV or Parquet table (columns sample, exit, confidence,
+    prediction, label), or an NPZ with arrays logits and labels.
 
     Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)"
     """
@@ -160,7 +161,8 @@ class Evaluate:
             jsplit.save_result(result, self.out / "result.nc")
             report.to_csv(table, self.out / "table.csv")
             with report.writing(self.out / "table.md"):
-                (self.out / "table.md").write_text(report.to_markdown(table) + "\n")
+                text = report.to_markdown(table)
+                (self.out / "table.md").write_text(text, encoding="utf-8")
             report.cost_accuracy(table, self.out / "cost-accuracy.png")
             report.regret_curves(result, self.out / "regret.png")
         if self.as_json:
@@ -263,7 +265,12 @@ COMMANDS: dict[str, type] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit status."""
+    """Runs the command line and returns its exit status.
+
+    Raises:
+        SystemExit: from the parser, for --help and for what it cannot parse; its own
+            message then names the option.
+    """
     try:
         command = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
@@ -272,8 +279,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=sys.argv[1:] if arguments is None else arguments,
         )
         command.run()
-    except (JsplitError, ImportError) as error:
-        print(f"jsplit: {error}", file=sys.stderr)
+    except (JsplitError, ImportError, OSError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"jsplit: {reason}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("jsplit: interrupted", file=sys.stderr)
@@ -285,7 +293,10 @@ def _chosen_policies(
     texts: Sequence[str], alpha: float | None, baseline: str
 ) -> list[Any]:
     policies = [_with_alpha(text, alpha) for text in texts]
-    base = _with_alpha(baseline, alpha)
+    try:
+        base = _with_alpha(baseline, alpha)
+    except JsplitError as error:
+        raise JsplitError(f"baseline: {error}") from None
     if base.label not in [policy.label for policy in policies]:
         policies.append(base)
     return policies
@@ -315,16 +326,18 @@ def _possible_policies(trace: Any) -> list[str]:
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:
-    """Returns a summary as JSON rows, NaN as null."""
+    """Returns a summary as JSON rows; NaN and infinities, unknown to JSON, as null."""
     rows = table.to_dataframe().reset_index().to_dict("records")
-    return [
-        {key: None if value != value else value for key, value in row.items()}
-        for row in rows
-    ]
+
+    def plain(value: Any) -> Any:
+        unknown = isinstance(value, float) and not math.isfinite(value)
+        return None if unknown else value
+
+    return [{key: plain(value) for key, value in row.items()} for row in rows]
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=lambda x: x.item()))
+    print(json.dumps(value, indent=2, allow_nan=False, default=lambda x: x.item()))
 
 
 def _make_folder(path: pathlib.Path) -> None:

@@ -159,11 +159,13 @@ class Costs:
 
 def _non_negative(name: str, value: ArrayLike) -> np.ndarray:
     try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise JsplitError(
-            f"{name} must be numbers, got {checks.shown(value)}"
-        ) from None
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # rows of different lengths
+        array = np.array(None)
+    # Not a test of dtype.kind: bfloat16, for one, is of kind "V".
+    if array.dtype == bool or not np.can_cast(array.dtype, np.float64, "same_kind"):
+        raise JsplitError(f"{name} must be numbers, got {checks.shown(value)}")
+    array = array.astype(np.float64)
     if not (np.isfinite(array) & (array >= 0)).all():
         raise JsplitError(
             f"{name} must be finite and >= 0, got {checks.shown(array.tolist())}"

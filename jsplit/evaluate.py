@@ -47,7 +47,7 @@ def evaluate(
     record_arms: bool = False,
     num_checkpoints: int = NUM_CHECKPOINTS,
     block_size: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
     progress: bool = False,
 ) -> "results.Dataset":
     """Replays every policy over the same random streams and returns what happened.
@@ -95,7 +95,7 @@ def evaluate(
     """
     _check(trace, costs)
     num_replicas = checks.integer("num_replicas", num_replicas, 1)
-    kind = checks.choice("stream", stream, streams.KINDS)
+    kind: Any = checks.choice("stream", stream, streams.KINDS)
     horizon = trace.num_samples if horizon is None else horizon
     horizon = checks.integer("horizon", horizon, 1, MAX_INDEX - 64)
     seed = checks.integer("seed", seed, 0, 2**32 - 1)
@@ -137,9 +137,7 @@ def evaluate(
     )
 
 
-def prepare(
-    policy: Policy, trace: Trace, costs: Costs, protocol: Protocol
-) -> Prepared:
+def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> Prepared:
     """Returns a policy's outcomes on every sample, packed for the engine."""
     answers = outcomes.answers(trace, policy.score)
     plan = policy.plans(trace.num_exits, protocol)
@@ -151,7 +149,7 @@ def prepare(
             f"{trace.num_samples} x {num_plans} for policy {policy.label}"
         )
     mean = Outcome(*(np.asarray(x, np.float64).mean(0) for x in outcome))
-    comparators, comparator_means = outcome.reward, mean.reward
+    comparators, comparator_means = outcome.reward, np.asarray(mean.reward)
     if num_plans == 1:
         splits = split_plans(trace.num_exits, policy.alpha)
         by_confidence = outcomes.answers(trace, "confidence")
@@ -161,19 +159,19 @@ def prepare(
     revealed = None
     if policy.reveal == "prefix":
         revealed = outcomes.revealed_by(
-            jax.tree.map(jnp.asarray, plan),
+            _on_device(plan),
             outcome.exit,
             strict=protocol.side_information == "strict",
             lossless=trace.lossless,
         )
     choice = None
     if policy.privileged:
-        choice = jnp.argmax(outcome.reward, axis=1).astype(jnp.int32)
+        choice = np.asarray(outcome.reward).argmax(1).astype(np.int32)
     packed = tables.pack(
         outcome,
-        _plan_costs(plan, costs),
+        outcomes.costs_by_exit(_on_device(plan), outcomes.cost_table(costs)),
         comparators[:, best],
-        comparator_means[best],
+        float(comparator_means[best]),
         mean.reward,
         revealed,
         choice,
@@ -184,17 +182,13 @@ def prepare(
 def _tabulate(
     plan: Plan, answers: outcomes.Answers, costs: Costs, protocol: Protocol
 ) -> Outcome:
-    plan = jax.tree.map(jnp.asarray, plan)
-    learn_all_heads = jnp.asarray(protocol.learned_cost == "all_heads")
-    return outcomes.tabulate(
-        plan, answers, outcomes.cost_table(costs), learn_all_heads
-    )
+    plan = _on_device(plan)
+    learn_all_heads = np.bool_(protocol.learned_cost == "all_heads")
+    return outcomes.tabulate(plan, answers, outcomes.cost_table(costs), learn_all_heads)
 
 
-def _plan_costs(plan: Plan, costs: Costs) -> jax.Array:
-    table = outcomes.cost_table(costs)
-    one = lambda plan: outcomes.plan_costs(plan, table, all_heads=False)  # noqa: E731
-    return jax.vmap(one)(jax.tree.map(jnp.asarray, plan))
+def _on_device(plan: Plan) -> Plan:
+    return jax.tree.map(jnp.asarray, plan)
 
 
 def _run(
@@ -227,7 +221,7 @@ def _run(
         **options,
     )
     if packed.num_plans == 1 and exact_horizon:
-        return _exact(run, prepared.mean, int(schedule.start[-1] + schedule.count[-1]))
+        return _exact(run, prepared.mean, int(schedule.start[-1] + schedule.steps[-1]))
     return run
 
 

@@ -5,6 +5,7 @@ one: causality by construction. The network is never inside the replay loop; wha
 would have said is in these tables.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -155,6 +156,13 @@ def tabulate(
     return jax.vmap(over_plans, in_axes=(None, 0))(plans, answers)
 
 
+@jax.jit
+def costs_by_exit(plans: Plan, costs: CostTable) -> Array:
+    """Returns what K plans are billed at each exit, [K, L + 1], see `plan_costs`."""
+    return jax.vmap(lambda plan: plan_costs(plan, costs, all_heads=False))(plans)
+
+
+@functools.partial(jax.jit, static_argnames=("strict", "lossless"))
 def revealed_by(plans: Plan, exits: Array, *, strict: bool, lossless: bool) -> Array:
     """Returns which plans' rewards a step makes known under side information.
 

@@ -31,17 +31,23 @@ def split(num_exits: int, depth: int, alpha: float, *, all_heads: bool = False) 
     Reference:
         SplitEE, arXiv 2309.09195.
     """
-    depth = checks.integer("depth", depth, 1, num_exits)
-    threshold = np.full(num_exits, NEVER)
-    threshold[depth - 1] = alpha
-    exits = np.arange(1, num_exits + 1)
-    heads = exits <= depth if all_heads else exits == depth
-    return _plan(threshold, depth, heads)
+    alpha = checks.number("alpha", alpha, 0.0, 1.0)
+    return _split(num_exits, depth, alpha, all_heads=all_heads)
 
 
 def exit_at(num_exits: int, depth: int, *, all_heads: bool = False) -> Plan:
     """Returns the plan that always answers with exit `depth` (1..L)."""
-    return split(num_exits, depth, ALWAYS, all_heads=all_heads)
+    return _split(num_exits, depth, ALWAYS, all_heads=all_heads)
+
+
+def _split(num_exits: int, depth: int, threshold: float, *, all_heads: bool) -> Plan:
+    num_exits = checks.integer("num_exits", num_exits, 2)
+    depth = checks.integer("depth", depth, 1, num_exits)
+    thresholds = np.full(num_exits, NEVER)
+    thresholds[depth - 1] = threshold
+    exits = np.arange(1, num_exits + 1)
+    heads = exits <= depth if all_heads else exits == depth
+    return _plan(thresholds, depth, heads)
 
 
 def offload_all(num_exits: int, depth: int = 1) -> Plan:
@@ -49,6 +55,7 @@ def offload_all(num_exits: int, depth: int = 1) -> Plan:
 
     No head is evaluated on the device: nothing depends on its confidence.
     """
+    num_exits = checks.integer("num_exits", num_exits, 2)
     depth = checks.integer("depth", depth, 1, num_exits - 1)
     return _plan(np.full(num_exits, NEVER), depth, np.zeros(num_exits, bool))
 
@@ -62,11 +69,15 @@ def cascade(num_exits: int, threshold: float, *, delay: int = 0) -> Plan:
         num_exits: number of exits L.
         threshold: on the policy's score: a confidence, minus an entropy in nats, or a
             count of agreeing exits.
-        delay: 1 reproduces released code that runs and answers one exit too late.
+        delay: layers run beyond the exit that stopped; 1 reproduces released code that
+            runs and answers one exit too late.
 
     Returns:
         One `Plan`.
     """
+    num_exits = checks.integer("num_exits", num_exits, 2)
+    threshold = checks.number("threshold", threshold)
+    delay = checks.integer("delay", delay, 0, num_exits)
     return _plan(
         np.full(num_exits, threshold), num_exits, np.ones(num_exits, bool), delay
     )
@@ -76,6 +87,9 @@ def stack(plans: Sequence[Plan]) -> Plan:
     """Returns several plans as one `Plan` whose fields have a leading axis K."""
     if not plans:
         raise JsplitError("plans must hold at least one plan, got none")
+    lengths = [np.size(plan.threshold) for plan in plans]
+    if len(set(lengths)) > 1:
+        raise JsplitError(f"plans must be for the same number of exits, got {lengths}")
     return Plan(*(np.stack(field) for field in zip(*plans, strict=True)))
 
 

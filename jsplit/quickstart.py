@@ -66,7 +66,9 @@ def run(
         trace.save(out / f"trace-{name}.npz")
         files.append(f"trace-{name}.npz")
         for stream in STREAMS:
-            say(f"replaying {len(policies)} policies on {name} digits, {stream} streams")
+            say(
+                f"replaying {len(policies)} policies on {name} digits, {stream} streams"
+            )
             result = jsplit.evaluate(
                 trace,
                 policies,

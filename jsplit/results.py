@@ -6,6 +6,7 @@ or shown (`report`).
 
 import contextlib
 import datetime
+import io
 import json
 import os
 import platform
@@ -166,10 +167,12 @@ def summarize(
         realised_regret at the end of the run.
 
     Raises:
-        JsplitError: if the baseline is not in the result.
+        JsplitError: if the baseline is not in the result or the level out of range.
     """
     import xarray
 
+    _check_result(result)
+    level = checks.number("level", level, 0.0, 1.0)
     labels = [str(label) for label in result.policy.values]
     baseline = checks.choice("baseline", baseline, labels)
     stream = str(result.attrs["stream"])
@@ -182,7 +185,10 @@ def summarize(
         if metric == "cost_change":
             cost = _values(result, "cost")
             interval = stats.relative_change(
-                cost, np.broadcast_to(cost[base], cost.shape), level=level, stream=stream
+                cost,
+                np.broadcast_to(cost[base], cost.shape),
+                level=level,
+                stream=stream,
             )
         else:
             values = _values(result, metric)
@@ -202,7 +208,9 @@ def summarize(
         columns["mean"][:, j] = interval.mean
         columns["low"][:, j] = interval.low
         columns["high"][:, j] = interval.high
-    variables = {name: (("policy", "metric"), values) for name, values in columns.items()}
+    variables = {
+        name: (("policy", "metric"), values) for name, values in columns.items()
+    }
     coords = {"policy": labels, "metric": list(METRICS)}
     attrs = {**result.attrs, "baseline": baseline, "level": level}
     return xarray.Dataset(variables, coords, attrs)
@@ -210,6 +218,7 @@ def summarize(
 
 def save_result(result: Dataset, path: str | os.PathLike[str]) -> None:
     """Writes a result as one netCDF file, whole or not at all."""
+    _check_result(result)
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
@@ -218,7 +227,7 @@ def save_result(result: Dataset, path: str | os.PathLike[str]) -> None:
     except OSError as error:
         raise JsplitError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
 
 
@@ -228,7 +237,10 @@ def load_result(path: str | os.PathLike[str]) -> Dataset:
 
     path = os.fspath(path)
     try:
-        result = xarray.load_dataset(path, engine="scipy")
+        with open(path, "rb") as file:
+            # Not the path: scipy would map the file, and leave it open if it is bad.
+            content = io.BytesIO(file.read())
+        result = xarray.load_dataset(content, engine="scipy")
     except OSError as error:
         raise JsplitError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:  # xarray and scipy raise many kinds for foreign bytes
@@ -237,6 +249,13 @@ def load_result(path: str | os.PathLike[str]) -> Dataset:
     if result.attrs.get("format") != FORMAT:
         raise JsplitError(f"{path} was not written by jsplit: it has no {FORMAT} mark")
     return result
+
+
+def _check_result(result: Any) -> None:
+    if not hasattr(result, "to_netcdf") or "policy" not in result.coords:
+        raise JsplitError(
+            f"result must be a Dataset from evaluate, got {type(result).__name__}"
+        )
 
 
 def _values(result: Dataset, metric: str) -> np.ndarray:

@@ -23,21 +23,26 @@ ROUNDS_SMALL, ROUNDS_LARGE, LARGE = 24, 6, 1024
 
 
 class Keys(NamedTuple):
-    """What one pass over the data needs; `*lanes` is () or (replicas,)."""
+    """What fixes one pass over the data; `*lanes` is () or (replicas,)."""
 
     rounds: Array  # [rounds, 2, *lanes] uint32: multipliers and offsets
     resample: Array  # [2, *lanes] uint32: the same in every pass of a replica
 
 
-def pass_keys(key: Array, number: Array, num_samples: int) -> Keys:
-    """Returns the keys of pass `number` over N samples, for one replica's `key`."""
-    shuffle, resample = jax.random.split(key)
-    shuffle = jax.random.fold_in(shuffle, number)
-    rounds = ROUNDS_SMALL if num_samples < LARGE else ROUNDS_LARGE
+def replica_keys(key: Array, num_samples: int) -> Keys:
+    """Returns what fixes the stream of one replica over N samples, from its `key`."""
+    rounds, resample = jax.random.split(key)
+    num_rounds = ROUNDS_SMALL if num_samples < LARGE else ROUNDS_LARGE
     return Keys(
-        jax.random.bits(shuffle, (rounds, 2), jnp.uint32),
+        jax.random.bits(rounds, (num_rounds, 2), jnp.uint32),
         jax.random.bits(resample, (2,), jnp.uint32),
     )
+
+
+def pass_keys(keys: Keys, number: Array | int) -> Keys:
+    """Returns the keys of pass `number` over the data, a new order in every pass."""
+    salt = _mix(jnp.asarray(number).astype(jnp.uint32) + jnp.uint32(1))
+    return keys._replace(rounds=_mix(keys.rounds ^ salt))
 
 
 def sample_at(kind: Kind, position: Array, keys: Keys, num_samples: int) -> Array:
@@ -79,15 +84,18 @@ def _permute(value: Array, rounds: Array, size: int) -> Array:
     """
     a, b = _rectangle(size)
 
+    def two_rounds(i: Array, halves: tuple[Array, Array]) -> tuple[Array, Array]:
+        x, y = halves
+        for_x, for_y = rounds[2 * i], rounds[2 * i + 1]
+        x = _add_modulo(x, y * (for_x[0] | 1) + for_x[1], a)
+        return x, _add_modulo(y, x * (for_y[0] | 1) + for_y[1], b)
+
     def once(value: Array) -> Array:
         x = value // jnp.uint32(b)
         y = value - x * jnp.uint32(b)
-        for i in range(rounds.shape[0]):
-            multiplier, offset = rounds[i, 0] | 1, rounds[i, 1]
-            if i % 2 == 0:
-                x = _add_modulo(x, y * multiplier + offset, a)
-            else:
-                y = _add_modulo(y, x * multiplier + offset, b)
+        # Unrolled where speed counts; rolled up where compile time does.
+        unroll = rounds.shape[0] == ROUNDS_LARGE
+        x, y = lax.fori_loop(0, rounds.shape[0] // 2, two_rounds, (x, y), unroll=unroll)
         return x * jnp.uint32(b) + y
 
     value = once(value)
@@ -101,7 +109,7 @@ def _permute(value: Array, rounds: Array, size: int) -> Array:
 
 
 def _add_modulo(half: Array, hashed: Array, size: int) -> Array:
-    """Returns (half + h) mod size, h the top 16 bits of `hashed` scaled to [0, size)."""
+    """Returns (half + h) mod size, h the top 16 bits of `hashed` scaled to size."""
     total = half + (((hashed >> 16) * jnp.uint32(size)) >> 16)
     # Unsigned: total - size wraps to a huge number unless total >= size.
     return jnp.minimum(total, total - jnp.uint32(size))
@@ -117,7 +125,7 @@ def _rectangle(size: int) -> tuple[int, int]:
 
 
 def _draw(counter: Array, keys: Array, size: int) -> Array:
-    """Returns a uniform draw from [0, size) for every counter value, fixed by `keys`."""
+    """Returns a draw from [0, size) for every counter value, fixed by `keys`."""
     bits = _mix(_mix(counter + keys[0]) ^ keys[1])
     # floor(bits * size / 2^32) in 32-bit arithmetic, by 16-bit digits.
     high, low = bits >> 16, bits & 0xFFFF
@@ -125,9 +133,7 @@ def _draw(counter: Array, keys: Array, size: int) -> Array:
     middle = high * size_low + ((low * size_low) >> 16)
     # `low * size_high` is below 2^32; added separately so that no sum overflows.
     cross = (middle & 0xFFFF) + ((low * size_high) & 0xFFFF)
-    return (
-        high * size_high + (middle >> 16) + ((low * size_high) >> 16) + (cross >> 16)
-    )
+    return high * size_high + (middle >> 16) + ((low * size_high) >> 16) + (cross >> 16)
 
 
 def _mix(bits: Array) -> Array:

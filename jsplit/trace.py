@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit import checks
+from jsplit import arrays, checks
 from jsplit.types import JsplitError
 
 FORMAT = "jsplit-trace"
 FORMAT_VERSION = 1
-ROUNDING = 1e-6  # a softmax in float32 may leave [0, 1] by this much
 
 _ARRAYS = (
     "confidence",
@@ -77,24 +76,26 @@ class Trace:
         num_classes = meta.get("num_classes")
         if "num_classes" in meta:
             num_classes = checks.integer("num_classes", num_classes, 2)
-        confidence = _confidences("confidence", self.confidence)
+        confidence = arrays.confidences("confidence", self.confidence)
         shape, dtype = confidence.shape, confidence.dtype
-        correct = _booleans("correct", self.correct, shape)
+        correct = arrays.booleans("correct", self.correct, shape)
         label = prediction = entropy = None
         if self.label is not None:
-            label = _classes("label", self.label, shape[:1], num_classes)
+            label = arrays.classes("label", self.label, shape[:1], num_classes)
         if self.prediction is not None:
-            prediction = _classes("prediction", self.prediction, shape, num_classes)
+            prediction = arrays.classes(
+                "prediction", self.prediction, shape, num_classes
+            )
         if self.entropy is not None:
-            entropy = _floats("entropy", self.entropy, shape, dtype).copy()
-            _refuse("entropy", entropy, entropy < 0, ">= 0 (nats)")
+            entropy = arrays.floats("entropy", self.entropy, shape, dtype).copy()
+            arrays.refuse("entropy", entropy, entropy < 0, ">= 0 (nats)")
         if label is not None and prediction is not None:
             differs = correct != (prediction == label[:, None])
-            _refuse("correct", correct, differs, "equal to prediction == label")
-        remote_confidence = _confidences(
+            arrays.refuse("correct", correct, differs, "equal to prediction == label")
+        remote_confidence = arrays.confidences(
             "remote_confidence", self.remote_confidence, shape, dtype
         )
-        remote_correct = _booleans("remote_correct", self.remote_correct, shape)
+        remote_correct = arrays.booleans("remote_correct", self.remote_correct, shape)
         lossless = bool(
             (remote_confidence == confidence[:, -1:]).all()
             and (remote_correct == correct[:, -1:]).all()
@@ -153,13 +154,13 @@ class Trace:
             array([[0.5, 0.8],
                    [0.9, 0.7]])
         """
-        logits = _logits("logits", logits)
+        logits = arrays.logits("logits", logits)
         num_samples, _, num_classes = logits.shape
-        label = _classes("labels", labels, (num_samples,), num_classes)
+        label = arrays.classes("labels", labels, (num_samples,), num_classes)
         confidence, entropy, prediction = _softmax_summary(logits)
         remote_confidence = remote_prediction = None
         if remote_logits is not None:
-            remote_logits = _logits("remote_logits", remote_logits, logits.shape)
+            remote_logits = arrays.logits("remote_logits", remote_logits, logits.shape)
             remote_confidence, _, remote_prediction = _softmax_summary(remote_logits)
         return cls.from_arrays(
             confidence,
@@ -216,7 +217,7 @@ class Trace:
             >>> trace.correct, trace.lossless
             (array([[False,  True]]), True)
         """
-        checked = _confidences("confidence", confidence)
+        checked = arrays.confidences("confidence", confidence)
         if correct is None:
             if prediction is None or label is None:
                 raise JsplitError(
@@ -241,10 +242,10 @@ class Trace:
             )
         if remote_confidence is None:
             remote_confidence = np.broadcast_to(checked[:, -1:], checked.shape)
-            last = _booleans("correct", correct, checked.shape)[:, -1:]
+            last = arrays.booleans("correct", correct, checked.shape)[:, -1:]
             remote_correct = np.broadcast_to(last, checked.shape)
         # __post_init__ turns what is array-like here into arrays.
-        arrays: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "confidence": checked,
             "correct": correct,
             "label": label,
@@ -253,7 +254,7 @@ class Trace:
             "remote_confidence": remote_confidence,
             "remote_correct": remote_correct,
         }
-        return cls(**arrays, meta=meta)
+        return cls(**fields, meta=meta)
 
     @property
     def num_samples(self) -> int:
@@ -419,9 +420,9 @@ def _restore(entries: dict[str, np.ndarray]) -> Trace:
             f"this jsplit reads trace format {FORMAT_VERSION}, got {version}: written "
             "by a newer jsplit, upgrade with pip install --upgrade jsplit"
         )
-    arrays: dict[str, Any] = {name: entries.get(name) for name in _ARRAYS}
+    fields: dict[str, Any] = {name: entries.get(name) for name in _ARRAYS}
     try:
-        trace = Trace(**arrays, meta=meta)
+        trace = Trace(**fields, meta=meta)
     except JsplitError as error:
         raise JsplitError(f"the file is damaged ({error})") from error
     if trace.sha256 != sha256:
@@ -466,102 +467,8 @@ def _given(value: Any) -> str:
     return "not given" if value is None else "given"
 
 
-def _refuse(name: str, values: np.ndarray, bad: np.ndarray, rule: str) -> None:
-    """Raises if any value is bad, showing the first one and how many there are."""
-    if bad.any():
-        first = np.unravel_index(int(bad.argmax()), bad.shape)
-        where = ", ".join(str(i) for i in first)
-        raise JsplitError(
-            f"{name} must be {rule}, got {values[first]!s} at {name}[{where}] "
-            f"({int(bad.sum())} of {bad.size} values break this)"
-        )
-
-
-def _numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray:
-    """Returns value as an array of numbers of any kind, in the shape wanted."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise JsplitError(f"{name} must be an array of numbers: {reason}") from error
-    # Not a test of dtype.kind: bfloat16, for one, is of kind "V".
-    if not np.can_cast(array.dtype, np.float64, "same_kind"):
-        raise JsplitError(f"{name} must hold numbers, got dtype {array.dtype}")
-    if shape is not None and array.shape != shape:
-        raise JsplitError(f"{name} must have shape {shape}, got {array.shape}")
-    return array
-
-
-def _floats(
-    name: str,
-    value: Any,
-    shape: tuple[int, ...] | None = None,
-    dtype: np.dtype[Any] | None = None,
-) -> np.ndarray:
-    """Returns a finite array; float64 stays, anything else becomes float32."""
-    array = _numbers(name, value, shape)
-    if array.dtype == bool:
-        raise JsplitError(f"{name} must hold real numbers, got dtype bool")
-    if dtype is None:
-        double = array.dtype.kind == "f" and array.dtype.itemsize == 8
-        dtype = np.dtype(np.float64 if double else np.float32)
-    with np.errstate(over="ignore"):
-        array = array.astype(dtype, order="C", copy=False)
-    _refuse(name, array, ~np.isfinite(array), "finite")
-    return array
-
-
-def _confidences(
-    name: str,
-    value: Any,
-    shape: tuple[int, ...] | None = None,
-    dtype: np.dtype[Any] | None = None,
-) -> np.ndarray:
-    array = _floats(name, value, shape, dtype)
-    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
-        raise JsplitError(
-            f"{name} must have shape [N, L] with at least 1 sample and 2 exits, "
-            f"got shape {array.shape}"
-        )
-    outside = (array < -ROUNDING) | (array > 1 + ROUNDING)
-    _refuse(name, array, outside, "in [0, 1]")
-    return array.clip(0, 1)
-
-
-def _logits(name: str, value: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    array = _floats(name, value, shape)
-    if array.ndim != 3 or array.shape[0] < 1 or min(array.shape[1:]) < 2:
-        raise JsplitError(
-            f"{name} must have shape [N, L, C] with at least 1 sample, 2 exits and 2 "
-            f"classes, got shape {array.shape}"
-        )
-    return array
-
-
-def _classes(
-    name: str, value: Any, shape: tuple[int, ...], num_classes: int | None = None
-) -> np.ndarray:
-    """Returns class numbers as a fresh int32 array; whole floats are welcome."""
-    array = _numbers(name, value, shape)
-    limit = num_classes or np.iinfo(np.int32).max
-    rule = f"a class in 0..{num_classes - 1}" if num_classes else "an integer >= 0"
-    if (array == -1).any():
-        rule += "; drop unlabelled samples (-1) first"
-    allowed = (array >= 0) & (array < limit)
-    allowed &= array == np.floor(array)
-    _refuse(name, array, ~allowed, rule)
-    return array.astype(np.int32, order="C")
-
-
-def _booleans(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns a fresh bool array made of bool or 0/1."""
-    array = _numbers(name, value, shape)
-    _refuse(name, array, (array != 0) & (array != 1), "bool or 0/1")
-    return array.astype(bool, order="C")
-
-
 def _equal(
     name: str, prediction: Any, label: Any, shape: tuple[int, ...]
 ) -> np.ndarray:
-    classes = _classes(name, prediction, shape)
-    return classes == _classes("label", label, shape[:1])[:, None]
+    classes = arrays.classes(name, prediction, shape)
+    return classes == arrays.classes("label", label, shape[:1])[:, None]

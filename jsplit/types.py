@@ -20,7 +20,6 @@ import dataclasses
 from typing import Any, Literal, NamedTuple
 
 from jax import Array
-from jax.typing import ArrayLike
 
 Score = Literal["confidence", "entropy", "patience"]
 """What a plan compares with its thresholds; larger always means more certain."""
@@ -38,13 +37,13 @@ class Plan(NamedTuple):
 
     The device runs exits 1, 2, ... and stops at the first exit i <= `depth` whose
     score reaches `threshold[i]`. If none does, exit L answers when `depth` = L and
-    the sample is shipped to the cloud otherwise.
+    the sample is shipped to the cloud otherwise. Fields are NumPy or JAX arrays.
     """
 
-    threshold: ArrayLike  # [L] float; +inf = never stop here, -inf = always stop
-    depth: ArrayLike  # [] int32, 1..L: the deepest exit on the device
-    heads: ArrayLike  # [L] bool; True = this head is evaluated (and paid) if reached
-    delay: ArrayLike  # [] int32; layers run beyond the exit that stopped, usually 0
+    threshold: Any  # [L] float; +inf = never stop here, -inf = always stop
+    depth: Any  # [] int32, 1..L: the deepest exit on the device
+    heads: Any  # [L] bool; True = this head is evaluated (and paid) if reached
+    delay: Any  # [] int32; layers run beyond the exit that stopped, usually 0
 
 
 class Outcome(NamedTuple):

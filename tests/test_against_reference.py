@@ -212,9 +212,7 @@ def test_baselines_have_their_closed_form():
 def test_oracle_takes_the_best_split_of_every_sample():
     trace = random_trace(90, 4, seed=7)
     costs = jsplit.Costs.splitee(4, offload=0.2)
-    result = jsplit.evaluate(
-        trace, ["oracle"], costs, num_replicas=2, record_arms=True
-    )
+    result = jsplit.evaluate(trace, ["oracle"], costs, num_replicas=2, record_arms=True)
     rewards = reference.reward_matrix(
         trace.confidence,
         trace.remote_confidence,

@@ -15,7 +15,7 @@ import jsplit
 from jsplit.evaluate import prepare
 from jsplit.policies.registry import REGISTRY
 
-N, L = 150, 5
+N, L = 100, 5  # the shapes of test_invariance, so that both share programs
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
 COMPETITORS = [name for name in REGISTRY if not jsplit.make_policy(name).privileged]
 PAPER = jsplit.Protocol()
@@ -80,13 +80,12 @@ def altered(trace, device, cloud, fill, *, seed=1):
     )
 
 
-def play(policy, trace, protocol, stream="shuffle"):
+def play(policy, trace, protocol):
     result = jsplit.evaluate(
         trace,
         [policy],
         COSTS,
         num_replicas=1,
-        stream=stream,
         protocol=protocol,
         seed=11,
         record_arms=True,
@@ -101,9 +100,9 @@ def steps(policy, trace, protocol, run):
     return np.asarray(tables.reward)[cell], np.asarray(tables.cell)[cell]
 
 
-def changes(policy, trace, protocol, fill, stream="shuffle"):
+def changes(policy, trace, protocol, fill):
     """What a run and its replay on the altered trace differ in, by name."""
-    run = play(policy, trace, protocol, stream)
+    run = play(policy, trace, protocol)
     assert np.unique(run.order.values).size == N
     device, cloud = what_was_computed(
         policy, trace, protocol, run.order.values, run.arm.values
@@ -114,7 +113,7 @@ def changes(policy, trace, protocol, fill, stream="shuffle"):
     other = altered(trace, device, cloud, fill)
     assert other.lossless == trace.lossless
     assert (other.confidence != trace.confidence).any() or device.all()
-    again = play(policy, other, protocol, stream)
+    again = play(policy, other, protocol)
     np.testing.assert_array_equal(run.order, again.order)
     differs = {
         name
@@ -128,14 +127,30 @@ def changes(policy, trace, protocol, fill, stream="shuffle"):
     return differs
 
 
+def mixed_trace(*, lossy=False):
+    """A trace on which every exit answers some samples and ships others."""
+    base = random_trace(N, L, seed=4, lossy=lossy)
+    remote = {}
+    if lossy:
+        remote["remote_confidence"] = base.remote_confidence
+        remote["remote_correct"] = base.remote_correct
+    return jsplit.Trace.from_arrays(
+        0.4 + 0.6 * np.random.default_rng(6).random((N, L)),
+        base.prediction,
+        base.label,
+        entropy=base.entropy,
+        **remote,
+    )
+
+
 @pytest.fixture(scope="module")
 def trace():
-    return random_trace(N, L, seed=4)
+    return mixed_trace()
 
 
 @pytest.fixture(scope="module")
 def lossy():
-    return random_trace(N, L, seed=4, lossy=True)
+    return mixed_trace(lossy=True)
 
 
 @pytest.mark.parametrize("fill", ["random", 0, 1])
@@ -151,14 +166,14 @@ def test_policy_ignores_what_was_not_computed(name, fill, trace):
 def test_policy_ignores_what_was_not_computed_on_a_lossy_link(name, lossy):
     """There the cloud's answer to one split says nothing about the others."""
     policy = jsplit.make_policy(name)
-    assert changes(policy, lossy, PAPER, "random", "fixed") == set()
+    assert changes(policy, lossy, PAPER, "random") == set()
 
 
 @pytest.mark.parametrize("name", COMPETITORS)
 @pytest.mark.usefixtures("x64")
 def test_policy_ignores_labels(name, trace):
     policy = jsplit.make_policy(name)
-    label = (trace.label + 1) % 5
+    label = (trace.label + 2) % 5  # wrong answers are label + 1: none is right now
     relabelled = dataclasses.replace(
         trace,
         label=label,
@@ -170,25 +185,32 @@ def test_policy_ignores_labels(name, trace):
     run, again = play(policy, trace, PAPER), play(policy, relabelled, PAPER)
     for what in ("arm", "reward", "cost", "offloaded"):
         np.testing.assert_array_equal(run[what], again[what])
-    assert run.correct > again.correct + 0.1  # so the labels did change
+    assert run.correct > 0.4
+    assert again.correct == 0
+
+
+@pytest.mark.parametrize("protocol", [PEEKING, RELEASED], ids=["switch", "released"])
+@pytest.mark.usefixtures("x64")
+def test_released_side_information_is_not_causal(protocol, trace):
+    """The test above can fail: this switch credits arms with what nobody computed."""
+    policy = jsplit.make_policy("splitee_s")
+    assert "arm" in changes(policy, trace, protocol, 0)
 
 
 @pytest.mark.usefixtures("x64")
-def test_released_side_information_is_not_causal(trace):
-    """The test above can fail: this switch credits arms with what nobody computed."""
+def test_splitee_s_leaves_much_unseen_that_could_mislead_it(trace):
     policy = jsplit.make_policy("splitee_s")
-    assert "arm" in changes(policy, trace, PEEKING, "random")
-    assert "arm" in changes(policy, trace, RELEASED, "random")
+    run = play(policy, trace, PAPER)
+    device, cloud = what_was_computed(
+        policy, trace, PAPER, run.order.values, run.arm.values
+    )
+    final_unknown = ~(device[:, -1] | cloud.any(1))
+    shallower_would_ship = (device[:, :-1] & (trace.confidence[:, :-1] < 0.7)).any(1)
+    assert (final_unknown & shallower_would_ship).sum() >= 5
+    assert final_unknown.sum() >= 20
 
 
 @pytest.mark.usefixtures("x64")
 def test_released_splitee_without_side_information_is_causal(trace):
     policy = jsplit.make_policy("splitee")
-    assert changes(policy, trace, RELEASED, "random") == set()
-
-
-@pytest.mark.usefixtures("x64")
-def test_oracle_is_privileged_because_it_is_not_causal(trace):
-    policy = jsplit.make_policy("oracle")
-    assert policy.privileged
-    assert "arm" in changes(policy, trace, PAPER, "random")
+    assert changes(policy, trace, RELEASED, 0) == set()

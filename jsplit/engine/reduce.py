@@ -79,9 +79,7 @@ def add_step(
     )
 
 
-def close(
-    totals: Totals, segment: Segment, plays: Array, tables: Tables
-) -> Totals:
+def close(totals: Totals, segment: Segment, plays: Array, tables: Tables) -> Totals:
     """Returns the totals with a finished segment added.
 
     Args:

@@ -13,7 +13,7 @@ from jax import Array, lax
 
 from jsplit import streams
 from jsplit.engine import reduce
-from jsplit.engine.tables import WORD, Tables, gather
+from jsplit.engine.tables import Tables, gather, gather_bits
 from jsplit.policies.base import Selector, one_hot
 from jsplit.types import Feedback
 
@@ -24,10 +24,10 @@ class Schedule(NamedTuple):
     No segment crosses a checkpoint or the end of a pass over the data.
     """
 
-    start: Array | np.ndarray  # [S] int32: first step of the segment
-    count: Array | np.ndarray  # [S] int32: its steps, at most reduce.SEGMENT
-    row: Array | np.ndarray  # [S] int32: the checkpoint it leads to
-    passes: Array | np.ndarray  # [P + 1] int32: first segment of each pass
+    start: Any  # [S] int32: first step of the segment
+    steps: Any  # [S] int32: its steps, at most reduce.SEGMENT
+    row: Any  # [S] int32: the checkpoint it leads to
+    passes: Any  # [P + 1] int32: first segment of each pass
 
 
 class Numbers(NamedTuple):
@@ -53,13 +53,28 @@ class _Carry(NamedTuple):
     pulls: Array
     totals: reduce.Totals
     curves: Array
-    order: Array | None
-    arms: Array | None
+    order: Any  # as in Replayed
+    arms: Any
 
 
-def make_schedule(
-    horizon: int, num_samples: int, checkpoints: np.ndarray
-) -> Schedule:
+class ReplicaKeys(NamedTuple):
+    """What fixes the stream and the draws of each replica of a block."""
+
+    stream: streams.Keys  # leaves [..., lanes]
+    draws: Array  # [lanes] typed keys
+
+
+def replica_keys(key: Array, replicas: Array, num_samples: int) -> ReplicaKeys:
+    """Returns the keys of the replicas numbered `replicas`, [lanes] int32."""
+    stream, draws = jax.random.split(key)
+    fold = jax.vmap(jax.random.fold_in, (None, 0))
+    one = lambda key: streams.replica_keys(key, num_samples)  # noqa: E731
+    return ReplicaKeys(
+        jax.vmap(one, 0, -1)(fold(stream, replicas)), fold(draws, replicas)
+    )
+
+
+def make_schedule(horizon: int, num_samples: int, checkpoints: np.ndarray) -> Schedule:
     """Returns the segments of a run.
 
     Args:
@@ -86,24 +101,24 @@ def replay_block(
     params: Any,
     tables: Tables,
     kind: streams.Kind,
-    key: Array,
-    replicas: Array,
+    keys: ReplicaKeys,
     schedule: Schedule,
     numbers: Numbers,
     *,
     num_checkpoints: int,
     record_steps: int | None,
 ) -> Replayed:
-    """Runs the replicas numbered `replicas`, [lanes] int32, and returns their sums.
+    """Runs a block of replicas, one for every lane of `keys`, and returns their sums.
 
-    A replica's stream and draws depend on `key` and its number alone, so results do not
-    change with how replicas are grouped.
+    What a lane does depends on its own keys alone, so results do not change with how
+    replicas are grouped.
     """
-    (lanes,) = replicas.shape
+    (lanes,) = keys.draws.shape
     num_plans = tables.num_plans
-    stream_keys, draw_keys = _replica_keys(key, replicas)
     record = record_steps is not None
-    buffer = jnp.zeros((record_steps + reduce.SEGMENT, lanes), jnp.int32) if record else None
+    buffer = (
+        jnp.zeros((record_steps + reduce.SEGMENT, lanes), jnp.int32) if record else None
+    )
     dtype = jnp.result_type(float)
 
     def learn(state: Any, sample: Array, arm: Array, *, own: bool) -> tuple[Any, Array]:
@@ -113,27 +128,28 @@ def replay_block(
             feedback = Feedback(arm, reward, None, None)
         else:
             plans = jnp.arange(num_plans, dtype=jnp.int32)[:, None]
-            words = gather_words(tables.revealed, index)
-            bits = jnp.stack([words[k // WORD] >> (k % WORD) for k in range(num_plans)])
             rewards = gather(tables.reward, sample * num_plans + plans)
-            feedback = Feedback(arm, reward, rewards, (bits & 1) == 1)
+            revealed = gather_bits(tables.revealed, index, num_plans)
+            feedback = Feedback(arm, reward, rewards, revealed)
         return selector.update(params, state, feedback), reward
 
-    def segment(number: Array, carry: _Carry, keys: streams.Keys) -> _Carry:
+    def segment(number: Array, carry: _Carry, pass_keys: streams.Keys) -> _Carry:
         start = schedule.start[number]
         position = start % tables.num_samples + jnp.arange(
             reduce.SEGMENT, dtype=jnp.int32
         )
         # The last rows may lie beyond the pass; they are never read.
         position = jnp.minimum(position, tables.num_samples - 1)
-        order = streams.sample_at(kind, position[:, None], keys, tables.num_samples)
+        order = streams.sample_at(
+            kind, position[:, None], pass_keys, tables.num_samples
+        )
         order = jnp.broadcast_to(order, (reduce.SEGMENT, lanes))
 
         def step(i: Array, inner: Any) -> Any:
             state, pulls, sums, arms = inner
             sample, now = order[i], start + i
             if tables.choice is None:
-                draw = jax.vmap(jax.random.fold_in, (0, None))(draw_keys, now)
+                draw = jax.vmap(jax.random.fold_in, (0, None))(keys.draws, now)
                 clock = jnp.maximum(now + 1 + numbers.clock_offset, 1)
                 arm = selector.select(params, state, draw, clock)
                 arm = jnp.where(now < numbers.billed_plays, now, arm)
@@ -149,7 +165,7 @@ def replay_block(
 
         state, pulls, sums, arms = lax.fori_loop(
             0,
-            schedule.count[number],
+            schedule.steps[number],
             step,
             (carry.state, carry.pulls, reduce.empty_segment(lanes), carry.arms),
         )
@@ -172,14 +188,9 @@ def replay_block(
         )
 
     def one_pass(number: Array, carry: _Carry) -> _Carry:
-        keys = pass_keys(number)
+        pass_keys = streams.pass_keys(keys.stream, number)
         first, last = schedule.passes[number], schedule.passes[number + 1]
-        return lax.fori_loop(first, last, lambda s, c: segment(s, c, keys), carry)
-
-    def pass_keys(number: Array | int) -> streams.Keys:
-        return jax.vmap(
-            lambda key: streams.pass_keys(key, number, tables.num_samples), 0, -1
-        )(stream_keys)
+        return lax.fori_loop(first, last, lambda s, c: segment(s, c, pass_keys), carry)
 
     def free_play(arm: Array, state: Any) -> Any:
         position = jnp.minimum(arm, tables.num_samples - 1)
@@ -188,7 +199,7 @@ def replay_block(
         sample = jnp.broadcast_to(sample, (lanes,))
         return learn(state, sample, lane_arm, own=True)[0]
 
-    first_keys = pass_keys(0)
+    first_keys = streams.pass_keys(keys.stream, 0)
     state = selector.init(params, num_plans, (lanes,))
     state = lax.fori_loop(0, numbers.free_plays, free_play, state)
     carry = _Carry(
@@ -200,18 +211,4 @@ def replay_block(
         buffer,
     )
     carry = lax.fori_loop(0, schedule.passes.shape[0] - 1, one_pass, carry)
-    return Replayed(
-        carry.totals, carry.pulls, carry.curves, carry.order, carry.arms
-    )
-
-
-def gather_words(words: Array, index: Array) -> list[Array]:
-    """Returns each word of a [words, N * K] table at `index`."""
-    return [gather(word, index) for word in words]
-
-
-def _replica_keys(key: Array, replicas: Array) -> tuple[Array, Array]:
-    """Returns, for every replica, the key of its stream and that of its draws."""
-    stream, draws = jax.random.split(key)
-    fold = jax.vmap(jax.random.fold_in, (None, 0))
-    return fold(stream, replicas), fold(draws, replicas)
+    return Replayed(carry.totals, carry.pulls, carry.curves, carry.order, carry.arms)

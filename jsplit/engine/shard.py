@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.sharding import AxisType, Mesh, PartitionSpec
@@ -22,9 +21,9 @@ from jsplit.engine.reduce import Pair
 from jsplit.engine.tables import Tables
 from jsplit.policies.base import Selector
 
-# On a CPU the state of a block should stay in a core's L2 cache (12 arms: 150 KB), yet a
-# step must outweigh the cost of launching its dozen kernels. 1024 was fastest of 256,
-# 512, 1024, 2048 and 4096 on 2 Cascade Lake cores. Accelerators want everything at once.
+# On a CPU the state of a block should fit a core's L2 cache (150 KB for 12 arms), yet
+# a step must outweigh the cost of launching its dozen kernels. Of 256 to 4096, 1024 was
+# fastest on 2 Cascade Lake cores. Accelerators want all replicas at once.
 CPU_BLOCK = 1024
 VECTOR = 16  # float32 lanes of the widest CPU vectors: blocks are multiples of it
 BLOCKS_PER_CALL = 4  # so that a long evaluation shows progress and can be interrupted
@@ -73,7 +72,7 @@ def run(
     num_replicas: int,
     num_checkpoints: int,
     record_steps: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
     block_size: int | None = None,
     advance: Callable[[int], None] = lambda replicas: None,
 ) -> Replicas:
@@ -110,15 +109,19 @@ def run(
             record_steps,
             params,
             tables,
-            jax.random.key(seed),
-            replicas.reshape(-1, block_size),
+            _keys(
+                jax.random.key(seed),
+                replicas.reshape(-1, block_size),
+                tables.num_samples,
+            ),
             schedule,
             numbers,
         )
         kept = min(per_call, num_replicas - first)
         parts.append(_to_host(part, record_steps, kept))
         advance(kept)
-    return Replicas(*(_join(field) for field in zip(*parts, strict=True)))
+    fields: Any = (_join(field) for field in zip(*parts, strict=True))
+    return Replicas(*fields)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
@@ -130,42 +133,48 @@ def _run_call(
     record_steps: int | None,
     params: Any,
     tables: Tables,
-    key: Array,
-    replicas: Array,
+    keys: replay.ReplicaKeys,
     schedule: replay.Schedule,
     numbers: replay.Numbers,
 ) -> replay.Replayed:
-    """Runs [blocks, block] replicas; every leaf returns with a leading axis [blocks]."""
+    """Runs blocks of replicas; every leaf, of keys too, has a leading axis [blocks]."""
 
-    def on_device(params, tables, key, schedule, numbers, replicas):  # noqa: ANN
+    def on_device(params, tables, schedule, numbers, keys):
         return lax.map(
             lambda block: replay.replay_block(
                 selector,
                 params,
                 tables,
                 kind,
-                key,
                 block,
                 schedule,
                 numbers,
                 num_checkpoints=num_checkpoints,
                 record_steps=record_steps,
             ),
-            replicas,
+            keys,
         )
 
     same, split = PartitionSpec(), PartitionSpec("replica")
     return jax.shard_map(
         on_device,
         mesh=mesh,
-        in_specs=(same, same, same, same, same, split),
+        in_specs=(same, same, same, same, split),
         out_specs=split,
         check_vma=False,
-    )(params, tables, key, schedule, numbers, replicas)
+    )(params, tables, schedule, numbers, keys)
+
+
+@functools.partial(jax.jit, static_argnames="num_samples")
+def _keys(key: Array, replicas: Array, num_samples: int) -> replay.ReplicaKeys:
+    """Returns the keys of [blocks, lanes] replicas, apart: every policy shares them."""
+    return jax.vmap(lambda block: replay.replica_keys(key, block, num_samples))(
+        replicas
+    )
 
 
 def _to_host(part: replay.Replayed, steps: int | None, kept: int) -> Replicas:
-    def lanes_first(values: Array) -> np.ndarray:
+    def lanes_first(values: Array | None) -> np.ndarray:
         # [blocks, ..., lanes] -> [blocks * lanes, ...]
         moved = np.moveaxis(np.asarray(values), -1, 1)
         return moved.reshape(-1, *moved.shape[2:])[:kept]
@@ -194,9 +203,7 @@ def _join(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return None if parts[0] is None else np.concatenate(parts)  # type: ignore[arg-type]
 
 
-def _block_size(
-    num_replicas: int, devices: Sequence[jax.Device], chosen: int | None
-) -> int:
+def _block_size(num_replicas: int, devices: Sequence[Any], chosen: int | None) -> int:
     each = -(-num_replicas // len(devices))
     if chosen is None:
         chosen = CPU_BLOCK if devices[0].platform == "cpu" else each

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jsplit.types import JsplitError, Outcome
@@ -46,9 +47,9 @@ def pack(
     plan_costs: Array,
     comparator: Array,
     comparator_mean: float,
-    mean_reward: Array,
+    mean_reward: np.ndarray,
     revealed: Array | None,
-    choice: Array | None,
+    choice: np.ndarray | None,
 ) -> Tables:
     """Returns the tables of a policy.
 
@@ -70,7 +71,27 @@ def pack(
             f"plans x (exits + 1) must be at most {COST_MASK}, got "
             f"{num_plans} x {levels}"
         )
+    return _pack(
+        outcome,
+        plan_costs,
+        comparator,
+        np.asarray(comparator_mean - mean_reward, np.float64),
+        revealed,
+        choice,
+    )
+
+
+@jax.jit
+def _pack(
+    outcome: Outcome,
+    plan_costs: Array,
+    comparator: Array,
+    gap: Array,
+    revealed: Array | None,
+    choice: Array | None,
+) -> Tables:
     dtype = outcome.reward.dtype
+    num_plans, levels = plan_costs.shape
     shipped = outcome.exit == levels - 1
     number = jnp.arange(num_plans, dtype=jnp.int32) * levels + outcome.exit
     cell = (
@@ -83,15 +104,14 @@ def pack(
         cell.reshape(-1),
         plan_costs.reshape(-1).astype(dtype),
         comparator.astype(dtype),
-        jnp.asarray(comparator_mean - mean_reward, dtype),
+        gap.astype(dtype),
         None if revealed is None else _bits(revealed),
         choice,
     )
 
 
-@jax.jit
 def _bits(revealed: Array) -> Array:
-    """Returns [N, K, K] bool as [words, N * K] int32, bit j of word w = plan 32 w + j."""
+    """Returns [N, K, K] bool as [words, N * K] int32, see `gather_bits`."""
     num_samples, num_plans, _ = revealed.shape
     words = -(-num_plans // WORD)
     padded = jnp.pad(revealed, ((0, 0), (0, 0), (0, words * WORD - num_plans)))
@@ -103,3 +123,19 @@ def _bits(revealed: Array) -> Array:
 def gather(values: Array, index: Array) -> Array:
     """Returns `values[index]` for a flat table and an index known to be inside."""
     return values.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+def gather_bits(words: Array, index: Array, num_plans: int) -> Array:
+    """Returns [K, lanes] bool, the bits of a [words, N * K] table at `index`.
+
+    Args:
+        words: packed bits, plan 32 w + j in bit j of word w.
+        index: [lanes] flat indices.
+        num_plans: K.
+    """
+    bits = []
+    for number, word in enumerate(words):
+        plans = min(WORD, num_plans - number * WORD)
+        shifts = jnp.arange(plans, dtype=jnp.int32)[:, None]
+        bits.append(((gather(word, index) >> shifts) & 1) == 1)
+    return bits[0] if len(bits) == 1 else jnp.concatenate(bits)

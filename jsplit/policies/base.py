@@ -102,7 +102,6 @@ class Policy:
         inside = ", ".join(f"{key}={value:g}" for key, value in self.numbers.items())
         return f"{self.name}({inside})"
 
-
     def with_numbers(self, numbers: dict[str, Any]) -> "Policy":
         """Returns the policy with `numbers` shown in its label."""
         return dataclasses.replace(self, numbers=numbers)

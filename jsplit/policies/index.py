@@ -19,8 +19,8 @@ class MeanStats(NamedTuple):
     """Running means of the rewards of K arms."""
 
     mean: Array  # [K, *lanes] float
-    count: Array  # [K, *lanes] float: how many rewards of the arm became known
-    inverse_sqrt_count: Array  # [K, *lanes] float: 1/sqrt(count), 0 before the first
+    known: Array  # [K, *lanes] float: how many rewards of the arm became known
+    inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
 
 
 class IndexSelector(Selector):
@@ -51,26 +51,23 @@ class IndexSelector(Selector):
     def update(self, params: Any, state: MeanStats, feedback: Feedback) -> MeanStats:
         """Returns the means with the revealed rewards folded in."""
         del params
-        if feedback.rewards is None:
+        if feedback.rewards is None or feedback.revealed is None:
             # Divisions for the played arm alone; then one masked write.
             played = one_hot(feedback.arm, state.mean.shape[0])
-            count = at_arm(state.count, feedback.arm) + 1
+            count = at_arm(state.known, feedback.arm) + 1
             mean = at_arm(state.mean, feedback.arm)
             mean = mean + (feedback.reward - mean) / count
             return MeanStats(
                 jnp.where(played, mean, state.mean),
-                jnp.where(played, count, state.count),
-                jnp.where(played, jnp.sqrt(1 / count), state.inverse_sqrt_count),
+                jnp.where(played, count, state.known),
+                jnp.where(played, jnp.sqrt(1 / count), state.inverse_sqrt),
             )
-        known, count = feedback.revealed, state.count + 1
+        count = state.known + 1
+        mean = state.mean + (feedback.rewards - state.mean) / count
         return MeanStats(
-            jnp.where(
-                known,
-                state.mean + (feedback.rewards - state.mean) / count,
-                state.mean,
-            ),
-            jnp.where(known, count, state.count),
-            jnp.where(known, jnp.sqrt(1 / count), state.inverse_sqrt_count),
+            jnp.where(feedback.revealed, mean, state.mean),
+            jnp.where(feedback.revealed, count, state.known),
+            jnp.where(feedback.revealed, jnp.sqrt(1 / count), state.inverse_sqrt),
         )
 
 
@@ -82,7 +79,7 @@ class UCBParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class UCB(IndexSelector):
-    """index_j = mean_j + beta * sqrt(ln t / count_j), t the 1-based round.
+    """index_j = mean_j + beta * sqrt(ln t / known_j), t the 1-based round.
 
     beta = 1 is SplitEE's, sqrt(2) is UCB1's for rewards in [0, 1].
 
@@ -96,6 +93,6 @@ class UCB(IndexSelector):
         return UCBParams(1.0)
 
     def index(self, params: UCBParams, stats: MeanStats, t: Array) -> Array:
-        """Returns mean + beta sqrt(ln t) / sqrt(count)."""
+        """Returns mean + beta sqrt(ln t) / sqrt(known)."""
         bonus = params.beta * jnp.sqrt(jnp.log(t.astype(stats.mean.dtype)))
-        return stats.mean + bonus * stats.inverse_sqrt_count
+        return stats.mean + bonus * stats.inverse_sqrt

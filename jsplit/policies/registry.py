@@ -81,19 +81,23 @@ def parse_policy(text: str) -> Policy:
     Raises:
         JsplitError: if the text is not of this form, or as `make_policy` does.
     """
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
+    pattern = r"\s*(\w+)\s*(?:\((.*)\))?\s*"
+    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
     if match is None:
         raise JsplitError(
-            f"policy must be a name or name(number=value, ...), got {text!r}"
+            "policy must be a name or name(number=value, ...), got "
+            f"{checks.shown(text)}"
         )
     name, inside = match.groups()
     numbers = {}
     for part in filter(None, (p.strip() for p in (inside or "").split(","))):
         key, _, value = (piece.strip() for piece in part.partition("="))
+        if key in numbers:
+            raise JsplitError(f"policy {name}: every number once, got {key} twice")
         try:
             numbers[key] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise JsplitError(
-                f"policy {name}: expected number=value, got {part!r}"
+                f"policy {name}: expected number=value, got {checks.shown(part)}"
             ) from None
     return make_policy(name, **numbers)

@@ -44,9 +44,7 @@ class Always(Unlearning):
         del params, num_arms
         return Lanes(jnp.zeros(lanes, jnp.int32))
 
-    def select(
-        self, params: NoParams, state: Lanes, key: Array, t: Array
-    ) -> Array:
+    def select(self, params: NoParams, state: Lanes, key: Array, t: Array) -> Array:
         """Returns arm 0."""
         del params, key, t
         return state.arm
@@ -101,9 +99,7 @@ class Uniform(Selector):
     ) -> UniformState:
         """Returns the state with the arm that was played."""
         del params
-        return UniformState(
-            feedback.arm, jnp.ones_like(state.started), state.num_arms
-        )
+        return UniformState(feedback.arm, jnp.ones_like(state.started), state.num_arms)
 
     def under(self, protocol: Protocol) -> "Uniform":
         """Returns the selector that draws as often as the protocol says."""

@@ -1,0 +1,186 @@
+"""The command: its lists, its help, and the files and numbers it leaves."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+from conftest import random_trace
+
+import jsplit
+from jsplit import cli
+
+FILES = ["cost-accuracy.png", "regret.png", "result.nc", "table.csv", "table.md"]
+
+
+def run(capsys, *arguments):
+    """Runs the command, which must succeed, and returns its standard output."""
+    capsys.readouterr()
+    status = cli.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    return out
+
+
+def strict_json(text):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A trace and the same numbers as a table, which carries less."""
+    folder = tmp_path_factory.mktemp("traces")
+    trace = random_trace(60, 3, dataset="made up")
+    trace.save(folder / "trace.npz")
+    with open(folder / "table.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sample", "exit", "confidence", "prediction", "label"])
+        for n in range(trace.num_samples):
+            for i in range(trace.num_exits):
+                confidence, predicted = trace.confidence[n, i], trace.prediction[n, i]
+                writer.writerow([n, i + 1, confidence, predicted, trace.label[n]])
+    return folder
+
+
+def test_policies_lists_all(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    out = run(capsys, "policies")
+    rows = strict_json(run(capsys, "policies", "--json"))
+    assert [row["policy"] for row in rows] == jsplit.policy_names()
+    for row in rows:
+        assert row["policy"] in out
+        assert row["summary"]
+        assert all(isinstance(value, int | float) for value in row["numbers"].values())
+    assert "alpha=0.7, beta=1" in out
+
+
+OPTIONS = {
+    "quickstart": "--out --num-replicas --num-epochs --offload --seed --json",
+    "evaluate": "--costs {splitee,isplitee} --offload --alpha --num-replicas --stream "
+    "{shuffle,bootstrap,fixed} --horizon --protocol {paper,released} --baseline --out "
+    "--seed --json Example: Trace.save logits labels",
+    "policies": "--json",
+    "bench": "--num-samples --num-exits --num-replicas --repeats --json",
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_mentions_every_option(capsys, command):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert f"jsplit {command}" in out
+    for word in OPTIONS[command].split():
+        assert word in out
+
+
+def test_help_mentions_every_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in OPTIONS)
+
+
+SMALL = ("splitee", "fixed_split(depth=2)", "--num-replicas", 128)
+
+
+def test_evaluate_prints_the_table(capsys, folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("table.csv", "trace.npz"):
+        out = run(capsys, "evaluate", folder / name, *SMALL)
+        for word in ("splitee", "fixed_split(depth=2)", "final_exit", "accuracy"):
+            assert word in out
+        assert "simulation error" in out
+
+
+def test_table_and_trace_give_the_same_json_and_so_does_the_seed(capsys, folder):
+    first, again, other = (
+        strict_json(run(capsys, "evaluate", folder / name, *SMALL, "--json", *more))
+        for name, more in (
+            ("trace.npz", ()),
+            ("trace.npz", ("--seed", 0)),
+            ("trace.npz", ("--seed", 1)),
+        )
+    )
+    table = strict_json(run(capsys, "evaluate", folder / "table.csv", *SMALL, "--json"))
+    assert first["rows"] == again["rows"] == table["rows"]
+    assert first["rows"] != other["rows"]
+    stable = {key: first["attrs"][key] for key in first["attrs"] if key != "created"}
+    assert stable == {key: again["attrs"][key] for key in stable}
+    assert first["attrs"]["dataset"] == "made up"
+    assert table["attrs"]["dataset"] == "table"
+    baseline = [row for row in first["rows"] if row["policy"] == "final_exit"]
+    assert all(row["p_value"] is None for row in baseline)
+    accuracy = next(row["mean"] for row in baseline if row["metric"] == "accuracy")
+    assert accuracy == pytest.approx(random_trace(60, 3).accuracy[-1])
+
+
+def test_evaluate_writes_its_files(capsys, folder, tmp_path):
+    out = tmp_path / "new" / "folder"
+    options = ("--out", out, "--baseline", "splitee", "--alpha", 0.6, "--json")
+    shown = strict_json(run(capsys, "evaluate", folder / "trace.npz", *SMALL, *options))
+    assert sorted(os.listdir(out)) == FILES
+    result = jsplit.load_result(out / "result.nc")
+    labels = ["splitee(alpha=0.6)", "fixed_split(depth=2, alpha=0.6)"]
+    assert result.policy.values.tolist() == labels
+    assert shown["attrs"]["baseline"] == labels[0]
+    table = jsplit.summarize(result, labels[0])
+    with open(out / "table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_array_equal(
+        [float(row["mean"]) for row in rows], table["mean"].values.ravel()
+    )
+    assert [row["mean"] for row in shown["rows"]] == [float(r["mean"]) for r in rows]
+    text = (out / "table.md").read_text(encoding="utf-8")
+    assert "fixed\\_split(depth=2, alpha=0.6)" in text
+    for name in ("cost-accuracy.png", "regret.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_policies_by_default_are_those_the_table_allows(folder):
+    names = cli._possible_policies(jsplit.load_trace(folder / "table.csv"))
+    assert set(jsplit.policy_names()) - set(names) == {"entropy_cascade"}
+    trace = jsplit.load_trace(folder / "trace.npz")
+    assert cli._possible_policies(trace) == jsplit.policy_names()
+
+
+def test_alpha_that_was_written_wins():
+    policies = cli._chosen_policies(["splitee(alpha=0.9)", "ucb1"], 0.6, "final_exit")
+    labels = [policy.label for policy in policies]
+    assert labels == ["splitee(alpha=0.9)", "ucb1(alpha=0.6)", "final_exit"]
+
+
+def test_bench_compares_on_a_tiny_trace(capsys, monkeypatch):
+    from jsplit import bench
+
+    for name, value in (("LOOP_STEPS", 60), ("NUMPY_REPLICAS", 8), ("NUMPY_STEPS", 20)):
+        monkeypatch.setattr(bench, name, value)
+    sizes = ("--num-samples", 64, "--num-exits", 3, "--num-replicas", 8)
+    shown = strict_json(run(capsys, "bench", *sizes, "--repeats", 1, "--json"))
+    ways = [(row["policy"], row["how"]) for row in shown["rows"]]
+    assert len(ways) == len(set(ways)) == 8
+    assert {policy for policy, _ in ways} == {"splitee", "splitee_s"}
+    for row in shown["rows"]:
+        assert row["nanoseconds"] > 0
+        assert (row["ratio"] == 1) == (row["how"] == "jsplit")
+
+
+@pytest.mark.slow
+def test_quickstart_writes_what_it_names(capsys, tmp_path):
+    sizes = ("--num-epochs", 1, "--num-replicas", 16)
+    shown = strict_json(run(capsys, "quickstart", "--out", tmp_path, *sizes, "--json"))
+    assert sorted(os.listdir(tmp_path)) == sorted(shown["files"])
+    assert all((tmp_path / name).stat().st_size for name in shown["files"])
+    assert shown["accuracy"].keys() == {"pristine", "blurred", "noisy"}
+    assert len(shown["tables"]) == 6
+    for name in shown["files"]:
+        if name.endswith(".nc"):
+            assert jsplit.load_result(tmp_path / name).attrs["num_replicas"] == 16
+        if name.endswith(".npz"):
+            assert jsplit.load_trace(tmp_path / name).num_exits == 6
