@@ -247,8 +247,9 @@ def test_bad_call_raises_one_line(call, words):
 
 
 @pytest.fixture(scope="module")
-def result():
-    return evaluate(num_checkpoints=1)
+def result(folder):
+    trace = jsplit.load_trace(folder / "good.csv")
+    return evaluate(trace=trace, costs=jsplit.Costs.splitee(2))
 
 
 def test_save_into_a_missing_folder(result, tmp_path):

@@ -29,7 +29,7 @@ def evaluated(trace, stream, num_replicas=R, policies=POLICIES, **options):
         policies,
         COSTS,
         num_replicas=num_replicas,
-        block_size=R,
+        block_size=16,  # so that R and 16 R replicas share a program
         stream=stream,
         seed=7,
         **options,
