@@ -23,6 +23,7 @@ from jsplit.types import JsplitError, Outcome, Plan, Protocol
 
 NUM_CHECKPOINTS = 64
 MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
+MAX_REPLICAS = 10**8  # beyond it one result no longer fits a host: sweep over seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,7 @@ def evaluate(
         0.6666666666666666
     """
     _check(trace, costs)
-    num_replicas = checks.integer("num_replicas", num_replicas, 1)
+    num_replicas = checks.integer("num_replicas", num_replicas, 1, MAX_REPLICAS)
     kind: Any = checks.choice("stream", stream, streams.KINDS)
     horizon = trace.num_samples if horizon is None else horizon
     horizon = checks.integer("horizon", horizon, 1, MAX_INDEX - 64)
@@ -102,6 +103,11 @@ def evaluate(
     num_checkpoints = checks.integer("num_checkpoints", num_checkpoints, 1)
     if block_size is not None:
         block_size = checks.integer("block_size", block_size, 1)
+    if devices is not None and (isinstance(devices, str) or not len(devices)):
+        raise JsplitError(
+            "devices must be a list of JAX devices such as jax.devices(), got "
+            f"{checks.shown(devices)}"
+        )
     protocol = Protocol.named(protocol)
     chosen = _policies(policies)
     checkpoints = _checkpoints(horizon, num_checkpoints)
@@ -140,7 +146,10 @@ def evaluate(
 def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> Prepared:
     """Returns a policy's outcomes on every sample, packed for the engine."""
     answers = outcomes.answers(trace, policy.score)
-    plan = policy.plans(trace.num_exits, protocol)
+    try:
+        plan = policy.plans(trace.num_exits, protocol)
+    except JsplitError as error:
+        raise JsplitError(f"policy {policy.label}: {error}") from None
     outcome = _tabulate(plan, answers, costs, protocol)
     num_plans = outcome.reward.shape[1]
     if outcome.reward.size > MAX_INDEX:
@@ -266,6 +275,11 @@ def _check(trace: Trace, costs: Costs) -> None:
 def _policies(policies: Sequence[str | Policy]) -> list[Policy]:
     if isinstance(policies, str | Policy):
         policies = [policies]
+    if not isinstance(policies, Sequence):
+        raise JsplitError(
+            "policies must be a list of names or policies, got "
+            f"{checks.shown(policies)}"
+        )
     chosen = []
     for policy in policies:
         if not isinstance(policy, str | Policy):

@@ -178,7 +178,7 @@ def relative_change(
     is_zero = theirs.mean(-1, keepdims=True) == 0
     theirs = np.where(is_zero, np.nan, theirs)
     percent = 100 / theirs.mean(-1)
-    estimate = percent * ours.mean(-1) - 100
+    estimate = percent * (ours - theirs).mean(-1)  # not a difference of two ratios
     ratio = (estimate / 100 + 1)[..., np.newaxis]
     residual = ours - ratio * theirs
     return _interval(

@@ -99,7 +99,7 @@ class Policy:
         """The name with the numbers that were set, unique within an evaluation."""
         if not self.numbers:
             return self.name
-        inside = ", ".join(f"{key}={value:g}" for key, value in self.numbers.items())
+        inside = ", ".join(f"{key}={value!r}" for key, value in self.numbers.items())
         return f"{self.name}({inside})"
 
     def with_numbers(self, numbers: dict[str, Any]) -> "Policy":
