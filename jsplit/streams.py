@@ -17,9 +17,10 @@ KINDS: tuple[Kind, ...] = ("shuffle", "bootstrap", "fixed")
 
 # Rounds of the shuffle. In chi-square tests on positions and on pairs of positions with
 # up to 10^6 replicas, 16 rounds fail for N = 6, 7 and 13, 8 fail for N = 37, 6 fail for
-# N = 331; 24 passed for every N below and 6 for every N above the bound that was tried,
-# up to 10^6 (tests/test_streams.py repeats a part of this).
-ROUNDS_SMALL, ROUNDS_LARGE, LARGE = 24, 6, 1024
+# N = 331. These passed for every N tried, up to 10^6 (tests/test_streams.py repeats a
+# part of this).
+ROUNDS_SMALL, ROUNDS_MEDIUM, ROUNDS_LARGE = 24, 10, 6
+MEDIUM, LARGE = 256, 1024  # from this N on
 
 
 class Keys(NamedTuple):
@@ -32,7 +33,10 @@ class Keys(NamedTuple):
 def replica_keys(key: Array, num_samples: int) -> Keys:
     """Returns what fixes the stream of one replica over N samples, from its `key`."""
     rounds, resample = jax.random.split(key)
-    num_rounds = ROUNDS_SMALL if num_samples < LARGE else ROUNDS_LARGE
+    if num_samples < MEDIUM:
+        num_rounds = ROUNDS_SMALL
+    else:
+        num_rounds = ROUNDS_MEDIUM if num_samples < LARGE else ROUNDS_LARGE
     return Keys(
         jax.random.bits(rounds, (num_rounds, 2), jnp.uint32),
         jax.random.bits(resample, (2,), jnp.uint32),
@@ -94,7 +98,7 @@ def _permute(value: Array, rounds: Array, size: int) -> Array:
         x = value // jnp.uint32(b)
         y = value - x * jnp.uint32(b)
         # Unrolled where speed counts; rolled up where compile time does.
-        unroll = rounds.shape[0] == ROUNDS_LARGE
+        unroll = rounds.shape[0] <= ROUNDS_MEDIUM
         x, y = lax.fori_loop(0, rounds.shape[0] // 2, two_rounds, (x, y), unroll=unroll)
         return x * jnp.uint32(b) + y
 
