@@ -181,7 +181,7 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
         outcomes.costs_by_exit(_on_device(plan), outcomes.cost_table(costs)),
         comparators[:, best],
         float(comparator_means[best]),
-        mean.reward,
+        np.asarray(mean.reward),
         revealed,
         choice,
     )
