@@ -157,7 +157,7 @@ def write_report(
     with report.writing(out / "tables.md"):
         (out / "tables.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     files.append("tables.md")
-    for name in dict(tables.keys()):
+    for name in dict.fromkeys(name for name, _ in tables):
         report.cost_accuracy(
             tables[name, "shuffle"],
             out / f"cost-accuracy-{name}.png",
