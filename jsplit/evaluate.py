@@ -19,7 +19,7 @@ from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
 from jsplit.policies.splitee import split_plans
 from jsplit.trace import Trace
-from jsplit.types import JsplitError, Outcome, Plan, Protocol
+from jsplit.types import JsplitError, Outcome, Protocol
 
 NUM_CHECKPOINTS = 64
 MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
@@ -147,10 +147,12 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
     """Returns a policy's outcomes on every sample, packed for the engine."""
     answers = outcomes.answers(trace, policy.score)
     try:
-        plan = policy.plans(trace.num_exits, protocol)
+        plan = _on_device(policy.plans(trace.num_exits, protocol))
     except JsplitError as error:
         raise JsplitError(f"policy {policy.label}: {error}") from None
-    outcome = _tabulate(plan, answers, costs, protocol)
+    billed = _on_device(outcomes.cost_table(costs))
+    all_heads = np.bool_(protocol.learned_cost == "all_heads")
+    outcome = outcomes.tabulate(plan, answers, billed, all_heads)
     num_plans = outcome.reward.shape[1]
     if outcome.reward.size > MAX_INDEX:
         raise JsplitError(
@@ -160,15 +162,17 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
     mean = Outcome(*(np.asarray(x, np.float64).mean(0) for x in outcome))
     comparators, comparator_means = outcome.reward, np.asarray(mean.reward)
     if num_plans == 1:
-        splits = split_plans(trace.num_exits, policy.alpha)
+        splits = _on_device(split_plans(trace.num_exits, policy.alpha))
         by_confidence = outcomes.answers(trace, "confidence")
-        comparators = _tabulate(splits, by_confidence, costs, protocol).reward
+        comparators = outcomes.tabulate(
+            splits, by_confidence, billed, all_heads
+        ).reward
         comparator_means = np.asarray(comparators, np.float64).mean(0)
     best = int(comparator_means.argmax())
     revealed = None
     if policy.reveal == "prefix":
         revealed = outcomes.revealed_by(
-            _on_device(plan),
+            plan,
             outcome.exit,
             strict=protocol.side_information == "strict",
             lossless=trace.lossless,
@@ -178,7 +182,7 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
         choice = np.asarray(outcome.reward).argmax(1).astype(np.int32)
     packed = tables.pack(
         outcome,
-        outcomes.costs_by_exit(_on_device(plan), outcomes.cost_table(costs)),
+        outcomes.costs_by_exit(plan, billed),
         comparators[:, best],
         float(comparator_means[best]),
         np.asarray(mean.reward),
@@ -188,16 +192,8 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
     return Prepared(policy, packed, mean)
 
 
-def _tabulate(
-    plan: Plan, answers: outcomes.Answers, costs: Costs, protocol: Protocol
-) -> Outcome:
-    plan = _on_device(plan)
-    learn_all_heads = np.bool_(protocol.learned_cost == "all_heads")
-    return outcomes.tabulate(plan, answers, outcomes.cost_table(costs), learn_all_heads)
-
-
-def _on_device(plan: Plan) -> Plan:
-    return jax.tree.map(jnp.asarray, plan)
+def _on_device(tree: Any) -> Any:
+    return jax.tree.map(jnp.asarray, tree)
 
 
 def _run(

@@ -121,17 +121,16 @@ def replay_block(
     )
     dtype = jnp.result_type(float)
 
-    def learn(state: Any, sample: Array, arm: Array, *, own: bool) -> tuple[Any, Array]:
+    def feedback(sample: Array, arm: Array, *, own: bool) -> tuple[Feedback, Array]:
+        """Returns what the policy sees and the cell of (sample, arm) in the tables."""
         index = sample * num_plans + arm
         reward = gather(tables.reward, index)
         if tables.revealed is None or own:
-            feedback = Feedback(arm, reward, None, None)
-        else:
-            plans = jnp.arange(num_plans, dtype=jnp.int32)[:, None]
-            rewards = gather(tables.reward, sample * num_plans + plans)
-            revealed = gather_bits(tables.revealed, index, num_plans)
-            feedback = Feedback(arm, reward, rewards, revealed)
-        return selector.update(params, state, feedback), reward
+            return Feedback(arm, reward, None, None), index
+        plans = jnp.arange(num_plans, dtype=jnp.int32)[:, None]
+        rewards = gather(tables.reward, sample * num_plans + plans)
+        revealed = gather_bits(tables.revealed, index, num_plans)
+        return Feedback(arm, reward, rewards, revealed), index
 
     def segment(number: Array, carry: _Carry, pass_keys: streams.Keys) -> _Carry:
         start = schedule.start[number]
@@ -155,10 +154,10 @@ def replay_block(
                 arm = jnp.where(now < numbers.billed_plays, now, arm)
             else:
                 arm = gather(tables.choice, sample)
-            state, reward = learn(state, sample, arm, own=False)
+            seen, index = feedback(sample, arm, own=False)
+            state = selector.update(params, state, seen)
             pulls = pulls + one_hot(arm, num_plans).astype(jnp.int32)
-            index = sample * num_plans + arm
-            sums = reduce.add_step(sums, tables, sample, index, reward)
+            sums = reduce.add_step(sums, tables, sample, index, seen.reward)
             if record:
                 arms = lax.dynamic_update_index_in_dim(arms, arm, now, 0)
             return state, pulls, sums, arms
@@ -197,7 +196,7 @@ def replay_block(
         sample = streams.sample_at(kind, position, first_keys, tables.num_samples)
         lane_arm = jnp.broadcast_to(arm, (lanes,)).astype(jnp.int32)
         sample = jnp.broadcast_to(sample, (lanes,))
-        return learn(state, sample, lane_arm, own=True)[0]
+        return selector.update(params, state, feedback(sample, lane_arm, own=True)[0])
 
     first_keys = streams.pass_keys(keys.stream, 0)
     state = selector.init(params, num_plans, (lanes,))
