@@ -164,9 +164,7 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
     if num_plans == 1:
         splits = _on_device(split_plans(trace.num_exits, policy.alpha))
         by_confidence = outcomes.answers(trace, "confidence")
-        comparators = outcomes.tabulate(
-            splits, by_confidence, billed, all_heads
-        ).reward
+        comparators = outcomes.tabulate(splits, by_confidence, billed, all_heads).reward
         comparator_means = np.asarray(comparators, np.float64).mean(0)
     best = int(comparator_means.argmax())
     revealed = None

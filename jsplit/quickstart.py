@@ -104,7 +104,7 @@ def record_digits(
     model = CNN(training.num_classes, rngs=nnx.Rngs(seed))
     train(
         model,
-        training.images,
+        training.inputs,
         training.labels,
         num_epochs=num_epochs,
         seed=seed,
@@ -112,9 +112,9 @@ def record_digits(
     )
     noise_key = jax.random.fold_in(jax.random.key(seed), 1)
     test_sets = {
-        "pristine": test.images,
-        "blurred": distort.gaussian_blur(test.images, BLUR_SIGMA),
-        "noisy": distort.gaussian_noise(test.images, NOISE_STD, noise_key),
+        "pristine": test.inputs,
+        "blurred": distort.gaussian_blur(test.inputs, BLUR_SIGMA),
+        "noisy": distort.gaussian_noise(test.inputs, NOISE_STD, noise_key),
     }
     return {
         name: record(

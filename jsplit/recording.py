@@ -37,10 +37,10 @@ def record(
     the filling is dropped.
 
     Args:
-        model: Gives logits [B, L, C] for a batch of images. An NNX module is put in
+        model: Gives logits [B, L, C] for a batch of inputs. An NNX module is put in
             evaluation mode (dropout off, stored statistics) and not changed. A
             plain function must be one that JAX can compile.
-        data: A `Dataset`, or a pair of images [N, ...] and labels [N].
+        data: A `Dataset`, or a pair of inputs [N, ...] and labels [N].
         batch_size: Samples per call of the model, >= 1.
         progress: Whether to show a progress bar.
         **meta: JSON-able facts to keep with the trace; they win over what is
@@ -66,16 +66,16 @@ def record(
     batch_size = checks.integer("batch_size", batch_size, 1)
     facts: dict[str, Any] = {}
     if isinstance(data, Dataset):
-        images, labels = data.images, data.labels
+        inputs, labels = data.inputs, data.labels
         facts.update(dataset=data.name, split=data.split)
     elif isinstance(data, tuple) and len(data) == 2:
-        images, labels = data
+        inputs, labels = data
     else:
         raise JsplitError(
-            "data must be a Dataset or a pair (images, labels), "
+            "data must be a Dataset or a pair (inputs, labels), "
             f"got {type(data).__name__}"
         )
-    images, labels = check_examples(images, labels)
+    inputs, labels = check_examples(inputs, labels)
     if isinstance(model, nnx.Module):
         model = nnx.view(
             model,
@@ -83,16 +83,16 @@ def record(
             use_running_average=True,
             raise_if_not_found=False,
         )
-    _, num_classes = logits_shape(model, images[:1])
-    check_examples(images[:1], labels[:1], num_classes)
+    _, num_classes = logits_shape(model, inputs[:1])
+    check_examples(inputs[:1], labels[:1], num_classes)
     facts.update(
         model=getattr(model, "__name__", type(model).__name__),
         versions=_versions(),
         device=jax.devices()[0].device_kind,
     )
     if isinstance(model, MultiExit):
-        facts.update(measure_layers(model, images[:1]))
-    logits = _all_logits(model, images, min(batch_size, len(images)), progress)
+        facts.update(measure_layers(model, inputs[:1]))
+    logits = _all_logits(model, inputs, min(batch_size, len(inputs)), progress)
     return Trace.from_logits(logits, labels, **{**facts, **meta})
 
 
@@ -149,14 +149,14 @@ def _call(module: Callable[[Any], Any], x: Any) -> Any:
 
 
 def _all_logits(
-    model: Callable[[Any], Array], images: np.ndarray, batch_size: int, progress: bool
+    model: Callable[[Any], Array], inputs: np.ndarray, batch_size: int, progress: bool
 ) -> np.ndarray:
     """Returns [N, L, C] logits, computed in batches of one shape."""
     if isinstance(model, nnx.Module):
         call = lambda batch: _call(model, batch)  # noqa: E731
     else:
         call = jax.jit(model)
-    starts: Any = range(0, len(images), batch_size)
+    starts: Any = range(0, len(inputs), batch_size)
     if progress:
         from rich.console import Console
         from rich.progress import track
@@ -165,9 +165,9 @@ def _all_logits(
         starts = track(starts, "recording", transient=True, console=console)
     logits = []
     for start in starts:
-        batch = images[start : start + batch_size]
+        batch = inputs[start : start + batch_size]
         missing = batch_size - len(batch)
-        padding = [(0, missing)] + [(0, 0)] * (images.ndim - 1)
+        padding = [(0, missing)] + [(0, 0)] * (inputs.ndim - 1)
         logits.append(np.asarray(call(np.pad(batch, padding)))[: len(batch)])
     return np.concatenate(logits)
 

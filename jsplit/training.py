@@ -62,7 +62,7 @@ def joint_loss(logits: Array, labels: Array, exit_weights: Array) -> Array:
 
 def train(
     model: nnx.Module,
-    images: ArrayLike,
+    inputs: ArrayLike,
     labels: ArrayLike,
     *,
     num_epochs: int,
@@ -80,9 +80,9 @@ def train(
     left out, so that all batches have one shape; they differ from epoch to epoch.
 
     Args:
-        model: Network giving logits [B, L, C] for a batch of images, such as
+        model: Network giving logits [B, L, C] for a batch of inputs, such as
             `jsplit.models.CNN`. Its weights are changed.
-        images: [N, ...] finite, for the CNN [N, H, W, channels].
+        inputs: [N, ...] finite, for the CNN [N, H, W, channels].
         labels: [N] classes, 0..C - 1.
         num_epochs: Passes over the data, >= 1.
         batch_size: Samples per step, >= 1; at most N are used.
@@ -106,7 +106,7 @@ def train(
         >>> from jsplit.training import train
         >>> data, _ = load_digits_splits()
         >>> model = CNN(10, widths=(4, 4), rngs=nnx.Rngs(0))
-        >>> log = train(model, data.images, data.labels, num_epochs=2, progress=False)
+        >>> log = train(model, data.inputs, data.labels, num_epochs=2, progress=False)
         >>> log.accuracy.shape
         (2, 2)
     """
@@ -119,8 +119,8 @@ def train(
     key = jax.random.key(checks.integer("seed", seed, 0, 2**32 - 1))
     if not isinstance(model, nnx.Module):
         raise JsplitError(f"model must be an nnx.Module, got {type(model).__name__}")
-    images, labels = check_examples(images, labels)
-    batch_size = min(batch_size, len(images))
+    inputs, labels = check_examples(inputs, labels)
+    batch_size = min(batch_size, len(inputs))
 
     # Dropout on and batch statistics in use, where a model has them.
     learner = nnx.view(
@@ -130,22 +130,22 @@ def train(
         raise_if_not_found=False,
     )
     graphdef, params, rest = nnx.split(learner, nnx.Param, ...)
-    num_exits, num_classes = logits_shape(learner, images[:1])
-    images, labels = check_examples(images, labels, num_classes)
+    num_exits, num_classes = logits_shape(learner, inputs[:1])
+    inputs, labels = check_examples(inputs, labels, num_classes)
     weights = _exit_weights(exit_weights, num_exits)
 
     schedule = _Schedule(
-        np.float32(learning_rate), np.int32(num_epochs * (len(images) // batch_size))
+        np.float32(learning_rate), np.int32(num_epochs * (len(inputs) // batch_size))
     )
     carry = _Carry(params, rest, _optimizer(schedule).init(params))
-    images, labels = jnp.asarray(images), jnp.asarray(labels)
+    inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     losses, accuracies = [], []
     with _bar(num_epochs, show=progress) as advance:
         for epoch, epoch_key in enumerate(jax.random.split(key, num_epochs), start=1):
             carry, loss, accuracy = _run_epoch(
                 carry,
                 schedule,
-                images,
+                inputs,
                 labels,
                 weights,
                 epoch_key,
@@ -195,7 +195,7 @@ def _optimizer(schedule: _Schedule) -> optax.GradientTransformation:
 def _run_epoch(
     carry: _Carry,
     schedule: _Schedule,
-    images: Array,
+    inputs: Array,
     labels: Array,
     exit_weights: Array,
     key: Array,
@@ -205,14 +205,14 @@ def _run_epoch(
 ) -> tuple[_Carry, Array, Array]:
     """Returns the carry, the mean loss [] and the accuracy [L] of one epoch."""
     optimizer = _optimizer(schedule)
-    num_batches = len(images) // batch_size
-    order = jax.random.permutation(key, len(images))[: num_batches * batch_size]
+    num_batches = len(inputs) // batch_size
+    order = jax.random.permutation(key, len(inputs))[: num_batches * batch_size]
 
     def step(carry: _Carry, batch: Array) -> tuple[_Carry, tuple[Array, Array]]:
         def loss_fn(params: Any) -> tuple[Array, tuple[Any, Array]]:
             # A copy belongs to this trace, so that the model may update its own state.
             model = nnx.merge(graphdef, params, carry.rest, copy=True)
-            logits = model(images[batch])
+            logits = model(inputs[batch])
             rest = nnx.split(model, nnx.Param, ...)[2]
             correct = logits.argmax(axis=-1) == labels[batch][:, None]
             loss = joint_loss(logits, labels[batch], exit_weights)

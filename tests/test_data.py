@@ -16,21 +16,21 @@ IMAGES = np.random.default_rng(0).uniform(size=(3, 8, 11, 2)).astype(np.float32)
 
 def test_digits_are_split_once_and_stratified():
     train, test = load_digits_splits()
-    assert train.images.shape == (897, 8, 8, 1)
-    assert test.images.shape == (900, 8, 8, 1)
+    assert train.inputs.shape == (897, 8, 8, 1)
+    assert test.inputs.shape == (900, 8, 8, 1)
     assert (train.split, test.split, test.name) == ("train", "test", "digits")
-    assert test.images.min() == 0.0
-    assert test.images.max() == 1.0
+    assert test.inputs.min() == 0.0
+    assert test.inputs.max() == 1.0
     counts = [np.bincount(data.labels, minlength=10) for data in (train, test)]
     assert np.abs(counts[0] - counts[1]).max() <= 2
     # 1,797 different images: none is in both halves.
-    rows = np.concatenate([train.images, test.images]).reshape(1797, 64)
+    rows = np.concatenate([train.inputs, test.inputs]).reshape(1797, 64)
     assert len(np.unique(rows, axis=0)) == 1797
 
 
 def test_digits_seed_decides_the_split():
     first, again, other = (load_digits_splits(seed)[1] for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.inputs, again.inputs)
     assert (first.labels != other.labels).any()
 
 

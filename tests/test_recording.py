@@ -22,7 +22,7 @@ def model():
 
 def test_record_equals_the_direct_call(model):
     trace = record(model, DATA)
-    probability = np.asarray(jax.nn.softmax(model(DATA.images)))
+    probability = np.asarray(jax.nn.softmax(model(DATA.inputs)))
     np.testing.assert_allclose(trace.confidence, probability.max(-1), atol=1e-6)
     np.testing.assert_array_equal(trace.prediction, probability.argmax(-1))
     np.testing.assert_array_equal(trace.label, DATA.labels)
@@ -63,7 +63,7 @@ def test_metadata_says_where_the_trace_comes_from(model):
 
 
 def test_flops_cover_the_products_and_little_more(model):
-    measured = measure_layers(model, DATA.images[:1])
+    measured = measure_layers(model, DATA.inputs[:1])
     blocks = np.array([2 * 8 * 8 * 9 * 1 * 4, 2 * 4 * 4 * 9 * 4 * 8])
     heads = np.array([2 * 4 * 3, 2 * 8 * 3])
     extra = measured["layer_flops"] - blocks  # norm, ReLU
@@ -77,7 +77,7 @@ def test_any_function_can_be_recorded():
         first = images.reshape(len(images), -1)[:, :3]
         return jnp.stack([first, 2 * first], axis=1)
 
-    trace = record(model, (DATA.images, DATA.labels), batch_size=7)
+    trace = record(model, (DATA.inputs, DATA.labels), batch_size=7)
     assert trace.confidence.shape == (23, 2)
     assert trace.meta["model"] == "model"
     assert "split_bytes" not in trace.meta
@@ -98,9 +98,9 @@ def test_progress_bar_is_shown_on_request(model, capsys, monkeypatch):
     ("data", "kwargs", "message"),
     [
         (DATA, {"batch_size": 0}, r"batch_size must be an integer >= 1, got 0"),
-        (DATA.images, {}, r"data must be a Dataset or a pair .* got ndarray"),
-        ((DATA.images, DATA.labels + 1), {}, r"labels must be from 0 to 2, got 3"),
-        ((DATA.images[:0], DATA.labels[:0]), {}, r"images must have .* N >= 1"),
+        (DATA.inputs, {}, r"data must be a Dataset or a pair .* got ndarray"),
+        ((DATA.inputs, DATA.labels + 1), {}, r"labels must be from 0 to 2, got 3"),
+        ((DATA.inputs[:0], DATA.labels[:0]), {}, r"inputs must have .* N >= 1"),
     ],
 )
 def test_bad_arguments_are_refused(model, data, kwargs, message):

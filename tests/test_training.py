@@ -97,8 +97,8 @@ def test_progress_bar_shows_loss_and_accuracy(capsys, monkeypatch):
 def test_digits_are_learned_and_later_exits_are_better():
     data, test = load_digits_splits()
     model = CNN(10, rngs=nnx.Rngs(0))
-    log = train(model, data.images, data.labels, num_epochs=15, progress=False)
-    logits = np.asarray(jax.jit(lambda m, x: m(x))(model, test.images))
+    log = train(model, data.inputs, data.labels, num_epochs=15, progress=False)
+    logits = np.asarray(jax.jit(lambda m, x: m(x))(model, test.inputs))
     accuracy = (logits.argmax(-1) == test.labels[:, None]).mean(0)
     assert accuracy[-1] > 0.93
     assert accuracy[0] < 0.8
@@ -120,14 +120,14 @@ def test_digits_are_learned_and_later_exits_are_better():
         ({"labels": LABELS - 1}, r"labels must be >= 0, got -1 at position 0"),
         ({"labels": LABELS[:3]}, r"labels must have shape \(20,\), .* got \(3,\)"),
         ({"labels": LABELS / 1}, r"labels must be integers, got dtype float64"),
-        ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"images must have .* N >= 1"),
-        ({"images": IMAGES * np.nan}, r"images must be finite, got 320 NaN"),
+        ({"inputs": IMAGES[:0], "labels": LABELS[:0]}, r"inputs must have .* N >= 1"),
+        ({"inputs": IMAGES * np.nan}, r"inputs must be finite, got 320 NaN"),
         ({"model": lambda x: x}, r"model must be an nnx.Module"),
         ({"model": nnx.Linear(1, 1, rngs=nnx.Rngs(0))}, r"model must return logits"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(change, message):
-    arguments = {"model": tiny(), "images": IMAGES, "labels": LABELS, "num_epochs": 1}
+    arguments = {"model": tiny(), "inputs": IMAGES, "labels": LABELS, "num_epochs": 1}
     with pytest.raises(JsplitError, match=message) as error:
         train(**{**arguments, **change})
     assert "\n" not in str(error.value)

@@ -6,6 +6,8 @@ Called by `training`, `recording`, `cli` and by users.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -19,31 +21,35 @@ class Dataset:
     """Examples with their labels, checked when built.
 
     Attributes:
-        images: [N, H, W, channels] float32, finite; the built-in sets are in [0, 1].
+        inputs: [N, ...], one array. Images are [N, H, W, channels], uint8 0..255 or
+            float32 in [0, 1] (a model takes either); texts are int32 [N, 2, S], token
+            ids (0 = padding) over segment ids.
         labels: [N] int32 classes, 0..num_classes - 1.
         name: For example "digits"; becomes `meta["dataset"]` of a trace.
         split: For example "test".
         num_classes: C >= 2.
+        meta: JSON-able facts, such as how many examples were left out and why.
 
     Example:
         >>> import numpy as np
         >>> from jsplit.data import Dataset
         >>> labels = np.array([0, 1, 1])
         >>> data = Dataset(np.zeros((3, 8, 8, 1)), labels, "toy", "train", 2)
-        >>> data.images.dtype, len(data)
+        >>> data.inputs.dtype, len(data)
         (dtype('float32'), 3)
     """
 
-    images: np.ndarray
+    inputs: np.ndarray
     labels: np.ndarray
     name: str
     split: str
     num_classes: int
+    meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks.integer("num_classes", self.num_classes, 2)
-        images, labels = check_examples(self.images, self.labels, self.num_classes)
-        object.__setattr__(self, "images", images)
+        inputs, labels = check_examples(self.inputs, self.labels, self.num_classes)
+        object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
@@ -51,38 +57,38 @@ class Dataset:
 
 
 def check_examples(
-    images: ArrayLike, labels: ArrayLike, num_classes: int | None = None
+    inputs: ArrayLike, labels: ArrayLike, num_classes: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns examples as NumPy arrays, or raises if they cannot be used.
 
     Args:
-        images: [N, ...] finite numbers, N >= 1.
+        inputs: [N, ...] finite numbers, N >= 1.
         labels: [N] integers, 0..num_classes - 1.
         num_classes: C; None leaves the upper end of the labels open.
 
     Returns:
-        images: [N, ...], floating-point ones as float32, others as they are.
+        inputs: [N, ...], floating-point ones as float32, others as they are.
         labels: [N] int32.
 
     Raises:
         JsplitError: A shape, a dtype or a value is not as above.
     """
-    images, labels = np.asarray(images), np.asarray(labels)
-    if images.ndim < 2 or len(images) == 0:
+    inputs, labels = np.asarray(inputs), np.asarray(labels)
+    if inputs.ndim < 2 or len(inputs) == 0:
         raise JsplitError(
-            f"images must have shape [N, ...] with N >= 1, got {images.shape}"
+            f"inputs must have shape [N, ...] with N >= 1, got {inputs.shape}"
         )
-    if labels.shape != images.shape[:1]:
+    if labels.shape != inputs.shape[:1]:
         raise JsplitError(
-            f"labels must have shape {images.shape[:1]}, one per image, "
+            f"labels must have shape {inputs.shape[:1]}, one per image, "
             f"got {labels.shape}"
         )
-    if np.issubdtype(images.dtype, np.floating):
-        images = images.astype(np.float32, copy=False)
-        if not np.isfinite(images).all():
+    if np.issubdtype(inputs.dtype, np.floating):
+        inputs = inputs.astype(np.float32, copy=False)
+        if not np.isfinite(inputs).all():
             raise JsplitError(
-                "images must be finite, got "
-                f"{np.count_nonzero(~np.isfinite(images))} NaN or infinite values"
+                "inputs must be finite, got "
+                f"{np.count_nonzero(~np.isfinite(inputs))} NaN or infinite values"
             )
     if not np.issubdtype(labels.dtype, np.integer):
         raise JsplitError(f"labels must be integers, got dtype {labels.dtype}")
@@ -96,4 +102,4 @@ def check_examples(
         raise JsplitError(
             f"labels must be {rule}, got {labels[first]} at position {first}"
         )
-    return images, labels.astype(np.int32, copy=False)
+    return inputs, labels.astype(np.int32, copy=False)

@@ -32,7 +32,7 @@ def load_digits_splits(seed: int = 0) -> tuple[Dataset, Dataset]:
     Example:
         >>> from jsplit.data.digits import load_digits_splits
         >>> train, test = load_digits_splits()
-        >>> train.images.shape, test.images.shape
+        >>> train.inputs.shape, test.inputs.shape
         ((897, 8, 8, 1), (900, 8, 8, 1))
     """
     seed = checks.integer("seed", seed, 0, 2**32 - 1)

@@ -28,7 +28,7 @@ CPU_BLOCK = 2048
 VECTOR = 16  # float32 lanes of the widest CPU vectors: blocks are multiples of it
 BLOCKS_PER_CALL = 4  # so that a long evaluation shows progress and can be interrupted
 # Each core is a device, so splitting a kernel over cores only makes them wait for each
-# other; XLA's default of 256-bit vectors took 1.3 times as long. Both concern CPUs only.
+# other. XLA's default, 256-bit vectors, took 1.3 times as long. Both concern CPUs only.
 COMPILER_OPTIONS = {
     "xla_cpu_multi_thread_eigen": False,
     "xla_cpu_prefer_vector_width": 512,

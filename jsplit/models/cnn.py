@@ -113,4 +113,7 @@ class CNN(MultiExit):
                 for channels, width, stride in zip(before, widths, strides, strict=True)
             ],
             heads=[PoolHead(width, num_classes, rngs=rngs) for width in widths],
+            num_classes=num_classes,
+            in_channels=in_channels,
+            widths=widths,
         )

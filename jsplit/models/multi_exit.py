@@ -29,6 +29,7 @@ class MultiExit(nnx.Module):
     Attributes:
         blocks: L modules, activation -> activation.
         heads: L modules, activation -> logits [B, C].
+        arguments: what a subclass was built with, pairs of a name and a value.
 
     Example:
         >>> import jax
@@ -44,13 +45,19 @@ class MultiExit(nnx.Module):
     """
 
     def __init__(
-        self, blocks: Sequence[nnx.Module], heads: Sequence[nnx.Module]
+        self,
+        blocks: Sequence[nnx.Module],
+        heads: Sequence[nnx.Module],
+        **arguments: Any,
     ) -> None:
         """Takes the blocks and heads, in order from the input.
 
         Args:
             blocks: L >= 2 modules.
             heads: L modules.
+            **arguments: What a subclass was built with, numbers, texts and sequences
+                of them; `save_model` writes it down so that `load_model` can build
+                the same network.
 
         Raises:
             JsplitError: There are fewer than 2 blocks, or not one head per block.
@@ -63,6 +70,11 @@ class MultiExit(nnx.Module):
             )
         self.blocks = nnx.List(blocks)
         self.heads = nnx.List(heads)
+        # A tuple, so that NNX takes it for structure: hashable and without arrays.
+        self.arguments = tuple(
+            (name, tuple(value) if isinstance(value, list) else value)
+            for name, value in sorted(arguments.items())
+        )
 
     @property
     def num_exits(self) -> int:
@@ -124,25 +136,25 @@ class MultiExit(nnx.Module):
         return jnp.stack(logits, axis=1)
 
 
-def logits_shape(model: Callable[[Any], Array], images: np.ndarray) -> tuple[int, int]:
+def logits_shape(model: Callable[[Any], Array], inputs: np.ndarray) -> tuple[int, int]:
     """Returns L and C of a model, without running it.
 
     Args:
         model: Gives logits for a batch.
-        images: [B, ...] any batch.
+        inputs: [B, ...] any batch.
 
     Raises:
         JsplitError: The model does not return [B, L, C] with L >= 2 and C >= 2.
     """
     if isinstance(model, nnx.Module):
         # NNX's own, which lets a module in training mode update its state.
-        shape = nnx.eval_shape(lambda module, x: module(x), model, images).shape
+        shape = nnx.eval_shape(lambda module, x: module(x), model, inputs).shape
     else:
-        shape = jax.eval_shape(model, images).shape
-    good = len(shape) == 3 and shape[0] == len(images) and min(shape[1:]) >= 2
+        shape = jax.eval_shape(model, inputs).shape
+    good = len(shape) == 3 and shape[0] == len(inputs) and min(shape[1:]) >= 2
     if not good:
         raise JsplitError(
             "model must return logits [B, L, C] with L >= 2 and C >= 2, "
-            f"got shape {shape} for {len(images)} images"
+            f"got shape {shape} for {len(inputs)} inputs"
         )
     return shape[1], shape[2]

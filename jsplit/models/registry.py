@@ -1,0 +1,62 @@
+"""Every network that has a name, in one dictionary: `jsplit train --model NAME`.
+
+Adding a network = one file beside this one and one line here.
+"""
+
+import difflib
+import inspect
+from typing import Any
+
+from flax import nnx
+
+from jsplit.models.cnn import CNN
+from jsplit.models.multi_exit import MultiExit
+from jsplit.types import JsplitError
+
+REGISTRY: dict[str, type[MultiExit]] = {
+    "cnn": CNN,
+}
+
+
+def model_names() -> list[str]:
+    """Returns the names of all networks."""
+    return list(REGISTRY)
+
+
+def make_model(name: str, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
+    """Builds a network by name.
+
+    Args:
+        name: One of `model_names()`.
+        rngs: Source of the initial weights.
+        **arguments: What its class takes.
+
+    Returns:
+        The network with random weights.
+
+    Raises:
+        JsplitError: There is no such network, or it takes no such argument.
+
+    Example:
+        >>> from flax import nnx
+        >>> from jsplit.models import make_model
+        >>> make_model("cnn", num_classes=10, rngs=nnx.Rngs(0)).num_exits
+        6
+    """
+    if name not in REGISTRY:
+        near = difflib.get_close_matches(str(name), REGISTRY, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise JsplitError(
+            f"model must be one of {', '.join(REGISTRY)}, got {name!r}{hint}"
+        )
+    build = REGISTRY[name]
+    signature = inspect.signature(build.__init__)  # NNX hides that of the class
+    known = [x for x in signature.parameters if x not in ("self", "rngs")]
+    unknown = [x for x in arguments if x not in known]
+    if unknown:
+        raise JsplitError(
+            f"model {name} takes {', '.join(known)}, got {', '.join(unknown)}"
+        )
+    if "num_classes" in known and "num_classes" not in arguments:
+        raise JsplitError(f"model {name} needs num_classes")
+    return build(rngs=rngs, **arguments)
