@@ -14,6 +14,7 @@ from typing import Any
 import tyro
 
 from jsplit.commands.bench import Bench
+from jsplit.commands.data import Data
 from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
@@ -21,6 +22,7 @@ from jsplit.types import JsplitError
 
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
+    "data": Data,
     "evaluate": Evaluate,
     "policies": Policies,
     "bench": Bench,
