@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 
 
 def cifar10_binary(folder):
-    """Twelve training images and three test images; returns pixels by id, and labels."""
+    """15 training images and 3 test images; returns pixels and label by id."""
     folder = folder / "cifar-10-batches-bin"
     folder.mkdir()
     content = {}

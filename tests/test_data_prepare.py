@@ -14,6 +14,7 @@ from jsplit.data import load
 from jsplit.data.catalogue import CATALOGUE
 from jsplit.data.inspect import check, listing
 from jsplit.data.prepare import prepare
+from jsplit.data.sources import READERS
 from jsplit.types import JsplitError
 
 
@@ -37,6 +38,10 @@ def loaded(name, split, out, **options):
     options.setdefault("tokenizer", VOCAB)
     cache = out.parent / "cache"
     return load(name, split, out, cache_dir=cache, progress=False, **options)
+
+
+def test_everything_known_has_a_reader():
+    assert set(READERS) == {*CATALOGUE, "cifar10_c"}
 
 
 def test_cifar10_both_forms(source, out, tmp_path):

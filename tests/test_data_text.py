@@ -1,4 +1,6 @@
-"""WordPiece: special tokens, truncation, transformers' answers, learned vocabularies."""
+"""WordPiece: special tokens, truncation, transformers, learned vocabularies."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ HARD = [
     "人工 intelligence\u200b and\u00a0spaces",
     "don't   stop\x00\ufffd; $9.99 (50%)",
     "a" * 120,
-    "[SEP] in a text, ##able too",
+    "SEP] in a text, ##able too",
     "emoji 🙂 and ﬁ ligature",
 ]
 
@@ -39,6 +41,10 @@ def test_pair_has_segments():
         [2, 8, 12, 3, 13, 1, 10, 3, 0, 0],
         [0, 0, 0, 0, 1, 1, 1, 1, 0, 0],
     ]
+
+
+def test_special_tokens_in_a_text_are_text():
+    assert ids("the [SEP]", max_length=8)[0] == [2, 8, 1, 1, 1, 3, 0, 0]
 
 
 def test_case_is_kept_if_asked():
@@ -118,7 +124,7 @@ def naive(words, num_pieces):
     while len(pieces) < num_pieces:
         totals = {}
         for word, parts in split.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in itertools.pairwise(parts):
                 totals[pair] = totals.get(pair, 0) + words[word]
         pair = min(totals, key=lambda one: (-totals[one], one), default=None)
         if pair is None or totals[pair] < 2:

@@ -1,7 +1,7 @@
 """Encoded images to arrays of one shape.
 
 Here: decoding and encoding with Pillow, cropping and resizing. Not here: where the
-bytes come from (`prepared`), distortions (`distort`), augmentation (which training does).
+bytes come from (`prepared`), distortions (`distort`), augmentation (`training`).
 """
 
 import io

@@ -84,9 +84,8 @@ def check(
     for split, promised in data.counts.items():
         labels = dict.fromkeys(range(-1, data.num_classes), 0)
         decoded = 0
-        for records in read_batches(
-            data, split, f"checking {split}", progress=progress
-        ):
+        what = f"checking {split}"
+        for records in read_batches(data, split, what, progress=progress):
             for record in records:
                 label = record[data.entry.label]
                 if label not in labels:

@@ -99,9 +99,10 @@ def load(
             if labelled:
                 labels = np.array([x[entry.label] for x in labelled], np.int32)
                 yield encode(labelled), labels
-        if facts["num_unlabelled"] == data.counts[base]:
+        number = data.counts[base]
+        if facts["num_unlabelled"] == number:
             raise JsplitError(
-                f"split {base} of {name} has no labels, all {data.counts[base]} are -1; "
+                f"split {base} of {name} has no labels, all {number} are -1; "
                 f"use one of {', '.join(entry.splits)}"
             )
 

@@ -19,7 +19,9 @@ from typing import Any
 from jsplit import checks
 from jsplit.data.catalogue import CIFAR10_C, Entry, entry_of, folder_entry
 from jsplit.data.prepared import FORMAT, Prepared, data_folder, find, versions
-from jsplit.data.sources import Splits, class_names, reader_of
+from jsplit.data.sources import reader_of
+from jsplit.data.sources.common import Splits
+from jsplit.data.sources.folders import class_names
 from jsplit.types import JsplitError
 
 

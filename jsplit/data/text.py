@@ -24,7 +24,8 @@ class Tokenizer:
     """WordPiece with BERT's normalisation, splitting and special tokens.
 
     A text becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP]. What is longer than
-    `max_length` loses tokens from the end of the longer of the two.
+    `max_length` loses tokens from the end of the longer of the two. A "[SEP]" written
+    in a text is text, not a token (transformers takes it for one).
 
     Attributes:
         vocab: Tokens in the order of their ids.
@@ -165,7 +166,7 @@ def train_wordpiece(
     """
     size = checks.integer("vocab_size", vocab_size, len(SPECIAL) + 1)
     engine = _wordpiece({token: i for i, token in enumerate(SPECIAL)}, lowercase)
-    # Few chunks between spaces are different: splitting each once saves most of the time.
+    # Most chunks between spaces come again and again; each is split into words once.
     chunks: Counter[str] = Counter()
     for text in texts:
         chunks.update(engine.normalizer.normalize_str(text).split())

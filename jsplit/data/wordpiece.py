@@ -8,6 +8,7 @@ the order of a hash map, so ties between pairs fall differently in every run.
 import heapq
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import pairwise
 
 INSIDE = "##"  # marks a piece that does not begin a word
 
@@ -40,7 +41,7 @@ def learn(counts: Mapping[str, int], num_pieces: int) -> list[str]:
     totals: defaultdict[tuple[str, str], int] = defaultdict(int)
     places: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for i, word in enumerate(words):
-        for pair in zip(word, word[1:], strict=False):
+        for pair in pairwise(word):
             totals[pair] += weights[i]
             places[pair].add(i)
     queue = [(-total, pair) for pair, total in totals.items()]
@@ -55,11 +56,11 @@ def learn(counts: Mapping[str, int], num_pieces: int) -> list[str]:
         pieces[joined] = None
         changed: set[tuple[str, str]] = set()
         for i in places.pop(pair):
-            for old in zip(words[i], words[i][1:], strict=False):
+            for old in pairwise(words[i]):
                 totals[old] -= weights[i]
                 changed.add(old)
             words[i] = _join(words[i], pair, joined)
-            for new in zip(words[i], words[i][1:], strict=False):
+            for new in pairwise(words[i]):
                 totals[new] += weights[i]
                 places[new].add(i)
                 changed.add(new)
