@@ -152,7 +152,9 @@ def test_policies_by_default_are_those_the_table_allows(folder):
 
 
 def test_alpha_that_was_written_wins():
-    policies = evaluate._chosen_policies(["splitee(alpha=0.9)", "ucb1"], 0.6, "final_exit")
+    policies = evaluate._chosen_policies(
+        ["splitee(alpha=0.9)", "ucb1"], 0.6, "final_exit"
+    )
     labels = [policy.label for policy in policies]
     assert labels == ["splitee(alpha=0.9)", "ucb1(alpha=0.6)", "final_exit"]
 
