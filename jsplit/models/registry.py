@@ -11,10 +11,12 @@ from flax import nnx
 
 from jsplit.models.cnn import CNN
 from jsplit.models.multi_exit import MultiExit
+from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
     "cnn": CNN,
+    "sparse_mlp": SparseMLP,
 }
 
 
