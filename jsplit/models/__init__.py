@@ -10,14 +10,21 @@ from jsplit.models.files import load_model, save_model
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
+from jsplit.models.sparse import SparseConv, SparseLinear
+from jsplit.models.sparse_mlp import SparseMLP
+from jsplit.models.storage import storage_bytes
 
 __all__ = [
     "BERT",
     "CNN",
     "MobileNetV2",
     "MultiExit",
+    "SparseConv",
+    "SparseLinear",
+    "SparseMLP",
     "load_model",
     "make_model",
     "model_names",
     "save_model",
+    "storage_bytes",
 ]
