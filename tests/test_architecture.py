@@ -41,11 +41,16 @@ ONLY_IN = {
     "flax": {"models", "training", "recording", "quickstart"},
     "optax": {"training"},
     "orbax": {"training.checkpoint"},
+    "tensorflow_datasets": {"data"},
+    "PIL": {"data"},
+    "tokenizers": {"data"},
 }
 HEAVY = [
     "flax",
     "optax",
     "tensorflow_datasets",
+    "PIL",
+    "tokenizers",
     "xarray",
     "matplotlib",
     "sklearn",
