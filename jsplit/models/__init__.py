@@ -6,11 +6,13 @@ Here: the mechanism (`MultiExit`) and the networks built with it. Not here: trai
 
 from jsplit.models.cnn import CNN
 from jsplit.models.files import load_model, save_model
+from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
 
 __all__ = [
     "CNN",
+    "MobileNetV2",
     "MultiExit",
     "load_model",
     "make_model",

@@ -10,11 +10,13 @@ from typing import Any
 from flax import nnx
 
 from jsplit.models.cnn import CNN
+from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
     "cnn": CNN,
+    "mobilenet_v2": MobileNetV2,
 }
 
 
