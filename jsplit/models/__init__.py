@@ -4,6 +4,7 @@ Here: the mechanism (`MultiExit`) and the networks built with it. Not here: trai
 (`jsplit.training`) and turning a network into a trace (`jsplit.recording`).
 """
 
+from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
 from jsplit.models.files import load_model, save_model
 from jsplit.models.mobilenet import MobileNetV2
@@ -11,6 +12,7 @@ from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
 
 __all__ = [
+    "BERT",
     "CNN",
     "MobileNetV2",
     "MultiExit",
