@@ -80,7 +80,7 @@ class IndexedKernel(nnx.Module):
         """Maps [P, n_in, T] to [P, n_out]."""
         values, source = self.values[...], self.source[...]
         if self.form == "compact" or len(x) <= COMPACT_ROWS:
-            read = x.at[:, source].get(mode="promise_in_bounds")
+            read = _read(x, source)
             return jnp.einsum("pokt,okt->po", read, values)
         num_outputs, _, taps = values.shape
         dense = jnp.zeros((num_outputs, self.num_inputs, taps), values.dtype)
@@ -112,7 +112,7 @@ class CyclicKernel(nnx.Module):
     def __call__(self, x: Array) -> Array:
         """Maps [P, n_in, T] to [P, n_out]."""
         values = self.values[...]
-        num_outputs, in_degree, taps = values.shape
+        _, in_degree, taps = values.shape
         num_inputs = x.shape[1]
         # [P, 2 D, z, T]: a rotation by phi is a slice of the memory written twice.
         memories = x.reshape(len(x), self.depth, -1, taps)
@@ -160,7 +160,7 @@ class EdgeKernel(nnx.Module):
         """Maps [P, n_in, T] to [P, n_out]."""
         values, target, source = self.values[...], self.target[...], self.source[...]
         if self.form == "compact" or len(x) <= COMPACT_ROWS:
-            read = x.at[:, source].get(mode="promise_in_bounds")
+            read = _read(x, source)
             y = jnp.zeros((len(x), self.num_outputs), values.dtype)
             return y.at[:, target].add(
                 jnp.einsum("pet,et->pe", read, values),
@@ -227,7 +227,9 @@ def make_kernel(
     if kind == "structured":
         source = sparsity.structured(junction, pattern_seed)
     else:
-        source = sparsity.clash_free(junction, int(kind[-1]), pattern_seed, num_memories)
+        source = sparsity.clash_free(
+            junction, int(kind[-1]), pattern_seed, num_memories
+        )
     return IndexedKernel(junction, source, taps, form=form, rngs=rngs)
 
 
@@ -387,6 +389,24 @@ class SparseConv(nnx.Module):
         )
         y = self.kernel(taps.reshape(-1, *taps.shape[-2:])) + self.bias[...]
         return y.reshape(*taps.shape[:3], -1)
+
+
+def _read(x: Array, source: Array) -> Array:
+    """Returns x[:, source], [P, *source.shape, T], with the indices as they are.
+
+    Indexing would first convert them to int32, one operation per edge.
+    """
+    return jax.lax.gather(
+        x,
+        source[..., None],
+        jax.lax.GatherDimensionNumbers(
+            offset_dims=(0, 1 + source.ndim),
+            collapsed_slice_dims=(1,),
+            start_index_map=(1,),
+        ),
+        slice_sizes=(len(x), 1, x.shape[2]),
+        mode="promise_in_bounds",
+    )
 
 
 def _smallest(numbers: np.ndarray, bound: int) -> np.ndarray:

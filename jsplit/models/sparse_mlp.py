@@ -5,6 +5,7 @@ Called by experiments and users.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -124,19 +125,19 @@ def _junctions(
     """Returns the junctions of L hidden layers, then of L exits."""
     if out_degrees is not None and densities is not None:
         raise JsplitError("give one of out_degrees and densities, got both")
-    num_exits = len(sizes) // 2
-    name, values = "out_degrees", out_degrees
+    given: Sequence[float] | None = out_degrees
+    name, argument = "out_degrees", "out_degree"
     if densities is not None:
-        name, values = "densities", densities
-    if values is None:
+        given, name, argument = densities, "densities", "density"
+    if given is None:
         return [make_junction(*size) for size in sizes]
-    if len(values) != num_exits + 1:
+    num_exits = len(sizes) // 2
+    if len(given) != num_exits + 1:
         raise JsplitError(
             f"{name} must have {num_exits + 1} entries, one per hidden layer and one "
-            f"for the exits, got {checks.shown(values)}"
+            f"for the exits, got {checks.shown(given)}"
         )
-    argument = "density" if name == "densities" else "out_degree"
-    each = [*values[:-1], *[values[-1]] * num_exits]
+    each: list[Any] = [*given[:-1], *[given[-1]] * num_exits]
     return [
         make_junction(*size, **{argument: value})
         for size, value in zip(sizes, each, strict=True)

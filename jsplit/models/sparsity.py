@@ -263,9 +263,7 @@ def sweep_addresses(starts: np.ndarray, depth: int) -> np.ndarray:
     return (starts[:, None, :] + np.arange(depth)[:, None]) % depth
 
 
-def shuffled_addresses(
-    junction: Junction, num_memories: int, seed: int
-) -> np.ndarray:
+def shuffled_addresses(junction: Junction, num_memories: int, seed: int) -> np.ndarray:
     """Draws the addresses of a type 1 pattern: any order, per memory and sweep.
 
     Args:

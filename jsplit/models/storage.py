@@ -72,6 +72,6 @@ def halves(
     return (before + heads)[:-1], (before[-1] - before + heads[-1])[:-1]
 
 
-def _bytes(module: nnx.Module, what: object) -> int:
+def _bytes(module: nnx.Module, what: nnx.filterlib.Filter) -> int:
     leaves = jax.tree.leaves(nnx.state(module, what))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
