@@ -7,13 +7,14 @@ import sys
 import numpy as np
 import pytest
 import source_files
-from data_files import VOCAB, texts_of
+from data_files import REAL, VOCAB, needs_real_data, texts_of
 
 from jsplit import cli
 from jsplit.data import load
 from jsplit.data.catalogue import CATALOGUE
 from jsplit.data.inspect import check, listing
 from jsplit.data.prepare import prepare
+from jsplit.data.prepared import find, read_batches
 from jsplit.data.sources import READERS
 from jsplit.types import JsplitError
 
@@ -174,6 +175,21 @@ def test_split_without_any_label(source, out):
     made("sst2", source, out)
     with pytest.raises(JsplitError, match="split test of sst2 has no labels, all 1"):
         loaded("sst2", "test", out)
+
+
+@needs_real_data
+def test_order_is_that_of_tfds(source, out):
+    """TFDS's own builder wrote the real data, from rows in the order of `idx`."""
+    real = find("sst2", REAL)
+    batches = read_batches(real, "validation", "", progress=False)
+    records = [record for batch in batches for record in batch]
+    rows = sorted(records, key=lambda record: record["idx"])
+    lines = [f"{row['sentence'].decode()}\t{row['label']}\n" for row in rows]
+    for file in ("train", "dev"):
+        (source / f"{file}.tsv").write_text("sentence\tlabel\n" + "".join(lines))
+    again = made("sst2", source, out)
+    ours = read_batches(again, "validation", "", progress=False)
+    assert [record for batch in ours for record in batch] == records
 
 
 @pytest.mark.parametrize(
