@@ -15,8 +15,8 @@ from jsplit.models.multi_exit import MultiExit
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
-    "bert": BERT,
     "cnn": CNN,
+    "bert": BERT,
 }
 
 
