@@ -17,10 +17,10 @@ from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
-    "bert": BERT,
     "cnn": CNN,
     "mobilenet_v2": MobileNetV2,
     "sparse_mlp": SparseMLP,
+    "bert": BERT,
 }
 
 
