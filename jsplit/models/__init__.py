@@ -8,6 +8,7 @@ from jsplit.models.cnn import CNN
 from jsplit.models.files import load_model, save_model
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
+from jsplit.models.shipping import quantise, shipped_bytes
 
 __all__ = [
     "CNN",
@@ -15,5 +16,7 @@ __all__ = [
     "load_model",
     "make_model",
     "model_names",
+    "quantise",
     "save_model",
+    "shipped_bytes",
 ]
