@@ -43,11 +43,16 @@ ONLY_IN = {
     "matplotlib": {"report.figures"},
     "flax": {"models", "training", "recording", "quickstart"},
     "optax": {"training"},
+    "tensorflow_datasets": {"data"},
+    "PIL": {"data"},
+    "tokenizers": {"data"},
 }
 HEAVY = [
     "flax",
     "optax",
     "tensorflow_datasets",
+    "PIL",
+    "tokenizers",
     "xarray",
     "matplotlib",
     "sklearn",
