@@ -36,6 +36,7 @@ ALLOWED = {
     "engine": ENGINE,
     "models": {"types", "checks", "models"},
     "data": {"types", "checks", "data"},
+    "training": {"types", "checks", "data", "models", "training"},
 }
 # Who may import what is heavy or belongs in one place.
 ONLY_IN = {
@@ -43,6 +44,7 @@ ONLY_IN = {
     "matplotlib": {"report.figures"},
     "flax": {"models", "training", "recording", "quickstart"},
     "optax": {"training"},
+    "orbax": {"training.checkpoint"},
     "tensorflow_datasets": {"data"},
     "PIL": {"data"},
     "tokenizers": {"data"},

@@ -4,19 +4,30 @@ Here: the mechanism (`MultiExit`) and the networks built with it. Not here: trai
 (`jsplit.training`) and turning a network into a trace (`jsplit.recording`).
 """
 
+from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
 from jsplit.models.files import load_model, save_model
+from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
 from jsplit.models.shipping import quantise, shipped_bytes
+from jsplit.models.sparse import SparseConv, SparseLinear
+from jsplit.models.sparse_mlp import SparseMLP
+from jsplit.models.storage import storage_bytes
 
 __all__ = [
+    "BERT",
     "CNN",
+    "MobileNetV2",
     "MultiExit",
+    "SparseConv",
+    "SparseLinear",
+    "SparseMLP",
     "load_model",
     "make_model",
     "model_names",
     "quantise",
     "save_model",
     "shipped_bytes",
+    "storage_bytes",
 ]

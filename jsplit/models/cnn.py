@@ -1,17 +1,17 @@
 """A small convolutional network with an exit after every block.
 
-Here: its blocks, its heads and the network. Not here: the exits themselves
-(`multi_exit`). Called by the quick start, by `cli` and by users.
+Here: its blocks and the network. Not here: the exits themselves (`multi_exit`), its
+heads (`layers`). Called by the quick start, by `cli` and by users.
 """
 
 import itertools
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from jsplit import checks
+from jsplit.models.layers import PoolHead, to_unit, windows3x3
 from jsplit.models.multi_exit import MultiExit
 from jsplit.types import JsplitError
 
@@ -20,8 +20,7 @@ class ConvBlock(nnx.Module):
     """3 x 3 convolution, layer norm over the channels, ReLU.
 
     Layer norm, not batch norm: a sample's logits must not depend on who else is in
-    its batch. The convolution is a matrix product over shifted copies of the image,
-    because XLA's CPU gradient of a small convolution took ten times as long.
+    its batch.
     """
 
     def __init__(
@@ -36,28 +35,8 @@ class ConvBlock(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, H, W, in] to [B, ceil(H / stride), ceil(W / stride), out]."""
-        height, width = x.shape[1:3]
-        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        # Columns, then rows: six slices to compile instead of nine.
-        x = jnp.concatenate(
-            [x[:, :, j : j + width : self.stride] for j in range(3)], axis=-1
-        )
-        x = jnp.concatenate(
-            [x[:, i : i + height : self.stride] for i in range(3)], axis=-1
-        )
+        x = windows3x3(to_unit(x), self.stride)
         return nnx.relu(self.norm(self.linear(x)))
-
-
-class PoolHead(nnx.Module):
-    """Global average pool, then a linear classifier."""
-
-    def __init__(self, in_channels: int, num_classes: int, *, rngs: nnx.Rngs) -> None:
-        """Takes the channels of the activation and the number of classes."""
-        self.linear = nnx.Linear(in_channels, num_classes, rngs=rngs)
-
-    def __call__(self, x: Array) -> Array:
-        """Maps [B, H, W, in] to logits [B, C]."""
-        return self.linear(x.mean(axis=(1, 2)))
 
 
 class CNN(MultiExit):

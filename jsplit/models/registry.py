@@ -9,12 +9,18 @@ from typing import Any
 
 from flax import nnx
 
+from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
+from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
+from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
+    "bert": BERT,
     "cnn": CNN,
+    "mobilenet_v2": MobileNetV2,
+    "sparse_mlp": SparseMLP,
 }
 
 
