@@ -17,10 +17,12 @@ from jsplit.commands.bench import Bench
 from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
+from jsplit.commands.train import Train
 from jsplit.types import JsplitError
 
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
+    "train": Train,
     "evaluate": Evaluate,
     "policies": Policies,
     "bench": Bench,

@@ -85,8 +85,6 @@ def load_model(
     Raises:
         JsplitError: A file is missing, broken, or does not fit the other.
     """
-    import safetensors.numpy
-
     folder = pathlib.Path(folder)
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -104,12 +102,7 @@ def load_model(
         raise JsplitError(
             f"model: {folder / DESCRIPTION} is not a description of format {FORMAT}"
         )
-    try:
-        arrays = safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
-        raise JsplitError(
-            f"model: {folder / WEIGHTS} is truncated or not safetensors: {error}"
-        ) from None
+    arrays = _read(content, folder / WEIGHTS)
     # Shapes only: random weights would be computed to be thrown away.
     model = nnx.eval_shape(
         lambda: make_model(
@@ -117,7 +110,41 @@ def load_model(
         )
     )
     _fill(model, arrays, str(folder / WEIGHTS))
+    # What is left abstract are random states (dropout), unused in evaluation.
+    fresh = nnx.state(nnx.Rngs(0).default)
+    for _, module in nnx.iter_graph(model):
+        if isinstance(module, nnx.RngStream):
+            nnx.update(module, fresh)
     return model, description["meta"]
+
+
+def load_weights(model: nnx.Module, folder: str | os.PathLike[str]) -> None:
+    """Puts the weights of a model folder into a network of the same shapes.
+
+    Args:
+        model: Its arrays are replaced, random states excepted.
+        folder: A folder that `save_model` wrote.
+
+    Raises:
+        JsplitError: The weights cannot be read or do not fit.
+    """
+    file = pathlib.Path(folder) / WEIGHTS
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise JsplitError(f"weights: cannot read {file}: {error.strerror}") from None
+    _fill(model, _read(content, file), str(file))
+
+
+def _read(content: bytes, file: pathlib.Path) -> dict[str, np.ndarray]:
+    import safetensors.numpy
+
+    try:
+        return safetensors.numpy.load(content)
+    except safetensors.SafetensorError as error:
+        raise JsplitError(
+            f"model: {file} is truncated or not safetensors: {error}"
+        ) from None
 
 
 def _arrays(model: nnx.Module) -> dict[str, Any]:
@@ -155,8 +182,3 @@ def _fill(model: nnx.Module, arrays: Mapping[str, np.ndarray], file: str) -> Non
         for name, path in names.items()
     }
     nnx.update(model, nnx.from_flat_state(filled))
-    # What is left abstract are random states (dropout), unused in evaluation.
-    fresh = nnx.state(nnx.Rngs(0).default)
-    for _, module in nnx.iter_graph(model):
-        if isinstance(module, nnx.RngStream):
-            nnx.update(module, fresh)
