@@ -7,9 +7,11 @@ Here: the mechanism (`MultiExit`) and the networks built with it. Not here: trai
 from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
 from jsplit.models.files import load_model, save_model
+from jsplit.models.load import load_weights
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
+from jsplit.models.weights import read_weights
 
 __all__ = [
     "BERT",
@@ -17,7 +19,9 @@ __all__ = [
     "MobileNetV2",
     "MultiExit",
     "load_model",
+    "load_weights",
     "make_model",
     "model_names",
+    "read_weights",
     "save_model",
 ]

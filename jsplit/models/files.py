@@ -11,12 +11,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
+from jsplit.models.weights import Source, fill, variables
 from jsplit.types import JsplitError
 
 FORMAT = 1
@@ -50,7 +50,10 @@ def save_model(
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = safetensors.numpy.save(
-        {key: np.ascontiguousarray(value) for key, value in _arrays(model).items()}
+        {
+            path: np.ascontiguousarray(variable[...])
+            for path, variable in variables(model).items()
+        }
     )
     description = {
         "format": FORMAT,
@@ -85,6 +88,8 @@ def load_model(
     Raises:
         JsplitError: A file is missing, broken, or does not fit the other.
     """
+    import safetensors.numpy
+
     folder = pathlib.Path(folder)
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -102,7 +107,12 @@ def load_model(
         raise JsplitError(
             f"model: {folder / DESCRIPTION} is not a description of format {FORMAT}"
         )
-    arrays = _read(content, folder / WEIGHTS)
+    try:
+        arrays = safetensors.numpy.load(content)
+    except safetensors.SafetensorError as error:
+        raise JsplitError(
+            f"model: {folder / WEIGHTS} is truncated or not safetensors: {error}"
+        ) from None
     # Shapes only: random weights would be computed to be thrown away.
     model = nnx.eval_shape(
         lambda: make_model(
@@ -110,75 +120,14 @@ def load_model(
         )
     )
     _fill(model, arrays, str(folder / WEIGHTS))
+    return model, description["meta"]
+
+
+def _fill(model: nnx.Module, arrays: Mapping[str, np.ndarray], file: str) -> None:
+    """Replaces the abstract arrays of a network by `arrays`, which must fit exactly."""
+    fill(model, {path: Source((path,)) for path in variables(model)}, arrays, file)
     # What is left abstract are random states (dropout), unused in evaluation.
     fresh = nnx.state(nnx.Rngs(0).default)
     for _, module in nnx.iter_graph(model):
         if isinstance(module, nnx.RngStream):
             nnx.update(module, fresh)
-    return model, description["meta"]
-
-
-def load_weights(model: nnx.Module, folder: str | os.PathLike[str]) -> None:
-    """Puts the weights of a model folder into a network of the same shapes.
-
-    Args:
-        model: Its arrays are replaced, random states excepted.
-        folder: A folder that `save_model` wrote.
-
-    Raises:
-        JsplitError: The weights cannot be read or do not fit.
-    """
-    file = pathlib.Path(folder) / WEIGHTS
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise JsplitError(f"weights: cannot read {file}: {error.strerror}") from None
-    _fill(model, _read(content, file), str(file))
-
-
-def _read(content: bytes, file: pathlib.Path) -> dict[str, np.ndarray]:
-    import safetensors.numpy
-
-    try:
-        return safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
-        raise JsplitError(
-            f"model: {file} is truncated or not safetensors: {error}"
-        ) from None
-
-
-def _arrays(model: nnx.Module) -> dict[str, Any]:
-    """Returns every array of a network that is not a random state, by dotted path."""
-    state = nnx.state(model, nnx.Not(nnx.RngState))
-    flat = nnx.to_flat_state(state)
-    return {".".join(map(str, path)): leaf[...] for path, leaf in flat}
-
-
-def _fill(model: nnx.Module, arrays: Mapping[str, np.ndarray], file: str) -> None:
-    """Replaces the abstract arrays of a network by `arrays`, which must fit exactly."""
-    wanted = nnx.state(model, nnx.Not(nnx.RngState))
-    flat = dict(nnx.to_flat_state(wanted))
-    names = {".".join(map(str, path)): path for path in flat}
-    missing = sorted(set(names) - set(arrays))
-    foreign = sorted(set(arrays) - set(names))
-    misshapen = sorted(
-        name
-        for name in set(names) & set(arrays)
-        if flat[names[name]].shape != arrays[name].shape
-    )
-    faults = [
-        f"{kind} {', '.join(some[:5])}{' ...' if len(some) > 5 else ''}"
-        for kind, some in (
-            ("missing", missing),
-            ("unexpected", foreign),
-            ("misshapen", misshapen),
-        )
-        if some
-    ]
-    if faults:
-        raise JsplitError(f"model: {file} does not fit: {'; '.join(faults)}")
-    filled = {
-        path: flat[path].replace(jax.numpy.asarray(arrays[name]))
-        for name, path in names.items()
-    }
-    nnx.update(model, nnx.from_flat_state(filled))

@@ -16,9 +16,9 @@ from jsplit.models.multi_exit import MultiExit
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
-    "bert": BERT,
     "cnn": CNN,
     "mobilenet_v2": MobileNetV2,
+    "bert": BERT,
 }
 
 

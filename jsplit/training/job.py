@@ -20,15 +20,12 @@ from flax import nnx
 from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
 from jsplit.data.catalogue import entry_of
 from jsplit.data.digits import load_digits_splits
-from jsplit.models.files import (
-    DESCRIPTION,
-    WEIGHTS,
-    load_model,
-    load_weights,
-    save_model,
-)
+from jsplit.models.bert import BERT
+from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
+from jsplit.models.load import load_weights
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_arguments
+from jsplit.models.weights import Source, fill, variables
 from jsplit.training.checkpoint import refuse_another_run
 from jsplit.training.loop import train
 from jsplit.training.settings import Settings
@@ -53,7 +50,9 @@ class Job:
         max_length: Tokens of a text.
         vocab: A vocab.txt.
         vocab_size: Tokens of a vocabulary to learn instead.
-        init_weights: Folder of a model to start from.
+        init_weights: What to start from: the folder of a model of the same shapes, or
+            a file that `jsplit.models.load_weights` takes; exits that such a file
+            lacks start at random.
     """
 
     dataset: str
@@ -71,6 +70,8 @@ class Job:
     def request(self) -> dict[str, Any]:
         """Returns what identifies the job, JSON-able: contents of files, not names."""
         start = self.init_weights
+        if start is not None and (start / WEIGHTS).exists():
+            start = start / WEIGHTS
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -83,7 +84,7 @@ class Job:
             "max_length": self.max_length,
             "vocab (CRC-32)": None if self.vocab is None else _crc(self.vocab),
             "vocab_size": self.vocab_size,
-            "init_weights (CRC-32)": None if start is None else _crc(start / WEIGHTS),
+            "init_weights (CRC-32)": None if start is None else _crc(start),
             **self.settings.facts(),
         }
 
@@ -241,8 +242,20 @@ def _model(job: Job, data: Dataset, tokenizer: Tokenizer | None) -> MultiExit:
     rngs = nnx.Rngs(job.settings.seed)
     model = make_model(job.model, rngs=rngs, **{**fixed, **job.arguments})
     if job.init_weights is not None:
-        load_weights(model, job.init_weights)
+        _start_from(model, job.init_weights)
     return model
+
+
+def _start_from(model: MultiExit, path: pathlib.Path) -> None:
+    if (path / DESCRIPTION).exists():
+        found = variables(load_model(path)[0])
+        arrays = {name: np.asarray(array[...]) for name, array in found.items()}
+        sources = {name: Source((name,)) for name in variables(model)}
+        fill(model, sources, arrays, str(path))
+    elif isinstance(model, BERT):
+        load_weights(model, path, random_exits=True)
+    else:
+        load_weights(model, path)
 
 
 def _remove(out: pathlib.Path) -> None:
