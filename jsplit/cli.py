@@ -18,11 +18,13 @@ from jsplit.commands.data import Data
 from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
+from jsplit.commands.train import Train
 from jsplit.types import JsplitError
 
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
     "data": Data,
+    "train": Train,
     "evaluate": Evaluate,
     "policies": Policies,
     "bench": Bench,
