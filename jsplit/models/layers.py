@@ -7,6 +7,9 @@ XLA's own small convolutions are slow on a CPU, their gradients more so; everyth
 here is made of shifts, sums and matrix products instead. All of it is NHWC.
 """
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -40,17 +43,19 @@ def windows3x3(x: Array, stride: int) -> Array:
         [B, ceil(H / stride), ceil(W / stride), 9 * channels], row by row.
     """
     height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    x = _padded(x)
     # Columns, then rows: six slices to compile instead of nine.
     x = jnp.concatenate([x[:, :, j : j + width : stride] for j in range(3)], axis=-1)
     return jnp.concatenate([x[:, i : i + height : stride] for i in range(3)], axis=-1)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise3x3(x: Array, kernel: Array, stride: int) -> Array:
     """Convolves each channel with its own 3 x 3 kernel, zeros outside.
 
-    y[b, h, w, c] = sum_ij kernel[i, j, c] x[b, sh + i - 1, sw + j - 1, c], s = stride,
-    as nine shifted multiply-adds.
+    y[b, h, w, c] = sum_ij kernel[i, j, c] x[b, h stride + i - 1, w stride + j - 1, c],
+    as nine shifted multiply-adds, which XLA makes one loop of. On a CPU this is 25 to
+    80 times faster than its own grouped convolution.
 
     Args:
         x: [B, H, W, channels].
@@ -60,13 +65,124 @@ def depthwise3x3(x: Array, kernel: Array, stride: int) -> Array:
     Returns:
         [B, ceil(H / stride), ceil(W / stride), channels].
     """
-    height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    y = jnp.zeros((), x.dtype)
-    for i in range(3):
-        for j in range(3):
-            y += kernel[i, j] * x[:, i : i + height : stride, j : j + width : stride]
-    return y
+    return _depthwise(x, kernel, stride)
+
+
+def _depthwise(x: Array, kernel: Array, stride: int) -> Array:
+    windows = _shifts(_padded(x), stride, x.shape[1:3])
+    terms = [tap * w for tap, w in zip(kernel.reshape(9, -1), windows, strict=True)]
+    return functools.reduce(jnp.add, terms)
+
+
+def _padded(x: Array) -> Array:
+    """Returns [B, H + 2, W + 2, channels], a frame of zeros around x."""
+    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
+def _shifts(padded: Array, stride: int, size: tuple[int, ...]) -> list[Array]:
+    """Returns what each of the nine taps sees, row by row, for images of `size`."""
+    height, width = size
+    return [
+        padded[:, i : i + height : stride, j : j + width : stride]
+        for i in range(3)
+        for j in range(3)
+    ]
+
+
+def _depthwise_forward(
+    x: Array, kernel: Array, stride: int
+) -> tuple[Array, tuple[Array, Array]]:
+    return depthwise3x3(x, kernel, stride), (x, kernel)
+
+
+def _depthwise_backward(
+    stride: int, saved: tuple[Array, Array], grad: Array
+) -> tuple[Array, Array]:
+    """Returns the gradients of x and of the kernel.
+
+    Left to itself JAX would keep all nine shifted copies of x, and sum each product
+    with `grad` over the batch from memory. Sample by sample both stay in the cache:
+    three to six times faster.
+    """
+    x, kernel = saved
+    if stride == 1:
+        x_grad = _depthwise(grad, kernel[::-1, ::-1], 1)
+    else:
+        forward = lambda x: _depthwise(x, kernel, stride)  # noqa: E731
+        (x_grad,) = jax.linear_transpose(forward, x)(grad)
+
+    def add(sums: list[Array], sample: tuple[Array, Array]) -> tuple[list[Array], None]:
+        padded, grad = sample
+        windows = _shifts(padded[None], stride, x.shape[1:3])
+        return [s + w[0] * grad for s, w in zip(sums, windows, strict=True)], None
+
+    start = [jnp.zeros(grad.shape[1:], grad.dtype)] * 9
+    sums, _ = jax.lax.scan(add, start, (_padded(x), grad))
+    return x_grad, jnp.stack([s.sum(axis=(0, 1)) for s in sums]).reshape(kernel.shape)
+
+
+depthwise3x3.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+@jax.custom_vjp
+def pointwise(x: Array, kernel: Array) -> Array:
+    """Convolves with a 1 x 1 kernel: a matrix product over the channels.
+
+    Args:
+        x: [..., in].
+        kernel: [in, out].
+
+    Returns:
+        [..., out].
+    """
+    return x @ kernel
+
+
+def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ kernel, (x, kernel)
+
+
+def _pointwise_backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
+    """Returns the gradients of x and of the kernel.
+
+    The barrier has x and `grad` computed once, as they lie in memory. Without it XLA
+    computes one a second time, transposed and slowly, for the gradient of the kernel.
+    """
+    (x, kernel), grad = jax.lax.optimization_barrier((saved, grad))
+    batch = tuple(range(x.ndim - 1))
+    return grad @ kernel.T, jax.lax.dot_general(x, grad, ((batch, batch), ((), ())))
+
+
+pointwise.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+class BatchNorm(nnx.BatchNorm):
+    """Batch norm in evaluation mode unless told otherwise, in the form a x + b.
+
+    A sample's logits must not depend on who else is in its batch, so the stored
+    statistics are used; `jsplit.train` switches with `nnx.view`. The numbers are those
+    of `nnx.BatchNorm`, but what training keeps for the gradient is x itself, which the
+    layer before keeps anyway, and not x minus its mean.
+    """
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
+        """Takes the number of channels, the last axis."""
+        super().__init__(channels, use_running_average=True, momentum=0.9, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        """Maps [..., channels] to the same shape."""
+        mean, var = self.mean[...], self.var[...]
+        if not self.use_running_average:
+            axes = tuple(range(x.ndim - 1))
+            now = x.mean(axes)
+            spread = jnp.maximum(jnp.square(x).mean(axes) - jnp.square(now), 0.0)
+            old = self.momentum
+            self.mean[...] = jax.lax.stop_gradient(old * mean + (1 - old) * now)
+            self.var[...] = jax.lax.stop_gradient(old * var + (1 - old) * spread)
+            mean, var = now, spread
+        assert self.scale is not None and self.bias is not None
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        return x * scale + (self.bias[...] - mean * scale)
 
 
 class PoolHead(nnx.Module):

@@ -13,7 +13,7 @@ from flax import nnx
 from jax import Array
 
 from jsplit import checks
-from jsplit.models.layers import depthwise3x3, to_unit, windows3x3
+from jsplit.models.layers import BatchNorm, depthwise3x3, pointwise, to_unit, windows3x3
 from jsplit.models.multi_exit import MultiExit
 
 # Number of feature blocks up to and including each exit, the stem being the first
@@ -62,15 +62,10 @@ def divisible(channels: float) -> int:
     return nearest + 8 if nearest < 0.9 * channels else nearest
 
 
-def _norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    # In evaluation mode unless told otherwise: a sample's logits must not depend on
-    # who else is in its batch. `jsplit.train` switches it with `nnx.view`.
-    return nnx.BatchNorm(channels, use_running_average=True, momentum=0.9, rngs=rngs)
-
-
-def _linear(before: int, after: int, rngs: nnx.Rngs) -> nnx.Linear:
-    init = nnx.initializers.he_normal()
-    return nnx.Linear(before, after, use_bias=False, kernel_init=init, rngs=rngs)
+def _kernel(shape: tuple[int, ...], num_inputs: int, rngs: nnx.Rngs) -> nnx.Param:
+    """Returns weights as He et al. draw them, for `num_inputs` terms in each sum."""
+    init = nnx.initializers.normal((2 / num_inputs) ** 0.5)
+    return nnx.Param(init(rngs.params(), shape, jnp.float32))
 
 
 class Stem(nnx.Module):
@@ -81,8 +76,8 @@ class Stem(nnx.Module):
     ) -> None:
         """Takes the channels in and out and the stride, 1 or 2."""
         self.stride = stride
-        self.linear = _linear(9 * in_channels, out_channels, rngs)
-        self.norm = _norm(out_channels, rngs)
+        self.kernel = _kernel((9 * in_channels, out_channels), 9 * in_channels, rngs)
+        self.norm = BatchNorm(out_channels, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
         """Maps images [B, H, W, in], uint8 or [0, 1], to [B, H', W', out]."""
@@ -90,7 +85,7 @@ class Stem(nnx.Module):
         mean = jnp.asarray(PIXEL_MEAN if colour else sum(PIXEL_MEAN) / 3, jnp.float32)
         std = jnp.asarray(PIXEL_STD if colour else sum(PIXEL_STD) / 3, jnp.float32)
         x = windows3x3((to_unit(x) - mean) / std, self.stride)
-        return nnx.relu6(self.norm(self.linear(x)))
+        return nnx.relu6(self.norm(pointwise(x, self.kernel[...])))
 
 
 class Pointwise(nnx.Module):
@@ -101,12 +96,12 @@ class Pointwise(nnx.Module):
     ) -> None:
         """Takes the channels in and out and whether a ReLU6 follows."""
         self.active = active
-        self.linear = _linear(in_channels, out_channels, rngs)
-        self.norm = _norm(out_channels, rngs)
+        self.kernel = _kernel((in_channels, out_channels), in_channels, rngs)
+        self.norm = BatchNorm(out_channels, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, H, W, in] to [B, H, W, out]."""
-        x = self.norm(self.linear(x))
+        x = self.norm(pointwise(x, self.kernel[...]))
         return nnx.relu6(x) if self.active else x
 
 
@@ -116,9 +111,8 @@ class Depthwise(nnx.Module):
     def __init__(self, channels: int, *, stride: int, rngs: nnx.Rngs) -> None:
         """Takes the number of channels and the stride, 1 or 2."""
         self.stride = stride
-        init = nnx.initializers.normal((2 / 9) ** 0.5)  # He, 9 inputs each
-        self.kernel = nnx.Param(init(rngs.params(), (3, 3, channels), jnp.float32))
-        self.norm = _norm(channels, rngs)
+        self.kernel = _kernel((3, 3, channels), 9, rngs)
+        self.norm = BatchNorm(channels, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, H, W, channels] to [B, H', W', channels]."""
@@ -160,7 +154,7 @@ class SideHead(nnx.Module):
 
     def __init__(self, in_channels: int, num_classes: int, *, rngs: nnx.Rngs) -> None:
         """Takes the channels of the activation and the number of classes."""
-        self.norm = _norm(in_channels, rngs)
+        self.norm = BatchNorm(in_channels, rngs=rngs)
         self.linear = nnx.Linear(in_channels, num_classes, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
