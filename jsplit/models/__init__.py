@@ -11,6 +11,9 @@ from jsplit.models.load import load_weights
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
+from jsplit.models.sparse import SparseConv, SparseLinear
+from jsplit.models.sparse_mlp import SparseMLP
+from jsplit.models.storage import storage_bytes
 from jsplit.models.weights import read_weights
 
 __all__ = [
@@ -18,10 +21,14 @@ __all__ = [
     "CNN",
     "MobileNetV2",
     "MultiExit",
+    "SparseConv",
+    "SparseLinear",
+    "SparseMLP",
     "load_model",
     "load_weights",
     "make_model",
     "model_names",
     "read_weights",
     "save_model",
+    "storage_bytes",
 ]

@@ -15,7 +15,6 @@ from jax import Array
 from jsplit import checks
 from jsplit.models.layers import depthwise3x3, to_unit, windows3x3
 from jsplit.models.multi_exit import MultiExit
-from jsplit.types import JsplitError
 
 # Number of feature blocks up to and including each exit, the stem being the first
 # of 19: the exit "after block 18" is behind torchvision's features[17], the final one

@@ -13,12 +13,14 @@ from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
+from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
     "cnn": CNN,
     "mobilenet_v2": MobileNetV2,
     "bert": BERT,
+    "sparse_mlp": SparseMLP,
 }
 
 
