@@ -23,8 +23,8 @@ from jsplit.types import JsplitError
 
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
-    "train": Train,
     "data": Data,
+    "train": Train,
     "evaluate": Evaluate,
     "policies": Policies,
     "bench": Bench,

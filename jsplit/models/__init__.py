@@ -11,6 +11,7 @@ from jsplit.models.load import load_weights
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
+from jsplit.models.shipping import quantise, shipped_bytes
 from jsplit.models.sparse import SparseConv, SparseLinear
 from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.models.storage import storage_bytes
@@ -28,7 +29,9 @@ __all__ = [
     "load_weights",
     "make_model",
     "model_names",
+    "quantise",
     "read_weights",
     "save_model",
+    "shipped_bytes",
     "storage_bytes",
 ]

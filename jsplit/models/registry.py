@@ -19,8 +19,8 @@ from jsplit.types import JsplitError
 REGISTRY: dict[str, type[MultiExit]] = {
     "cnn": CNN,
     "mobilenet_v2": MobileNetV2,
-    "bert": BERT,
     "sparse_mlp": SparseMLP,
+    "bert": BERT,
 }
 
 
