@@ -17,10 +17,12 @@ from jsplit.commands.bench import Bench
 from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
+from jsplit.commands.record import Record
 from jsplit.types import JsplitError
 
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
+    "record": Record,
     "evaluate": Evaluate,
     "policies": Policies,
     "bench": Bench,
