@@ -65,6 +65,7 @@ OPTIONS = {
     "{shuffle,bootstrap,fixed} --horizon --protocol {paper,released} --baseline --out "
     "--seed --json Example: Trace.save logits labels",
     "policies": "--json",
+    "data": "list check prepare vocab",
     "bench": "--num-samples --num-exits --num-replicas --repeats --json",
 }
 

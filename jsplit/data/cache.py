@@ -47,12 +47,13 @@ def cached(
     """
     text = json.dumps({**key, "format": FORMAT}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = cache_folder(cache_dir) / f"{key['name']}-{digest}"
+    name = str(key["name"]).replace("/", "-")
+    folder = cache_folder(cache_dir) / f"{name}-{digest}"
     kept = _open(folder, text)
     if kept is not None:
         return kept
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{key['name']}-", dir=folder.parent))
+    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
     try:
         facts: dict[str, Any] = {}
         writers = [_Writer(fresh / file) for file in _FILES]
@@ -84,7 +85,7 @@ def _open(
         inputs, labels = (np.load(folder / x, mmap_mode="r") for x in _FILES)
         good = about["key"] == text and len(inputs) == len(labels) > 0
         return (inputs, labels, dict(about["facts"])) if good else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -1,7 +1,7 @@
 """Encoded images to arrays of one shape.
 
-Here: decoding with Pillow, cropping and resizing. Not here: where the bytes come from
-(`prepared`), distortions (`distort`), augmentation (which training does).
+Here: decoding and encoding with Pillow, cropping and resizing. Not here: where the
+bytes come from (`prepared`), distortions (`distort`), augmentation (`training`).
 """
 
 import io
@@ -46,6 +46,14 @@ def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
     return array
 
 
+def encode_png(image: np.ndarray) -> bytes:
+    """Returns an image [H, W, 1 or 3] uint8 as a PNG file."""
+    Image, _ = _pillow()
+    file = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[-1] == 1 else image).save(file, "PNG")
+    return file.getvalue()
+
+
 def target_size(
     name: str, stored: Sequence[int | None], asked: int | tuple[int, int] | None
 ) -> tuple[int, int]:
@@ -79,7 +87,5 @@ def _pillow() -> tuple[Any, Any]:
     try:
         from PIL import Image, ImageOps
     except ImportError:
-        raise JsplitError(
-            "decoding images needs Pillow: run `pip install pillow`"
-        ) from None
+        raise JsplitError("images need Pillow: run `pip install pillow`") from None
     return Image, ImageOps

@@ -14,14 +14,11 @@ import numpy as np
 from jsplit import checks
 from jsplit.data import images
 from jsplit.data.cache import cached
-from jsplit.data.catalogue import entry_of
 from jsplit.data.dataset import Dataset
-from jsplit.data.prepared import find, image_shape, open_split
-from jsplit.data.progress import watched
+from jsplit.data.prepared import find, read_batches
 from jsplit.data.text import Tokenizer
 from jsplit.types import JsplitError
 
-_BATCH = 512
 _Path = str | os.PathLike[str]
 
 
@@ -43,7 +40,8 @@ def load(
     test splits, SNLI's pairs without a gold label) are left out.
 
     Args:
-        name: A data set of the catalogue, see `jsplit data list`.
+        name: A data set of the catalogue, see `jsplit data list`, or images of your
+            own, prepared under this name.
         split: Such as "train", or a slice of one: "train[:90%]", "train[90%:]",
             "test[:1000]". It counts the labelled examples, in the order of the files
             (TFDS shuffles them once, when it writes).
@@ -66,12 +64,12 @@ def load(
         JsplitError: The data set is unknown, not prepared, damaged or not readable
             without TensorFlow; the split is unknown or empty; a tokenizer is missing.
     """
-    entry = entry_of(name)
     base, window = parse_split(split)
-    data = find(entry, data_dir)
+    data = find(name, data_dir)
+    entry = data.entry
     data.check_split(base)
     how: dict[str, Any]
-    if entry.kind == "texts":
+    if data.image_shape is None:
         encoder = _tokenizer(name, tokenizer)
         max_length = checks.integer("max_length", max_length, 4)
         how = {"max_length": max_length, "vocab": encoder.fingerprint}
@@ -84,8 +82,8 @@ def load(
             return encoder.encode(*columns, max_length=max_length)
 
     else:
-        height, width = images.target_size(name, image_shape(data)[:2], image_size)
-        channels = image_shape(data)[2]
+        *stored, channels = data.image_shape
+        height, width = images.target_size(name, stored, image_size)
         how = {"image_size": [height, width]}
 
         def encode(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -94,17 +92,17 @@ def load(
             return images.decode(encoded, (height, width, channels))
 
     def batches(facts: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        source = open_split(data, base)
         facts["num_unlabelled"] = 0
-        for records in _in_batches(source, f"decoding {name} {base}", progress):
+        for records in read_batches(data, base, f"decoding {name}", progress=progress):
             labelled = [record for record in records if record[entry.label] >= 0]
             facts["num_unlabelled"] += len(records) - len(labelled)
             if labelled:
                 labels = np.array([x[entry.label] for x in labelled], np.int32)
                 yield encode(labelled), labels
-        if facts["num_unlabelled"] == len(source):
+        number = data.counts[base]
+        if facts["num_unlabelled"] == number:
             raise JsplitError(
-                f"split {base} of {name} has no labels (all {len(source)} are -1); "
+                f"split {base} of {name} has no labels, all {number} are -1; "
                 f"use one of {', '.join(entry.splits)}"
             )
 
@@ -120,7 +118,7 @@ def load(
     if rows.start >= rows.stop:
         raise JsplitError(f"split {split} of {name} is empty: {len(labels)} in {base}")
     meta = {"tfds": data.full_name, **facts, **how}
-    return Dataset(inputs[rows], labels[rows], name, split, entry.num_classes, meta)
+    return Dataset(inputs[rows], labels[rows], name, split, data.num_classes, meta)
 
 
 def load_texts(
@@ -137,15 +135,14 @@ def load_texts(
     Raises:
         JsplitError: As for `load`; also where the data set holds images.
     """
-    entry = entry_of(name)
-    if entry.kind != "texts":
+    data = find(name, data_dir)
+    if data.entry.kind != "texts":
         raise JsplitError(f"name must be a data set of texts, got {name!r} of images")
-    source = open_split(find(entry, data_dir), split)
     return [
         record[feature].decode()
-        for records in _in_batches(source, f"reading {name} {split}", progress)
+        for records in read_batches(data, split, f"reading {name}", progress=progress)
         for record in records
-        for feature in entry.features
+        for feature in data.entry.features
     ]
 
 
@@ -190,10 +187,3 @@ def _tokenizer(name: str, given: Tokenizer | _Path | None) -> Tokenizer:
             "path of a vocab.txt"
         )
     return given if isinstance(given, Tokenizer) else Tokenizer.from_vocab(given)
-
-
-def _in_batches(source: Any, what: str, progress: bool) -> Iterator[Sequence[Any]]:
-    starts = range(0, len(source), _BATCH)
-    for start in watched(starts, what, show=progress):
-        rows = range(start, min(start + _BATCH, len(source)))
-        yield source.__getitems__(rows)

@@ -13,15 +13,17 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
-from jsplit.data.catalogue import Entry
+from jsplit.data.catalogue import Entry, entry_of, folder_entry
+from jsplit.data.progress import watched
 from jsplit.types import JsplitError
 
-INFO = "dataset_info.json"
+INFO, FEATURES = "dataset_info.json", "features.json"
 FORMAT = "array_record"
+_BATCH = 512
 _EDGE = 1 << 16  # bytes of a shard's beginning and end that go into a fingerprint
 
 
@@ -34,12 +36,17 @@ class Prepared:
         folder: Its version folder, for example DATA_DIR/mnist/3.0.1.
         counts: Examples of each split, as dataset_info.json tells.
         shards: Files of each split.
+        num_classes: C.
+        image_shape: Height, width and channels, None where images differ; None for
+            texts.
     """
 
     entry: Entry
     folder: pathlib.Path
     counts: Mapping[str, int]
     shards: Mapping[str, Sequence[pathlib.Path]]
+    num_classes: int
+    image_shape: tuple[int | None, int | None, int] | None
 
     @property
     def full_name(self) -> str:
@@ -47,8 +54,11 @@ class Prepared:
         return f"{self.entry.tfds}/{self.folder.name}"
 
     def check_split(self, split: str) -> None:
-        """Raises if there is no such split."""
+        """Raises if there is no such split, or one of its files is missing."""
         checks.choice(f"split of {self.entry.name}", split, self.counts)
+        for path in self.shards[split]:
+            if not path.is_file():
+                raise JsplitError(f"{self.full_name}: {path} is missing")
 
     def fingerprint(self, split: str) -> str:
         """Returns a hash that tells this content from any other under the same name.
@@ -78,51 +88,83 @@ def data_folder(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
     return pathlib.Path(given).expanduser()
 
 
-def find(entry: Entry, data_dir: str | os.PathLike[str] | None = None) -> Prepared:
+def find(name: str, data_dir: str | os.PathLike[str] | None = None) -> Prepared:
     """Finds a data set and reads its description.
 
     Args:
-        entry: Which one.
+        name: A name of the catalogue, or of images of your own that were prepared.
         data_dir: See `data_folder`.
 
     Returns:
         The highest version that is there.
 
     Raises:
-        JsplitError: It is not prepared, or not in ArrayRecord, or its description
-            cannot be read.
+        JsplitError: It is unknown, not prepared, or not in ArrayRecord, or its
+            description cannot be read.
     """
-    above = data_folder(data_dir) / entry.tfds
-    found = versions(above)
+    top = data_folder(data_dir)
+    try:
+        entry = entry_of(name)
+    except JsplitError:
+        own = isinstance(name, str) and name.isidentifier()
+        if not own or not versions(top / name):
+            raise
+        entry = folder_entry(name)
+    found = versions(top / entry.tfds)
     if not found:
         raise JsplitError(
-            f"{entry.name} is not prepared: no VERSION/{INFO} in {above}; run "
-            f"`jsplit data prepare {entry.name} --source FOLDER`, or give the folder "
-            "of your data sets as data_dir or JSPLIT_DATA_DIR"
+            f"{name} is not prepared: no VERSION/{INFO} in {top / entry.tfds}; run "
+            f"`jsplit data prepare {name} --source FOLDER`, or give the folder of your "
+            "data sets as data_dir or JSPLIT_DATA_DIR"
         )
-    folder = found[-1]
+    return _described(entry, found[-1])
+
+
+def _described(entry: Entry, folder: pathlib.Path) -> Prepared:
     try:
         info = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        counts = {
-            split["name"]: sum(int(length) for length in split["shardLengths"])
-            for split in info["splits"]
-        }
-        shard_counts = {x["name"]: len(x["shardLengths"]) for x in info["splits"]}
+        counts = {x["name"]: sum(map(int, x["shardLengths"])) for x in info["splits"]}
+        shards = {x["name"]: _shards(folder, info["name"], x) for x in info["splits"]}
         file_format = info.get("fileFormat", "tfrecord")  # the only one of old times
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise JsplitError(f"{folder / INFO} cannot be read ({reason})") from None
+        raise JsplitError(f"{folder / INFO} cannot be read: {error!r}") from None
     if file_format != FORMAT:
         raise JsplitError(
             f"{entry.name} in {folder} is written as {file_format}, which needs "
             f"TensorFlow; jsplit reads {FORMAT}: run `jsplit data prepare {entry.name} "
-            "--source FOLDER`, or tfds build --file_format=array_record"
+            "--source FOLDER` into another folder"
         )
-    shards = {
-        name: _shards(entry, folder, name, number)
-        for name, number in shard_counts.items()
-    }
-    return Prepared(entry, folder, counts, shards)
+    features = _features(folder)
+    missing = [x for x in (*entry.features, entry.label) if x not in features]
+    if missing:
+        raise JsplitError(
+            f"{entry.name} in {folder} must have features {', '.join(entry.features)} "
+            f"and {entry.label}, got {', '.join(features)}"
+        )
+    try:
+        num_classes = int(features[entry.label]["classLabel"]["numClasses"])
+        image_shape = None
+        if entry.kind == "images":
+            shape = features[entry.features[0]]["image"]["shape"]["dimensions"]
+            height, width, channels = (int(x) if int(x) > 0 else None for x in shape)
+            image_shape = height, width, channels or 3
+    except (KeyError, TypeError, ValueError) as error:
+        raise JsplitError(f"{folder / FEATURES} cannot be read: {error!r}") from None
+    if entry.classes and num_classes != len(entry.classes):
+        raise JsplitError(
+            f"{entry.name} in {folder} must have {len(entry.classes)} classes, "
+            f"got {num_classes}"
+        )
+    return Prepared(entry, folder, counts, shards, num_classes, image_shape)
+
+
+def _features(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns what features.json says, by name of the feature."""
+    try:
+        described = json.loads((folder / FEATURES).read_text(encoding="utf-8"))
+        return dict(described["featuresDict"]["features"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JsplitError(f"{folder / FEATURES} cannot be read: {error!r}") from None
 
 
 def versions(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -155,8 +197,6 @@ def open_split(data: Prepared, split: str) -> Sequence[Mapping[str, Any]]:
     module = _array_record()
     stored = 0
     for path in data.shards[split]:
-        if not path.is_file():
-            raise JsplitError(f"{data.full_name}: {path} is missing")
         try:
             reader = module.ArrayRecordReader(str(path))
             stored += reader.num_records()
@@ -171,38 +211,50 @@ def open_split(data: Prepared, split: str) -> Sequence[Mapping[str, Any]]:
         )
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(data.folder)
-    features: Any = builder.info.features or {}
-    wanted = (*data.entry.features, data.entry.label)
-    missing = [name for name in wanted if name not in features]
-    if missing:
-        raise JsplitError(
-            f"{data.full_name} must have features {', '.join(wanted)}; "
-            f"{', '.join(missing)} missing from {data.folder / 'features.json'}"
-        )
+    # Images stay encoded: TFDS would decode them by whatever is installed.
     encoded = {
         name: tfds.decode.SkipDecoding()
-        for name, feature in features.items()
-        if isinstance(feature, tfds.features.Image)
+        for name, feature in _features(data.folder).items()
+        if "image" in feature
     }
-    return builder.as_data_source(split, decoders=encoded)  # type: ignore[return-value]
+    builder: Any = tfds.builder_from_directory(data.folder)
+    return builder.as_data_source(split, decoders=encoded)
 
 
-def image_shape(data: Prepared) -> tuple[int | None, int | None, int]:
-    """Returns height, width (None = they differ) and channels of the images."""
-    import tensorflow_datasets as tfds
+def read_batches(
+    data: Prepared, split: str, what: str, *, progress: bool
+) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Yields all records of a split, some hundred at a time.
 
-    features: Any = tfds.builder_from_directory(data.folder).info.features or {}
-    height, width, channels = features[data.entry.features[0]].shape
-    return height, width, channels
+    Args:
+        data: A data set.
+        split: The name of a split, without a slice.
+        what: What to write beside the progress bar.
+        progress: Whether to show one.
+
+    Raises:
+        JsplitError: See `open_split`; or a record cannot be read.
+    """
+    source: Any = open_split(data, split)
+    for start in watched(range(0, len(source), _BATCH), what, show=progress):
+        rows = range(start, min(start + _BATCH, len(source)))
+        try:
+            records = source.__getitems__(rows)
+        except Exception as error:  # array_record and protobuf have many kinds
+            raise JsplitError(
+                f"{data.full_name} split {split}: records {rows.start} to "
+                f"{rows.stop - 1} cannot be read ({error!r}); delete {data.folder} and "
+                "prepare it again"
+            ) from error
+        yield records
 
 
 def _shards(
-    entry: Entry, folder: pathlib.Path, split: str, number: int
+    folder: pathlib.Path, name: str, split: Mapping[str, Any]
 ) -> list[pathlib.Path]:
-    name = entry.tfds.split("/")[0]
+    number = len(split["shardLengths"])
     return [
-        folder / f"{name}-{split}.{FORMAT}-{i:05d}-of-{number:05d}"
+        folder / f"{name}-{split['name']}.{FORMAT}-{i:05d}-of-{number:05d}"
         for i in range(number)
     ]
 

@@ -7,12 +7,14 @@ texts come from (`loading`), what a network does with them.
 import hashlib
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from jsplit import checks
+from jsplit.data.wordpiece import learn
 from jsplit.types import JsplitError
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -22,7 +24,8 @@ class Tokenizer:
     """WordPiece with BERT's normalisation, splitting and special tokens.
 
     A text becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP]. What is longer than
-    `max_length` loses tokens from the end of the longer of the two.
+    `max_length` loses tokens from the end of the longer of the two. A "[SEP]" written
+    in a text is text, not a token (transformers takes it for one).
 
     Attributes:
         vocab: Tokens in the order of their ids.
@@ -149,33 +152,36 @@ def train_wordpiece(
 
     Args:
         texts: What to learn from.
-        vocab_size: Tokens to end with at most, special ones included, >= 5. Single
-            characters always come in, so it may be exceeded by a rich alphabet.
-        path: The file to write.
+        vocab_size: Tokens to end with, special ones included, >= 6. Fewer if no pair
+            of pieces occurs twice; more if there are that many different characters.
+        path: The file to write. The same texts give the same file.
         lowercase: Whether to put texts in lower case and strip accents.
 
     Returns:
         The tokenizer.
 
     Raises:
-        JsplitError: `vocab_size` is out of range.
+        JsplitError: `vocab_size` is out of range, or `texts` has no words.
         OSError: The file cannot be written.
     """
-    size = checks.integer("vocab_size", vocab_size, len(SPECIAL))
-    from tokenizers import trainers
-
+    size = checks.integer("vocab_size", vocab_size, len(SPECIAL) + 1)
     engine = _wordpiece({token: i for i, token in enumerate(SPECIAL)}, lowercase)
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL), show_progress=False
-    )
-    engine.train_from_iterator(texts, trainer)
-    learned = engine.get_vocab(with_added_tokens=True)
-    vocab = sorted(learned, key=learned.__getitem__)
+    # Most chunks between spaces come again and again; each is split into words once.
+    chunks: Counter[str] = Counter()
+    for text in texts:
+        chunks.update(engine.normalizer.normalize_str(text).split())
+    counts: Counter[str] = Counter()
+    for chunk, number in chunks.items():
+        for word, _ in engine.pre_tokenizer.pre_tokenize_str(chunk):
+            counts[word] += number
+    if not counts:
+        raise JsplitError("texts must hold words to learn from, got none")
+    vocab = [*SPECIAL, *learn(counts, size - len(SPECIAL))]
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text("".join(f"{x}\n" for x in vocab), encoding="utf-8")
     temporary.replace(path)
-    return Tokenizer.from_vocab(path, lowercase=lowercase)
+    return Tokenizer(vocab, lowercase=lowercase)
 
 
 def _wordpiece(ids: dict[str, int], lowercase: bool) -> Any:

@@ -7,6 +7,7 @@ Here: the mechanism (`MultiExit`) and the networks built with it. Not here: trai
 from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
 from jsplit.models.files import load_model, save_model
+from jsplit.models.load import load_weights
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
@@ -14,6 +15,7 @@ from jsplit.models.shipping import quantise, shipped_bytes
 from jsplit.models.sparse import SparseConv, SparseLinear
 from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.models.storage import storage_bytes
+from jsplit.models.weights import read_weights
 
 __all__ = [
     "BERT",
@@ -24,9 +26,11 @@ __all__ = [
     "SparseLinear",
     "SparseMLP",
     "load_model",
+    "load_weights",
     "make_model",
     "model_names",
     "quantise",
+    "read_weights",
     "save_model",
     "shipped_bytes",
     "storage_bytes",

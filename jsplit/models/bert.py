@@ -125,15 +125,18 @@ class SelfAttention(nnx.Module):
     def __call__(self, x: Array, mask: Array) -> Array:
         """Maps x [B, S, hidden] and mask [B, S] to [B, S, hidden]."""
         batch, length, hidden = x.shape
-        heads = (batch, length, 3, self.num_heads, hidden // self.num_heads)
-        query, key, value = jnp.moveaxis(self.qkv(x).reshape(heads), 2, 0)
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key).astype(jnp.float32)
-        scores = scores * (1.0 / math.sqrt(heads[-1]))
+        width = hidden // self.num_heads
+        parts = self.qkv(x).reshape(batch, length, 3, self.num_heads, width)
+        # Batch and head in front: XLA's CPU products want them there, and one
+        # transposition is cheaper than those it would insert around each product.
+        query, key, value = parts.transpose(2, 0, 3, 1, 4)
+        scores = jnp.einsum("bhqd,bhkd->bhqk", query, key).astype(jnp.float32)
         # A finite number, so that a text of padding alone gives no NaN.
-        scores = jnp.where(mask[:, None, None, :], scores, jnp.finfo(jnp.float32).min)
+        bias = jnp.where(mask, 0.0, jnp.finfo(jnp.float32).min)
+        scores = scores * (1.0 / math.sqrt(width)) + bias[:, None, None, :]
         weights = self.dropout(jax.nn.softmax(scores)).astype(value.dtype)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value)
-        return self.out(mixed.reshape(x.shape))
+        mixed = jnp.einsum("bhqk,bhkd->bhqd", weights, value)
+        return self.out(mixed.transpose(0, 2, 1, 3).reshape(x.shape))
 
 
 class Layer(nnx.Module):

@@ -49,7 +49,7 @@ def windows3x3(x: Array, stride: int) -> Array:
 def depthwise3x3(x: Array, kernel: Array, stride: int) -> Array:
     """Convolves each channel with its own 3 x 3 kernel, zeros outside.
 
-    y[b, h, w, c] = sum_ij kernel[i, j, c] * x[b, h * stride + i - 1, w * stride + j - 1, c]
+    y[b, h, w, c] = sum_ij kernel[i, j, c] x[b, s h + i - 1, s w + j - 1, c], s = stride,
     as nine shifted multiply-adds.
 
     Args:

@@ -5,16 +5,16 @@ step computes (`training.step`), how state is written (`training.checkpoint`).
 """
 
 import contextlib
-import dataclasses
 import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike
@@ -47,6 +47,7 @@ def train(
     *,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
+    facts: Mapping[str, Any] | None = None,
     devices: Sequence[Any] | None = None,
     progress: bool = True,
     **changes: Any,
@@ -72,6 +73,8 @@ def train(
         checkpoint_seconds: Time between checkpoints, >= 0; longer where writing one
             takes more than a twentieth of it. 0: one at every look at the loss, about
             twice a second.
+        facts: What else fixes the training, JSON-able: a checkpoint of other facts is
+            refused by their name.
         devices: Where to train, as many as divide the batch size. Default: all
             accelerators, or one device of a CPU, which uses all cores.
         progress: Whether to show progress on standard error: a bar on a terminal,
@@ -106,7 +109,7 @@ def train(
     training = _Training(model, inputs, labels, settings, devices)
     store = None
     if checkpoint is not None:
-        store = Checkpoints(checkpoint, training.facts())
+        store = Checkpoints(checkpoint, {**training.facts(), **(facts or {})})
     try:
         with _stop_flag(store is not None) as stop:
             training.run(store, checkpoint_seconds, started, progress, stop)
@@ -143,6 +146,8 @@ class _Training:
             )
             for learns in (True, False)
         )
+        if settings.bf16:
+            _compute_in_bf16(learner)
         self.graphdef, params, rest = nnx.split(learner, nnx.Param, ...)
         self.judging = nnx.split(judged, nnx.Param, ...)[0]
         self.num_exits, num_classes = logits_shape(learner, self.inputs[:1])
@@ -168,9 +173,7 @@ class _Training:
 
     def facts(self) -> dict[str, Any]:
         """Returns all that fixes the weights, JSON-able."""
-        settings = dataclasses.asdict(self.settings)
-        if self.settings.exit_weights is not None:
-            settings["exit_weights"] = list(self.settings.exit_weights)
+        settings = self.settings.facts()
         del settings["max_minutes"]  # when to stop is up to the run
         return {
             **settings,
@@ -316,6 +319,13 @@ class _Training:
             and history.seconds >= 60 * settings.max_minutes
         ):
             history.stopped = "max_minutes"
+
+
+def _compute_in_bf16(model: nnx.Module) -> None:
+    """Makes the layers of a model, a view of the real one, compute in bfloat16."""
+    for _, module in nnx.iter_graph(model):
+        if isinstance(module, nnx.Module) and hasattr(module, "dtype"):
+            module.dtype = jnp.bfloat16  # type: ignore[attr-defined]
 
 
 def _hold_out(settings: Settings, num_samples: int) -> tuple[np.ndarray, np.ndarray]:

@@ -109,6 +109,13 @@ class Settings:
         if self.exit_weights is not None:
             put("exit_weights", _weights(self.exit_weights))
 
+    def facts(self) -> dict[str, Any]:
+        """Returns the choices by name, JSON-able."""
+        facts = dataclasses.asdict(self)
+        if self.exit_weights is not None:
+            facts["exit_weights"] = list(self.exit_weights)
+        return facts
+
     def checked_exit_weights(self, num_exits: int) -> np.ndarray:
         """Returns the [L] float32 weights of the losses of `num_exits` exits.
 

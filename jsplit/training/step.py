@@ -94,8 +94,7 @@ def take_step(
         # A copy belongs to this trace, so that the model may update its own state.
         given = _lower(params) if how.bf16 else params
         model = nnx.merge(graphdef, given, state.rest, copy=True)
-        logits = model(_pixels_lower(inputs) if how.bf16 else inputs)
-        logits = logits.astype(jnp.float32)
+        logits = model(inputs).astype(jnp.float32)
         rest = _like(nnx.split(model, nnx.Param, ...)[2], state.rest)
         correct = (logits.argmax(axis=-1) == labels[:, None]).sum(axis=0)
         loss = joint_loss(logits, labels, exit_weights, label_smoothing)
@@ -186,18 +185,10 @@ def _augmented(inputs: Array, key: Array, kind: Augment) -> Array:
 
 
 def _lower(tree: Any) -> Any:
-    """Returns a tree with its float32 arrays in bfloat16."""
+    """Returns a tree with its float32 arrays in bfloat16, to compute with."""
     return jax.tree.map(
         lambda x: x.astype(jnp.bfloat16) if x.dtype == jnp.float32 else x, tree
     )
-
-
-def _pixels_lower(inputs: Array) -> Array:
-    """Returns images in [0, 1] as bfloat16; token ids as they are."""
-    if inputs.dtype == jnp.uint8:
-        # By 1/255 in float32 first: a byte has more digits than bfloat16 can divide.
-        return (inputs.astype(jnp.float32) / 255).astype(jnp.bfloat16)
-    return _lower(inputs)
 
 
 def _like(tree: Any, wanted: Any) -> Any:
