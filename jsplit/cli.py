@@ -18,6 +18,7 @@ from jsplit.commands.data import Data
 from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
+from jsplit.commands.record import Record
 from jsplit.commands.train import Train
 from jsplit.types import JsplitError
 
@@ -25,6 +26,7 @@ COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
     "data": Data,
     "train": Train,
+    "record": Record,
     "evaluate": Evaluate,
     "policies": Policies,
     "bench": Bench,

@@ -37,6 +37,10 @@ ALLOWED = {
     "models": {"types", "checks", "models"},
     "data": {"types", "checks", "data"},
     "training": {"types", "checks", "data", "models", "training"},
+    "recording": {
+        *{"types", "checks", "softmax", "trace", "calibration"},
+        *{"data", "models", "recording"},
+    },
 }
 # Who may import what is heavy or belongs in one place.
 ONLY_IN = {

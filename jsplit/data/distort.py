@@ -303,7 +303,7 @@ def parse_distortion(text: str) -> tuple[str, float]:
 
 def _checked(images: ArrayLike) -> Array:
     # Bytes stay bytes until they are on the device: a quarter to copy.
-    if np.result_type(images) != np.uint8:
+    if getattr(images, "dtype", None) != np.uint8:
         images = jnp.asarray(images, jnp.float32)
     images = jnp.asarray(images)
     if images.ndim != 4:

@@ -1,13 +1,13 @@
-"""From a network and a data set to a trace.
+"""The all-exits pass: from a network and a data set to a trace.
 
-Here: the all-exits pass and what it costs per layer. Not here: networks (`models`),
-training (`training`), traces as such (`trace`), or what is shipped at a split
-(`models.shipping`). Called by `cli`, experiments and users.
+Here: batches, devices and what comes back from them. Not here: what layers cost
+(`recording.layers`), what is shipped at a split (`models.shipping`), traces as such
+(`trace`). Called by `recording.job`, the quick start, experiments and users.
 """
 
 import collections
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax
@@ -24,10 +24,10 @@ from jsplit.calibration import binned_error
 from jsplit.data import Dataset, check_examples
 from jsplit.models import shipping
 from jsplit.models.multi_exit import MultiExit, logits_shape
+from jsplit.recording.layers import QUANTISED_BITS, measure_layers
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
-QUANTISED_BITS = (8, 4, 2)  # what `measure_layers` counts beside the raw activation
 # While a batch runs, the next one is put on the devices; a third would only take room.
 IN_FLIGHT = 2
 
@@ -43,6 +43,7 @@ def record(
     quantise: int | None = None,
     keep_logits: bool = False,
     seed: int | None = None,
+    devices: Sequence[Any] | None = None,
     progress: bool = False,
     **meta: Any,
 ) -> Trace:
@@ -72,6 +73,7 @@ def record(
             Default: shipping is lossless.
         keep_logits: Whether the trace keeps the logits, which `calibrate` needs.
         seed: Of what `transform` draws, 0..2^32 - 1; 0 by default.
+        devices: JAX devices that share the batches; all by default.
         progress: Whether to show a progress bar.
         **meta: JSON-able facts to keep with the trace; they win over what is
             written here: `model`, `dataset`, `split`, `versions`, `device`,
@@ -102,6 +104,9 @@ def record(
                 "quantise needs a model with two halves, a MultiExit, "
                 f"got {_name(model)}"
             )
+    devices = tuple(jax.devices() if devices is None else devices)
+    if not devices:
+        raise JsplitError("devices must hold at least one device, got none")
     facts: dict[str, Any] = {}
     if isinstance(data, Dataset):
         inputs, labels = data.inputs, data.labels
@@ -130,10 +135,11 @@ def record(
             f"labels must be from 0 to {num_classes - 1}, got {labels.max()}"
         )
     facts.update(
-        model=_name(model), versions=_versions(), device=jax.devices()[0].device_kind
+        model=_name(model), versions=_versions(), device=devices[0].device_kind
     )
     if isinstance(model, MultiExit):
-        facts.update(measure_layers(model, sample))
+        bits = QUANTISED_BITS if quantise is None else (*QUANTISED_BITS, quantise)
+        facts.update(measure_layers(model, sample, bits))
     if quantise is not None:
         facts.update(quantise_bits=quantise)
     answers = _run(
@@ -141,6 +147,7 @@ def record(
         inputs,
         jax.random.key(facts.get("seed", 0)),
         min(batch_size, len(inputs)),
+        devices,
         progress,
         transform=transform,
         bits=quantise,
@@ -152,64 +159,6 @@ def record(
     return Trace.from_arrays(
         **answers, label=labels, **{**facts, **meta, "num_classes": num_classes}
     )
-
-
-def measure_layers(model: MultiExit, sample: ArrayLike) -> dict[str, Any]:
-    """Returns what each layer computes and what is shipped behind it, per sample.
-
-    Nothing is run: XLA counts the operations of the lowered layer, given the real shape
-    and dtype of the activation it gets. Of a loop (`lax.scan`) in a layer XLA counts
-    the body once.
-
-    Args:
-        model: Network with L exits.
-        sample: [1, ...] one sample; only shape and dtype matter.
-
-    Returns:
-        split_bytes: [L] bytes of the activation after each block, as
-            `models.shipped_bytes` counts them.
-        split_bytes_quantised: those [L] after quantisation to 8, 4 and 2 bits, by the
-            number of bits as a text: {"8": [L], "4": [L], "2": [L]}.
-        layer_flops: [L] floating-point operations of each block, its head excluded;
-            missing where XLA does not count them.
-        head_flops: [L] those of each head; missing likewise.
-
-    Example:
-        >>> import numpy as np
-        >>> from flax import nnx
-        >>> from jsplit.models import CNN
-        >>> from jsplit.recording import measure_layers
-        >>> model = CNN(10, rngs=nnx.Rngs(0))
-        >>> measure_layers(model, np.zeros((1, 8, 8, 1), np.float32))["split_bytes"]
-        [4096, 4096, 4096, 2048, 2048, 2048]
-    """
-    h: Any = jax.eval_shape(lambda x: x, sample)
-    activations, layer_flops, head_flops = [], [], []
-    for block, head in zip(model.blocks, model.heads, strict=True):
-        layer_flops.append(_flops(block, h))
-        h = jax.eval_shape(_call, block, h)
-        head_flops.append(_flops(head, h))
-        activations.append(h)
-    measured: dict[str, Any] = {
-        "split_bytes": [shipping.shipped_bytes(h) for h in activations],
-        "split_bytes_quantised": {
-            str(bits): [shipping.shipped_bytes(h, bits) for h in activations]
-            for bits in QUANTISED_BITS
-        },
-    }
-    if None not in layer_flops + head_flops:
-        measured.update(layer_flops=layer_flops, head_flops=head_flops)
-    return measured
-
-
-def _flops(module: Callable[[Any], Any], h: Any) -> float | None:
-    analysis = _call.lower(module, h).cost_analysis()
-    return analysis.get("flops") if isinstance(analysis, dict) else None
-
-
-@jax.jit
-def _call(module: Callable[[Any], Any], x: Any) -> Any:
-    return module(x)
 
 
 class _Answers(NamedTuple):
@@ -229,15 +178,15 @@ def _run(
     inputs: np.ndarray,
     key: Array,
     batch_size: int,
+    devices: Sequence[Any],
     progress: bool,
     **options: Any,
 ) -> dict[str, np.ndarray]:
     """Returns the answers for all samples, the cloud's behind exit L filled in."""
-    devices = np.array(jax.devices())
-    mesh = Mesh(devices, ("sample",), axis_types=(AxisType.Auto,))
+    mesh = Mesh(np.array(devices), ("sample",), axis_types=(AxisType.Auto,))
     everywhere = NamedSharding(mesh, PartitionSpec())
     spread = NamedSharding(mesh, PartitionSpec("sample"))
-    batch_size = -(-batch_size // devices.size) * devices.size
+    batch_size = -(-batch_size // len(devices)) * len(devices)
     model, key = jax.device_put((model, key), everywhere)
     starts: Any = range(0, len(inputs), batch_size)
     if progress:
