@@ -10,13 +10,17 @@ from typing import Any
 from flax import nnx
 
 from jsplit.models.cnn import CNN
+from jsplit.models.mlp import MLP
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
+from jsplit.models.resnet import ResNet
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
     "cnn": CNN,
+    "mlp": MLP,
     "mobilenet_v2": MobileNetV2,
+    "resnet": ResNet,
 }
 
 
