@@ -149,39 +149,59 @@ def _pointwise_backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array,
     computes one a second time, transposed and slowly, for the gradient of the kernel.
     """
     (x, kernel), grad = jax.lax.optimization_barrier((saved, grad))
-    batch = tuple(range(x.ndim - 1))
-    return grad @ kernel.T, jax.lax.dot_general(x, grad, ((batch, batch), ((), ())))
+    flat, flat_grad = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
+    # The left factor is transposed in memory: let it be the narrower one.
+    if x.shape[-1] <= grad.shape[-1]:
+        kernel_grad = flat.T @ flat_grad
+    else:
+        kernel_grad = (flat_grad.T @ flat).T
+    return grad @ kernel.T, kernel_grad
 
 
 pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
-class BatchNorm(nnx.BatchNorm):
-    """Batch norm in evaluation mode unless told otherwise, in the form a x + b.
+class BatchNorm(nnx.Module):
+    """Batch norm over all axes but the last, in evaluation mode unless told otherwise.
 
     A sample's logits must not depend on who else is in its batch, so the stored
     statistics are used; `jsplit.train` switches with `nnx.view`. The numbers are those
-    of `nnx.BatchNorm`, but what training keeps for the gradient is x itself, which the
-    layer before keeps anyway, and not x minus its mean.
+    of `nnx.BatchNorm`. That one computes (x - mean) a + b and in training keeps
+    x - mean; this one computes a x + (b - a mean) and keeps x, which the layer before
+    keeps anyway.
     """
 
+    MOMENTUM, EPSILON = 0.9, 1e-5  # as in torchvision, which calls the first one 0.1
+
     def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
-        """Takes the number of channels, the last axis."""
-        super().__init__(channels, use_running_average=True, momentum=0.9, rngs=rngs)
+        """Takes the number of channels, the last axis; nothing is random here."""
+        del rngs
+        self.scale = nnx.Param(jnp.ones(channels, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(channels, jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros(channels, jnp.float32))
+        self.var = nnx.BatchStat(jnp.ones(channels, jnp.float32))
+        self.use_running_average = True
+
+    def set_view(self, use_running_average: bool | None = None) -> None:
+        """Switches to the stored statistics (True) or to the batch's own (False).
+
+        Args:
+            use_running_average: None changes nothing.
+        """
+        if use_running_average is not None:
+            self.use_running_average = use_running_average
 
     def __call__(self, x: Array) -> Array:
         """Maps [..., channels] to the same shape."""
         mean, var = self.mean[...], self.var[...]
         if not self.use_running_average:
-            axes = tuple(range(x.ndim - 1))
+            axes, old = tuple(range(x.ndim - 1)), self.MOMENTUM
             now = x.mean(axes)
             spread = jnp.maximum(jnp.square(x).mean(axes) - jnp.square(now), 0.0)
-            old = self.momentum
             self.mean[...] = jax.lax.stop_gradient(old * mean + (1 - old) * now)
             self.var[...] = jax.lax.stop_gradient(old * var + (1 - old) * spread)
             mean, var = now, spread
-        assert self.scale is not None and self.bias is not None
-        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.EPSILON)
         return x * scale + (self.bias[...] - mean * scale)
 
 

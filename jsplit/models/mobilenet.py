@@ -191,10 +191,9 @@ class MobileNetV2(MultiExit):
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from jsplit.models import MobileNetV2
-        >>> make = lambda: MobileNetV2(10, width=0.35, rngs=nnx.Rngs(0))
-        >>> model = nnx.eval_shape(make)
+        >>> build = lambda: MobileNetV2(10, width=0.35, rngs=nnx.Rngs(0))
         >>> images = jnp.zeros((2, 32, 32, 3), jnp.uint8)
-        >>> nnx.eval_shape(lambda m, x: m(x), model, images).shape
+        >>> nnx.eval_shape(lambda: build()(images)).shape
         (2, 7, 10)
 
     References:

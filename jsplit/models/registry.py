@@ -11,15 +11,19 @@ from flax import nnx
 
 from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
+from jsplit.models.mlp import MLP
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
+from jsplit.models.resnet import ResNet
 from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
     "cnn": CNN,
-    "mobilenet_v2": MobileNetV2,
+    "mlp": MLP,
     "sparse_mlp": SparseMLP,
+    "resnet": ResNet,
+    "mobilenet_v2": MobileNetV2,
     "bert": BERT,
 }
 
