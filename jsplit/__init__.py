@@ -11,7 +11,8 @@ from jsplit.engine.shard import use_all_cores
 from jsplit.evaluate import evaluate
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
-from jsplit.results import load_result, save_result, summarize
+from jsplit.results import load_result, save_result
+from jsplit.summary import summarize
 from jsplit.trace import Trace, load_trace
 from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
 
