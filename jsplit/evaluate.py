@@ -63,8 +63,10 @@ def evaluate(
             `make_policy`, all different.
         costs: costs for the L exits.
         num_replicas: R >= 1 replicas.
-        first_replica: number of the first one, even. Replica r is the same whichever
-            others run with it, so more can be run later and joined (`results.join`).
+        first_replica: number of the first one, >= 0; for bootstrap streams a multiple
+            of 4, which is how many orders of one resampled test set follow each other.
+            Replica r is the same whichever others run with it, so more can be run later
+            and joined (`results.join`).
         stream: "shuffle" (other orders of the same test set), "bootstrap" (other test
             sets, resampled), "fixed" (the order of the data).
         horizon: T >= 1 steps, N by default. Longer runs pass over the data again, in a
@@ -100,11 +102,12 @@ def evaluate(
     _check(trace, costs)
     num_replicas = checks.integer("num_replicas", num_replicas, 1, MAX_REPLICAS)
     first_replica = checks.integer("first_replica", first_replica, 0, MAX_INDEX // 2)
-    if first_replica % streams.ORDERS:
-        raise JsplitError(
-            f"first_replica must be a multiple of {streams.ORDERS}, got {first_replica}"
-        )
     kind: Any = checks.choice("stream", stream, streams.KINDS)
+    if kind == "bootstrap" and first_replica % streams.ORDERS:
+        raise JsplitError(
+            f"first_replica must be a multiple of {streams.ORDERS} for bootstrap "
+            f"streams, got {first_replica}"
+        )
     horizon = trace.num_samples if horizon is None else horizon
     horizon = checks.integer("horizon", horizon, 1, MAX_INDEX - 64)
     seed = checks.integer("seed", seed, 0, 2**32 - 1)

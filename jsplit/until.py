@@ -54,7 +54,7 @@ def evaluate_until(
         level: probability that each interval covers, in (0, 1).
         baseline: label of a policy; the half-widths are then those of the paired
             differences to it, which are usually shorter.
-        chunk: replicas between looks, even, >= 2; it doubles after every
+        chunk: replicas between looks, >= 2; it doubles after every
             `MAX_CHUNKS` looks, since each look is a chance to stop too early.
         max_replicas: stop here in any case.
         **options: passed on to `evaluate`, without num_replicas and first_replica.
@@ -85,8 +85,6 @@ def evaluate_until(
         raise JsplitError(f"{name} must not be given to evaluate_until")
     max_replicas = checks.integer("max_replicas", max_replicas, 2, MAX_REPLICAS)
     chunk = checks.integer("chunk", chunk, 2, max_replicas)
-    if chunk % 2:
-        raise JsplitError(f"chunk must be even, got {chunk}")
 
     def sharp(result: results.Dataset) -> bool:
         labels = [str(label) for label in result.policy.values]

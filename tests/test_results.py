@@ -212,7 +212,7 @@ def test_p_values_are_adjusted_over_the_other_policies(bootstrapped):
             values,
             np.broadcast_to(values[base], values.shape),
             stream="bootstrap",
-            num_orders=2,
+            num_orders=4,
         ).p_value
         raw[base] = np.nan
         found = table.p_value.sel(metric=metric).values

@@ -67,7 +67,7 @@ class ReplicaKeys(NamedTuple):
 def replica_keys(key: Array, replicas: Array, num_samples: int) -> ReplicaKeys:
     """Returns the keys of the replicas numbered `replicas`, [lanes] int32.
 
-    Replicas 2 j and 2 j + 1 resample the same test set (`streams.ORDERS`).
+    Of `streams.ORDERS` consecutive replicas all resample the same test set.
     """
     stream, draws = jax.random.split(key)
     fold = jax.vmap(jax.random.fold_in, (None, 0))

@@ -40,6 +40,7 @@ from jsplit.stats.paired import Paired, paired_difference
 from jsplit.stats.simultaneous import best_set, simultaneous_band
 from jsplit.stats.stopping import (
     METHODS,
+    MIN_REPLICAS,
     confidence_sequence,
     half_width,
     replicas_needed,
@@ -48,6 +49,7 @@ from jsplit.stats.stopping import (
 __all__ = [
     "ADJUSTMENTS",
     "METHODS",
+    "MIN_REPLICAS",
     "STREAMS",
     "Interval",
     "Paired",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from jsplit.stats.base import Interval, check_options, finite, finite_pair, is_constant
 from jsplit.stats.bootstrap import bca
-from jsplit.stats.errors import standard_error
+from jsplit.stats.errors import num_units, standard_error
 
 T_MIN_REPLICAS = 100
 """From here on Student t; below, BCa, which follows a skewed distribution."""
@@ -35,14 +35,14 @@ def mean_interval(
     error instead, which does not shrink with R (see `errors.test_set_error`).
 
     Where all replicas agree the interval has zero width at exactly that value: a
-    fixed plan on a whole shuffled test set has no simulation error. With R = 1 the
-    variance is unknown, and low and high are NaN.
+    fixed plan on a whole shuffled test set has no simulation error. With R = 1, or
+    a single resampled test set, the variance is unknown: low and high are NaN.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         level: Probability that the interval covers what it estimates, in (0, 1).
         stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 2 in
+        num_orders: Consecutive replicas that run over one resampled test set, 4 in
             results of `evaluate`; read for "bootstrap" only.
         seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
 
@@ -87,7 +87,7 @@ def relative_change(
             should be far from 0; where it is 0, the result is NaN.
         level: Probability that the interval covers what it estimates, in (0, 1).
         stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 2 in
+        num_orders: Consecutive replicas that run over one resampled test set, 4 in
             results of `evaluate`; read for "bootstrap" only.
         seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
 
@@ -172,7 +172,7 @@ def _interval(
         Interval of [..] arrays.
     """
     num_replicas = influence.shape[-1]
-    if num_replicas == 1:
+    if num_units(num_replicas, stream, num_orders) < 2:
         unknown = np.full_like(estimate, np.nan)[()]
         return Interval(estimate[()], unknown, unknown)
     if num_replicas < T_MIN_REPLICAS and stream != "bootstrap":

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from jsplit import checks
 from jsplit.stats.base import Interval, check_options, finite, is_constant, open_unit
-from jsplit.stats.errors import standard_error
+from jsplit.stats.errors import num_units, standard_error
 from jsplit.types import JsplitError
 
 
@@ -118,12 +118,14 @@ def training_interval(
     levels have a closed form, so nothing is drawn: with S traces and s_trace the
     standard deviation over them of their means over replicas,
 
-        variance = s_trace^2 / S + error^2,
+        variance = s_trace^2 / S + error^2 - (A - error^2) / (S - 1),
 
-    error being that of the mean over traces as `mean_interval` has it: test-set error
-    for "bootstrap" streams, simulation error for the others. s_trace has the divisor
-    S - 1: resampled traces would have S, and with plain percentiles 5 traces would
-    cover 84 % instead of 95 %. Limits are Student's with Satterthwaite's (1946)
+    error being that of the mean over traces as `mean_interval` has it (test-set error
+    for "bootstrap" streams, simulation error for the others) and A the mean over
+    traces of their own squared errors. What single traces answer differently on the
+    same samples is in both first terms; the last takes it out once. s_trace has
+    the divisor S - 1: resampled traces would have S, and with plain percentiles 5
+    traces would cover 84 % instead of 95 %. Limits are Student's with Satterthwaite's (1946)
     degrees of freedom. Trained models must differ in their training seed only and be
     judged on the same test set.
 
@@ -131,11 +133,12 @@ def training_interval(
         values: [.., S, R] finite numbers: S >= 2 traces, R >= 2 replicas each.
         level: Probability that the interval covers, in (0, 1).
         stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 2 in
+        num_orders: Consecutive replicas that run over one resampled test set, 4 in
             results of `evaluate`; read for "bootstrap" only.
 
     Returns:
-        Interval of [..] arrays; low and high are NaN for S = 1 or R = 1.
+        Interval of [..] arrays; low and high are NaN for a single trace, replica or
+        resampled test set.
 
     Raises:
         JsplitError: For values that are empty or not finite and arguments out of range.
@@ -148,12 +151,15 @@ def training_interval(
     flat = samples.reshape(*samples.shape[:-2], -1)
     constant = is_constant(flat, np.abs(flat).max(-1))
     mean = np.where(constant, flat[..., 0], samples.mean((-2, -1)))
-    if min(num_traces, num_replicas) == 1:
+    if min(num_traces, num_units(num_replicas, stream, num_orders)) < 2:
         unknown = np.full_like(mean, np.nan)[()]
         return Interval(mean[()], unknown, unknown)
     of_traces = samples.mean(-1).var(-1, ddof=1) / num_traces
     error = standard_error(samples.mean(-2), stream, num_orders)
-    variance = of_traces + error.scale**2
+    error_of_one = standard_error(samples, stream, num_orders).scale
+    twice = ((error_of_one**2).mean(-1) - error.scale**2).clip(0) / (num_traces - 1)
+    variance = of_traces + error.scale**2 - twice
+    variance = np.maximum(variance, np.maximum(of_traces, error.scale**2))
     noise = of_traces**2 / (num_traces - 1) + error.scale**4 / error.freedom
     known = noise > 0
     freedom = np.where(known, variance**2 / np.where(known, noise, 1.0), 1.0)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit.stats.base import ROUNDING, check_options, finite_pair, is_constant
-from jsplit.stats.errors import standard_error
+from jsplit.stats.errors import num_units, standard_error
 from jsplit.stats.intervals import interval_of_mean
 
 
@@ -50,7 +50,7 @@ def paired_difference(
         baseline: [.., R] the baseline's numbers in the same replicas.
         level: Probability that the interval covers what it estimates, in (0, 1).
         stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 2 in
+        num_orders: Consecutive replicas that run over one resampled test set, 4 in
             results of `evaluate`; read for "bootstrap" only.
         seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
 
@@ -80,8 +80,7 @@ def _t_test(
     """Returns the [..] two-sided p values of mean(differences) = 0."""
     from scipy.special import stdtr
 
-    num_replicas = differences.shape[-1]
-    if num_replicas == 1:
+    if num_units(differences.shape[-1], stream, num_orders) < 2:
         return np.full(constant.shape, np.nan)[()]
     error = standard_error(differences, stream, num_orders)
     scale = np.where(constant, 1.0, error.scale)
