@@ -41,6 +41,7 @@ def evaluate(
     costs: Costs,
     *,
     num_replicas: int = 1024,
+    first_replica: int = 0,
     stream: streams.Kind = "shuffle",
     horizon: int | None = None,
     protocol: str | Protocol = "paper",
@@ -62,6 +63,10 @@ def evaluate(
             `make_policy`, all different.
         costs: costs for the L exits.
         num_replicas: R >= 1 replicas.
+        first_replica: number of the first one, >= 0; for bootstrap streams a multiple
+            of 4, which is how many orders of one resampled test set follow each other.
+            Replica r is the same whichever others run with it, so more can be run later
+            and joined (`results.join`).
         stream: "shuffle" (other orders of the same test set), "bootstrap" (other test
             sets, resampled), "fixed" (the order of the data).
         horizon: T >= 1 steps, N by default. Longer runs pass over the data again, in a
@@ -96,7 +101,13 @@ def evaluate(
     """
     _check(trace, costs)
     num_replicas = checks.integer("num_replicas", num_replicas, 1, MAX_REPLICAS)
+    first_replica = checks.integer("first_replica", first_replica, 0, MAX_INDEX // 2)
     kind: Any = checks.choice("stream", stream, streams.KINDS)
+    if kind == "bootstrap" and first_replica % streams.ORDERS:
+        raise JsplitError(
+            f"first_replica must be a multiple of {streams.ORDERS} for bootstrap "
+            f"streams, got {first_replica}"
+        )
     horizon = trace.num_samples if horizon is None else horizon
     horizon = checks.integer("horizon", horizon, 1, MAX_INDEX - 64)
     seed = checks.integer("seed", seed, 0, 2**32 - 1)
@@ -123,6 +134,7 @@ def evaluate(
                 protocol,
                 seed=seed,
                 num_replicas=num_replicas,
+                first_replica=first_replica,
                 num_checkpoints=checkpoints.size,
                 record_steps=horizon if record_arms else None,
                 devices=devices,
@@ -140,6 +152,7 @@ def evaluate(
         protocol=protocol,
         stream=kind,
         seed=seed,
+        first_replica=first_replica,
     )
 
 

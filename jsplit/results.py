@@ -1,7 +1,7 @@
-"""Results as labelled arrays: schema, provenance, files, and the summary table.
+"""Results as labelled arrays: schema, provenance, files.
 
-Here: the only place that knows xarray. Not here: how intervals are computed (`stats`)
-or shown (`report`).
+Here: what a result holds. Not here: the summary table (`summary`), how intervals are
+computed (`stats`) or shown (`report`). xarray is known here and in `summary` only.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jsplit import checks, stats
+from jsplit import checks, stats, streams
 from jsplit.costs import Costs
 from jsplit.engine.shard import Replicas
 from jsplit.policies.base import Policy
@@ -34,6 +34,7 @@ METRICS = (
     "cost_change",
     "offloaded",
     "reward",
+    "true_reward",
     "pseudo_regret",
     "realised_regret",
 )
@@ -51,6 +52,7 @@ def build(
     protocol: Protocol,
     stream: str,
     seed: int,
+    first_replica: int = 0,
 ) -> Dataset:
     """Returns the runs of several policies as one labelled dataset."""
     import xarray
@@ -101,6 +103,8 @@ def build(
         "protocol": _protocol_name(protocol),
         "switches": json.dumps(protocol.switches()),
         "num_replicas": first.reward.size,
+        "first_replica": first_replica,
+        "orders_per_test_set": streams.ORDERS if stream == "bootstrap" else 1,
         "horizon": horizon,
         "num_samples": trace.num_samples,
         "num_exits": trace.num_exits,
@@ -144,81 +148,75 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def summarize(
-    result: Dataset, baseline: str = "final_exit", *, level: float = 0.95
-) -> Dataset:
-    """Returns means, intervals and paired differences to a baseline, per policy.
-
-    What the intervals cover depends on the stream of the result, see `stats`: other
-    orders of the same test set ("shuffle"), or other test sets ("bootstrap"). Replicas
-    are the unit; steps within a replica are never pooled.
+def join(parts: Sequence[Dataset]) -> Dataset:
+    """Returns results of consecutive replicas as one, as if run at once.
 
     Args:
-        result: from `evaluate`.
-        baseline: label of the policy that others are compared with.
-        level: probability that an interval covers, in (0, 1).
-
-    Returns:
-        An `xarray.Dataset` with dims (policy, metric) and variables mean, low, high;
-        difference, difference_low, difference_high, correlation (with the baseline, on
-        the same streams; NaN where either is constant) and p_value (Holm-adjusted over
-        the other policies, per metric). Metrics: accuracy and offloaded (fractions),
-        cost, cost_change (percent of the baseline's), reward, pseudo_regret and
-        realised_regret at the end of the run.
+        parts: results of `evaluate` with equal arguments but `num_replicas` and
+            `first_replica`, in order, without gaps; at least one.
 
     Raises:
-        JsplitError: if the baseline is not in the result or the level out of range.
+        JsplitError: if they do not continue one another.
     """
     import xarray
 
-    _check_result(result)
-    level = checks.number("level", level, 0.0, 1.0)
-    labels = [str(label) for label in result.policy.values]
-    baseline = checks.choice("baseline", baseline, labels)
-    stream = str(result.attrs["stream"])
-    shape = (len(labels), len(METRICS))
-    names = ("mean", "low", "high", "difference", "difference_low")
-    names += ("difference_high", "correlation", "p_value")
-    columns = {name: np.full(shape, np.nan) for name in names}
-    base = labels.index(baseline)
-    for j, metric in enumerate(METRICS):
-        if metric == "cost_change":
-            cost = _values(result, "cost")
-            interval = stats.relative_change(
-                cost,
-                np.broadcast_to(cost[base], cost.shape),
-                level=level,
-                stream=stream,
+    varying = {"num_replicas", "first_replica", "created"}
+    if not parts:
+        raise JsplitError("parts must hold at least one result, got none")
+    first = parts[0]
+    expected = int(first.attrs["first_replica"])
+    for part in parts:
+        for name in first.attrs.keys() - varying:
+            if part.attrs.get(name) != first.attrs[name]:
+                raise JsplitError(f"parts must agree in {name}, and do not")
+        if part.attrs["first_replica"] != expected:
+            raise JsplitError(
+                f"parts must continue at replica {expected}, got one that starts at "
+                f"{part.attrs['first_replica']}"
             )
-        else:
-            values = _values(result, metric)
-            interval = stats.mean_interval(values, level=level, stream=stream)
-            paired = stats.paired_difference(
-                values,
-                np.broadcast_to(values[base], values.shape),
-                level=level,
-                stream=stream,
-            )
-            p_value = np.where(np.arange(len(labels)) == base, np.nan, paired.p_value)
-            columns["difference"][:, j] = paired.mean
-            columns["difference_low"][:, j] = paired.low
-            columns["difference_high"][:, j] = paired.high
-            columns["correlation"][:, j] = paired.correlation
-            columns["p_value"][:, j] = stats.holm(p_value)
-        columns["mean"][:, j] = interval.mean
-        columns["low"][:, j] = interval.low
-        columns["high"][:, j] = interval.high
-    variables = {
-        name: (("policy", "metric"), values) for name, values in columns.items()
+        expected += part.sizes["replica"]
+    joined = xarray.concat(
+        parts, "replica", data_vars="minimal", combine_attrs="override"
+    )
+    return joined.assign_attrs(num_replicas=joined.sizes["replica"])
+
+
+def per_replica(result: Dataset, metric: str) -> np.ndarray:
+    """Returns the [policy, replica] values of a metric.
+
+    "true_reward" is what the reward would be with the truth in place of confidence:
+    accuracy - mu * billed cost, in the unit of the reward. Beside "reward", what the
+    network's confidence promises, it shows how far a policy that learns from
+    confidence was misled.
+
+    Args:
+        result: from `evaluate`.
+        metric: one of `METRICS` but "cost_change", which is a ratio of means.
+    """
+    if metric.endswith("regret"):
+        return result[metric].isel(checkpoint=-1).values
+    if metric == "true_reward":
+        mu = json.loads(result.attrs["costs"])["mu"]
+        return result["correct"].values - mu * result["cost"].values
+    return result["correct" if metric == "accuracy" else metric].values
+
+
+def replicas_of(result: Dataset) -> dict[str, Any]:
+    """Returns what every statistic must know of a result's replicas."""
+    return {
+        "stream": str(result.attrs["stream"]),
+        "num_orders": int(result.attrs["orders_per_test_set"]),
     }
-    coords = {"policy": labels, "metric": list(METRICS)}
-    attrs = {**result.attrs, "baseline": baseline, "level": level}
-    return xarray.Dataset(variables, coords, attrs)
+
+
+def privileged_policies(result: Dataset) -> set[str]:
+    """Returns the labels of the policies that see what no real policy can see."""
+    return {label.strip() for label in result.attrs["privileged"].split(",")} - {""}
 
 
 def save_result(result: Dataset, path: str | os.PathLike[str]) -> None:
     """Writes a result as one netCDF file, whole or not at all."""
-    _check_result(result)
+    check_result(result)
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
@@ -251,18 +249,12 @@ def load_result(path: str | os.PathLike[str]) -> Dataset:
     return result
 
 
-def _check_result(result: Any) -> None:
+def check_result(result: Any) -> None:
+    """Raises unless `result` came from `evaluate`."""
     if not hasattr(result, "to_netcdf") or "policy" not in result.coords:
         raise JsplitError(
             f"result must be a Dataset from evaluate, got {type(result).__name__}"
         )
-
-
-def _values(result: Dataset, metric: str) -> np.ndarray:
-    """Returns [policy, replica] values of a metric."""
-    if metric.endswith("regret"):
-        return result[metric].isel(checkpoint=-1).values
-    return result["correct" if metric == "accuracy" else metric].values
 
 
 def _protocol_name(protocol: Protocol) -> str:

@@ -15,6 +15,13 @@ from jax import Array, lax
 Kind = Literal["shuffle", "bootstrap", "fixed"]
 KINDS: tuple[Kind, ...] = ("shuffle", "bootstrap", "fixed")
 
+ORDERS = 4
+"""Consecutive replicas that run over the same resampled test set, in other orders.
+
+Their common part is what the test set does, the rest what the order does; without it
+nobody could tell test-set error from the luck of a run (`stats.errors`). More orders
+tell a small common part better, but leave fewer test sets."""
+
 # Rounds of the shuffle. In chi-square tests on positions and on pairs of positions with
 # up to 10^6 replicas, 16 rounds fail for N = 6, 7 and 13, 8 fail for N = 37, 6 fail for
 # N = 331. These passed for every N tried, up to 10^6 (tests/test_streams.py repeats a
@@ -27,7 +34,7 @@ class Keys(NamedTuple):
     """What fixes one pass over the data; `*lanes` is () or (replicas,)."""
 
     rounds: Array  # [rounds, 2, *lanes] uint32: multipliers and offsets
-    resample: Array  # [2, *lanes] uint32: the same in every pass of a replica
+    resample: Array  # [2, *lanes] uint32: the same for all passes and orders
 
 
 def replica_keys(key: Array, num_samples: int) -> Keys:
@@ -53,7 +60,7 @@ def sample_at(kind: Kind, position: Array, keys: Keys, num_samples: int) -> Arra
     """Returns which sample stands at `position` of a pass.
 
     "shuffle" visits every sample once in a random order. "bootstrap" draws N samples
-    with replacement once per replica and visits that resample in a random order, so a
+    with replacement once per test set and visits that resample in a random order, so a
     run longer than N repeats its test set as a real one would. "fixed" is the order of
     the data.
 

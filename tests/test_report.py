@@ -36,6 +36,7 @@ METRICS = [
 ]
 ATTRS = {
     "stream": "shuffle",
+    "orders_per_test_set": 1,
     "covers": "simulation error: the same test set in other orders",
     "protocol": "paper",
     "num_replicas": 256,
@@ -61,6 +62,7 @@ def make_table(policies=POLICIES, **attrs):
             "difference_high": (("policy", "metric"), mean - 0.9 + width),
             "correlation": (("policy", "metric"), np.full(shape, 0.345)),
             "p_value": (("policy", "metric"), np.full(shape, 1 / 3)),
+            "best_set": (("policy", "metric"), np.full(shape, np.nan)),
         },
         coords={"policy": policies, "metric": METRICS},
         attrs={**ATTRS, "baseline": "final_exit", "level": 0.95, **attrs},
@@ -171,6 +173,16 @@ def test_rows_keep_the_order_and_mark_baseline_and_privileged(table):
     assert row_of(table, "splitee")["correlation"].value == "0.34"
 
 
+def test_policies_that_may_be_best_are_starred(table):
+    changed = table.copy(deep=True)
+    set_values(changed, "ucb1", "accuracy", best_set=1.0)
+    set_values(changed, "splitee", "accuracy", best_set=0.0)
+    assert row_of(changed, "ucb1")["accuracy"].value.endswith("*")
+    assert not row_of(changed, "splitee")["accuracy"].value.endswith("*")
+    assert "*: cannot be told from the best" in tables.caption(changed)
+    assert "*:" not in tables.caption(table)
+
+
 def test_caption_explains_only_what_is_shown(table):
     text = tables.caption(table)
     for part in ("digits: 256 replicas of 1000 steps", "95 % intervals", "paper", "†"):
@@ -274,6 +286,22 @@ def test_cost_accuracy_draws_wider_intervals_behind(table):
 def test_unknown_intervals_leave_the_points(table):
     unknown = table.assign(low=table["low"] * np.nan, high=table["high"] * np.nan)
     assert sorted(texts_of(report.cost_accuracy(unknown))) == sorted(POLICIES)
+
+
+def test_simultaneous_bands_are_wider_and_said_to_be(result):
+    """With noise of its own at every checkpoint the whole curve needs more."""
+    noise = np.random.default_rng(1).normal(size=result.pseudo_regret.shape)
+    result = result.assign(pseudo_regret=result.pseudo_regret * (1 + 0.1 * noise))
+    areas = []
+    for bands in ("pointwise", "simultaneous"):
+        figure = report.regret_curves(result, bands=bands, policies=["ucb1"])
+        assert f"Bands: {bands} 95 %" in note_of(figure)
+        (band,) = figure.axes[0].collections
+        corners = band.get_paths()[0].vertices[:, 1]
+        areas.append(np.ptp(corners))
+    assert areas[1] > 1.01 * areas[0]
+    with pytest.raises(JsplitError, match="bands must be one of"):
+        report.regret_curves(result, bands="wide")
 
 
 @pytest.mark.parametrize("which", ["pseudo_regret", "realised_regret"])

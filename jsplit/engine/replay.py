@@ -65,12 +65,20 @@ class ReplicaKeys(NamedTuple):
 
 
 def replica_keys(key: Array, replicas: Array, num_samples: int) -> ReplicaKeys:
-    """Returns the keys of the replicas numbered `replicas`, [lanes] int32."""
+    """Returns the keys of the replicas numbered `replicas`, [lanes] int32.
+
+    Of `streams.ORDERS` consecutive replicas all resample the same test set.
+    """
     stream, draws = jax.random.split(key)
     fold = jax.vmap(jax.random.fold_in, (None, 0))
-    one = lambda key: streams.replica_keys(key, num_samples)  # noqa: E731
+
+    def keys_of(replicas: Array) -> streams.Keys:
+        one = lambda key: streams.replica_keys(key, num_samples)  # noqa: E731
+        return jax.vmap(one, 0, -1)(fold(stream, replicas))
+
+    test_set = keys_of(replicas - replicas % streams.ORDERS)
     return ReplicaKeys(
-        jax.vmap(one, 0, -1)(fold(stream, replicas)), fold(draws, replicas)
+        keys_of(replicas)._replace(resample=test_set.resample), fold(draws, replicas)
     )
 
 

@@ -76,13 +76,14 @@ def run(
     numbers: replay.Numbers,
     *,
     num_replicas: int,
+    first_replica: int = 0,
     num_checkpoints: int,
     record_steps: int | None = None,
     devices: Sequence[Any] | None = None,
     block_size: int | None = None,
     advance: Callable[[int], None] = lambda replicas: None,
 ) -> Replicas:
-    """Runs replicas 0..R-1 of a policy and returns their sums.
+    """Runs R replicas of a policy and returns their sums.
 
     Args:
         selector: structure of the policy.
@@ -93,6 +94,7 @@ def run(
         schedule: segments of the T steps.
         numbers: what the protocol asks of the loop.
         num_replicas: R.
+        first_replica: number of the first replica.
         num_checkpoints: checkpoints of the schedule.
         record_steps: T to also return the order and the arms, or None.
         devices: where to run; all by default.
@@ -106,7 +108,7 @@ def run(
     per_call = len(devices) * blocks * block_size
     parts = []
     for first in range(0, num_replicas, per_call):
-        replicas = first + np.arange(per_call, dtype=np.int32)
+        replicas = first_replica + first + np.arange(per_call, dtype=np.int32)
         part = _run_call(
             selector,
             kind,

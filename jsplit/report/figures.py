@@ -21,6 +21,8 @@ from matplotlib.patheffects import withStroke
 from jsplit import checks, stats
 from jsplit.report import tables
 from jsplit.report.placing import box, free_place
+from jsplit.results import replicas_of
+from jsplit.summary import curve_values
 from jsplit.types import JsplitError
 
 # Okabe and Ito (2008) without yellow, which vanishes on white, and without black,
@@ -31,6 +33,10 @@ LINES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)))
 INK = "#333333"
 FAINT = "#BBBBBB"
 SUFFIXES = (".png", ".pdf", ".svg")
+BANDS = {
+    "pointwise": stats.mean_interval,
+    "simultaneous": stats.simultaneous_band,
+}
 REGRETS = {"pseudo_regret": "pseudo-regret", "realised_regret": "realised regret"}
 
 SIZE = (7.2, 5.0)  # inches
@@ -103,30 +109,33 @@ def regret_curves(
     which: str = "pseudo_regret",
     level: float = 0.95,
     policies: Sequence[str] | None = None,
+    bands: str = "pointwise",
 ) -> Figure:
-    """Draws the mean cumulative regret against steps, with pointwise bands.
+    """Draws the mean cumulative regret against steps, with bands.
 
     Both axes are logarithmic: a policy that never learns is a line of slope 1, one
     that learns bends away from it. A policy whose regret is not above zero at the
     last step (the best fixed plan, an oracle) has no place on such an axis and is
-    named below instead. A band holds at each checkpoint taken alone, not for the
-    whole curve.
+    named below instead.
 
     Args:
         result: The Dataset that `jsplit.evaluate` returns.
         path: File to write, ending in .png, .pdf or .svg; None = none.
         which: "pseudo_regret" or "realised_regret".
-        level: Probability that a band covers at one checkpoint, in (0, 1).
+        level: Probability that a band covers, in (0, 1).
         policies: Labels to draw; None = all.
+        bands: "pointwise" bands hold at each checkpoint taken alone; "simultaneous"
+            ones, wider, hold for the whole of one curve.
 
     Returns:
         The figure; the curves' names stand at their ends, the largest on top.
 
     Raises:
-        JsplitError: For an unknown regret, policy or level, and if the file cannot be
-            written.
+        JsplitError: For an unknown regret, band, policy or level, and if the file
+            cannot be written.
     """
     checks.choice("which", which, REGRETS)
+    checks.choice("bands", bands, BANDS)
     known = _labels(result)
     labels = known if policies is None else list(policies)
     for label in labels:
@@ -134,10 +143,8 @@ def regret_curves(
     looks = dict(
         zip(known, _looks(known, tables.privileged_policies(result)), strict=True)
     )
-    regret = result[which].transpose("policy", "checkpoint", "replica")
-    curves = stats.mean_interval(
-        regret.sel(policy=labels).values, level=level, stream=result.attrs["stream"]
-    )
+    regret = curve_values(result.sel(policy=labels), which)
+    curves = BANDS[bands](regret, level=level, **replicas_of(result))
     is_drawn = curves.mean[:, -1] > 0
     drawn = [label for label, yes in zip(labels, is_drawn, strict=True) if yes]
     absent = [label for label in labels if label not in drawn]
@@ -153,7 +160,7 @@ def regret_curves(
         _curve(axes, steps, curve, looks[label])
     axes.set_xlabel("steps")
     axes.set_ylabel(f"cumulative {REGRETS[which]}")
-    note = f"Bands: pointwise {tables.percent(level)}, {result.attrs['covers']}."
+    note = f"Bands: {bands} {tables.percent(level)}, {result.attrs['covers']}."
     if absent:
         note += f"\nNot above zero at the last step: {', '.join(absent)}."
     _footnote(figure, note)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jsplit.results import privileged_policies
 from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ EXACT = "(exact)"
 UNKNOWN = "[?]"
 NONE = "–"
 DAGGER = "†"
+STAR = "*"
 SIGNIFICANT_DIGITS = 5
 
 CSV_FIELDS = (
@@ -46,6 +48,7 @@ CSV_FIELDS = (
     "difference_high",
     "correlation",
     "p_value",
+    "best_set",
 )
 
 
@@ -170,7 +173,7 @@ def layout(table: Any) -> list[Row]:
     accuracy = _estimates(table, "accuracy", factor=100)
     decimals = _decimals(accuracy)
     columns = {
-        "accuracy": _column(accuracy, decimals),
+        "accuracy": _starred(_column(accuracy, decimals), table, "accuracy"),
         "difference": _column(
             _estimates(table, "accuracy", prefix="difference", factor=100),
             decimals,
@@ -226,17 +229,17 @@ def caption(table: Any) -> str:
     if any(cell.interval == EXACT for cell in shown):
         sentences.append(f"{EXACT}: the same in every replica.")
     if any(cell.interval == UNKNOWN for cell in shown):
-        sentences.append(f"{UNKNOWN}: one replica cannot tell its error.")
+        sentences.append(f"{UNKNOWN}: these replicas cannot tell its error.")
+    if any(cell.value.endswith(STAR) for cell in shown):
+        sentences.append(
+            f"{STAR}: cannot be told from the best of all at "
+            f"{percent(attrs['level'])}, all pairs compared at once."
+        )
     if privileged_policies(table):
         sentences.append(
             f"{DAGGER} uses what no policy can know; a bound, not a competitor."
         )
     return " ".join(sentences)
-
-
-def privileged_policies(table: Any) -> set[str]:
-    """Returns the labels of the policies that see what no real policy can see."""
-    return {label.strip() for label in table.attrs["privileged"].split(",")} - {""}
 
 
 def replicas(count: int) -> str:
@@ -309,6 +312,15 @@ def _column(
         else:
             cells.append(Cell(text(mean), f"[{text(low)}, {text(high)}]"))
     return cells
+
+
+def _starred(cells: list[Cell], table: Any, metric: str) -> list[Cell]:
+    """Marks the policies of a column that cannot be told from the best."""
+    best = (table["best_set"].sel(metric=metric) == 1).values.tolist()
+    return [
+        cell._replace(value=cell.value + STAR) if star else cell
+        for cell, star in zip(cells, best, strict=True)
+    ]
 
 
 def _decimals(column: Estimates) -> int:

@@ -1,0 +1,70 @@
+"""Statistics: every function says what it estimates and what it resamples.
+
+Here: pure NumPy functions over arrays whose last axis is R, the replicas (or N, the
+samples of one fixed rule). Not here: what the values are and how they are stored
+(`results`), how they look (`report`). Called by `results.summarize`, by
+`report.figures` and by users.
+
+One replica is one stream and one run, so replicas are the only thing that may be
+counted as independent; the N samples inside them never are. Three levels of error are
+never mixed, and the stream decides which one an interval covers:
+
+* "shuffle" and "fixed", *simulation error*: replicas repeat one simulation. The
+  question is what their mean would be with infinitely many of them, so the width
+  shrinks like 1/sqrt(R).
+* "bootstrap", *test-set error*: replicas run over test sets that could have been drawn.
+  The question is what their mean would be on the population, and the width does not
+  shrink with R. What varies between orders of one test set is not part of it: a policy
+  that learns has luck as well as data (`errors.test_set_error`).
+* several traces, *training error*: `training_interval`.
+
+=====================  ==========================================================
+for                    use
+=====================  ==========================================================
+means over replicas    `mean_interval`: Student t from R = 100 on, BCa below
+differences            `paired_difference`, on common streams
+ratios                 `relative_change`: delta method, BCa below 100
+one fixed rule         `sample_interval`: t over N, Wilson for rates
+several comparisons    `holm` (planned), `benjamini_hochberg` (sweeps), `best_set`
+whole curves           `simultaneous_band`
+how many replicas      `replicas_needed`, `half_width`, `confidence_sequence`
+several trainings      `training_interval`
+=====================  ==========================================================
+"""
+
+from jsplit.stats.base import STREAMS, Interval, covers
+from jsplit.stats.intervals import mean_interval, relative_change
+from jsplit.stats.levels import sample_interval, training_interval, wilson_interval
+from jsplit.stats.multiplicity import ADJUSTMENTS, benjamini_hochberg, holm
+from jsplit.stats.paired import Paired, paired_difference
+from jsplit.stats.simultaneous import best_set, simultaneous_band
+from jsplit.stats.stopping import (
+    METHODS,
+    MIN_REPLICAS,
+    confidence_sequence,
+    half_width,
+    replicas_needed,
+)
+
+__all__ = [
+    "ADJUSTMENTS",
+    "METHODS",
+    "MIN_REPLICAS",
+    "STREAMS",
+    "Interval",
+    "Paired",
+    "benjamini_hochberg",
+    "best_set",
+    "confidence_sequence",
+    "covers",
+    "half_width",
+    "holm",
+    "mean_interval",
+    "paired_difference",
+    "relative_change",
+    "replicas_needed",
+    "sample_interval",
+    "simultaneous_band",
+    "training_interval",
+    "wilson_interval",
+]

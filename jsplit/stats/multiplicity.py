@@ -1,0 +1,87 @@
+"""Many comparisons at once: adjusted p values.
+
+Here: Holm for planned comparisons, Benjamini-Hochberg for sweeps. Not here: single
+comparisons (`paired`), sets of policies and whole curves (`simultaneous`).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jsplit.types import JsplitError
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Adjusts the p values of a family of planned comparisons (Holm 1979).
+
+    Estimated: nothing new; rejecting where the adjusted p is below 5 % makes any
+    false rejection in the whole family less likely than 5 %, however the tests
+    depend on each other. The i-th smallest of m is multiplied by m - i + 1, then
+    made non-decreasing and cut at 1.
+
+    Args:
+        p_values: [M] numbers in [0, 1]; NaN = no test (the baseline with itself),
+            kept and not counted in m.
+
+    Returns:
+        [M] adjusted p values in the given order.
+
+    Raises:
+        JsplitError: If p_values is not one-dimensional or leaves [0, 1].
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    raw, ascending = _ranked(p_values)
+    factors = np.arange(len(ascending), 0, -1)
+    adjusted = np.full_like(raw, np.nan)
+    adjusted[ascending] = np.maximum.accumulate(factors * raw[ascending]).clip(max=1)
+    return adjusted
+
+
+def benjamini_hochberg(p_values: ArrayLike) -> np.ndarray:
+    """Adjusts the p values of a sweep (Benjamini and Hochberg 1995).
+
+    Estimated: nothing new; calling a difference found where the adjusted p is below
+    5 % keeps the expected share of false finds among all finds below 5 %, for tests
+    that are independent or positively dependent, as comparisons on common streams
+    usually are. The i-th smallest of m is multiplied by m / i, then made
+    non-decreasing from the largest down and cut at 1. Weaker than `holm`, which
+    guards against a single false find.
+
+    Args:
+        p_values: [M] numbers in [0, 1]; NaN = no test, kept and not counted in m.
+
+    Returns:
+        [M] adjusted p values in the given order.
+
+    Raises:
+        JsplitError: If p_values is not one-dimensional or leaves [0, 1].
+
+    Example:
+        >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
+        [0.03, 0.04, 0.04]
+    """
+    raw, ascending = _ranked(p_values)
+    factors = len(ascending) / np.arange(1, len(ascending) + 1)
+    largest_first = (factors * raw[ascending])[::-1]
+    adjusted = np.full_like(raw, np.nan)
+    adjusted[ascending] = np.minimum.accumulate(largest_first)[::-1].clip(max=1)
+    return adjusted
+
+
+ADJUSTMENTS = {"holm": holm, "bh": benjamini_hochberg}
+"""Adjustments of p values by the name that `summarize` takes."""
+
+
+def _ranked(p_values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Returns p values as float64 and the places of those that are tests, ascending."""
+    raw = np.asarray(p_values, float)
+    if raw.ndim != 1:
+        raise JsplitError(f"p_values must have one axis, got shape {raw.shape}")
+    tested = np.flatnonzero(~np.isnan(raw))
+    ascending = tested[np.argsort(raw[tested], kind="stable")]
+    if len(tested) and not 0 <= raw[ascending[0]] <= raw[ascending[-1]] <= 1:
+        wrong = next(p for p in raw[tested] if not 0 <= p <= 1)
+        raise JsplitError(f"p_values must lie in [0, 1] or be NaN, got {wrong}")
+    return raw, ascending
