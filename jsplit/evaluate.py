@@ -19,7 +19,7 @@ from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
 from jsplit.policies.splitee import split_plans
 from jsplit.trace import Trace
-from jsplit.types import JsplitError, Outcome, Protocol
+from jsplit.types import JsplitError, Outcome, Protocol, Range
 
 NUM_CHECKPOINTS = 64
 MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
@@ -33,6 +33,7 @@ class Prepared:
     policy: Policy
     tables: tables.Tables
     mean: Outcome  # [K] float64 means over the N samples, of every plan
+    rewards: Range  # what every reward lies in, whatever the trace says
 
 
 def evaluate(
@@ -193,14 +194,15 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
         choice = np.asarray(outcome.reward).argmax(1).astype(np.int32)
     packed = tables.pack(
         outcome,
-        outcomes.costs_by_exit(plan, billed),
+        outcomes.costs_by_exit(plan, billed, np.bool_(False)),
         comparators[:, best],
         float(comparator_means[best]),
         np.asarray(mean.reward),
         revealed,
         choice,
     )
-    return Prepared(policy, packed, mean)
+    rewards = outcomes.reward_range(plan, billed, bool(all_heads))
+    return Prepared(policy, packed, mean, rewards)
 
 
 def _on_device(tree: Any) -> Any:
@@ -221,9 +223,10 @@ def _run(
     plays = packed.num_plans if selector.initial_plays else 0
     free = protocol.initial_plays == "free"
     by_rounds = protocol.clock == "rounds"
+    params = selector.default_params() if policy.params is None else policy.params
     run = shard.run(
         selector,
-        selector.default_params() if policy.params is None else policy.params,
+        selector.scaled(params, prepared.rewards),
         packed,
         kind,
         options.pop("seed"),

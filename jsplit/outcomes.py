@@ -15,7 +15,7 @@ from jax import Array
 
 from jsplit.costs import Costs
 from jsplit.trace import Trace
-from jsplit.types import JsplitError, Outcome, Plan, Score
+from jsplit.types import JsplitError, Outcome, Plan, Range, Score
 
 
 class Answers(NamedTuple):
@@ -157,9 +157,45 @@ def tabulate(
 
 
 @jax.jit
-def costs_by_exit(plans: Plan, costs: CostTable) -> Array:
-    """Returns what K plans are billed at each exit, [K, L + 1], see `plan_costs`."""
-    return jax.vmap(lambda plan: plan_costs(plan, costs, all_heads=False))(plans)
+def costs_by_exit(
+    plans: Plan, costs: CostTable, all_heads: Array | bool = False
+) -> Array:
+    """Returns what K plans cost at each exit, [K, L + 1], see `plan_costs`."""
+    each = jax.vmap(lambda plan: plan_costs(plan, costs, all_heads=all_heads))
+    return each(plans)
+
+
+def exits_of(plans: Plan) -> np.ndarray:
+    """Returns which exits K plans can take, [K, L + 1] bool, last = shipped."""
+    threshold, depth, delay = map(
+        np.asarray, (plans.threshold, plans.depth, plans.delay)
+    )
+    num_exits = threshold.shape[1]
+    exits = np.arange(num_exits)
+    on_device = exits < depth[:, None]
+    always = (threshold == -np.inf) & on_device
+    passed = np.cumsum(always, 1) - always == 0  # no exit before this one always stops
+    stops = on_device & (threshold < np.inf) & passed
+    through = ~always.any(1)
+    found = np.zeros((depth.size, num_exits + 1), bool)
+    plan, exit_ = np.nonzero(stops)
+    found[plan, np.minimum(exit_ + delay[plan], num_exits - 1)] = True
+    found[:, -2] |= through & (depth == num_exits)
+    found[:, -1] = through & (depth < num_exits)
+    return found
+
+
+def reward_range(plans: Plan, costs: CostTable, learn_all_heads: bool) -> Range:
+    """Returns the interval that every reward of K plans lies in.
+
+    reward = confidence - mu cost with confidence in [0, 1], so it reaches from -mu
+    times the largest cost of an exit that some plan can take to 1 - mu times the
+    smallest. Nothing of the trace is looked at.
+    """
+    table = np.asarray(costs_by_exit(plans, costs, np.bool_(learn_all_heads)))
+    learned = table.astype(np.float64)[exits_of(plans)]
+    mu = float(costs.mu)
+    return Range(-mu * float(learned.max()), 1 - mu * float(learned.min()))
 
 
 @functools.partial(jax.jit, static_argnames=("strict", "lossless"))

@@ -55,6 +55,13 @@ class Outcome(NamedTuple):
     exit: Array  # int32: 0..L-1 answered on the device, L = shipped
 
 
+class Range(NamedTuple):
+    """The interval that every reward of a policy's plans lies in, known beforehand."""
+
+    low: Any  # [] float
+    high: Any  # [] float
+
+
 class Feedback(NamedTuple):
     """What a selector learns from one step; `*lanes` is () or (replicas,).
 

@@ -9,10 +9,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsplit.types import Feedback, Plan, Protocol, Reveal, Score
+from jsplit.types import Feedback, Plan, Protocol, Range, Reveal, Score
 
 
 class NoParams(NamedTuple):
@@ -60,6 +61,15 @@ class Selector(abc.ABC):
     @abc.abstractmethod
     def update(self, params: Any, state: Any, feedback: Feedback) -> Any:
         """Returns the state after `feedback`, of the same structure and types."""
+
+    def scaled(self, params: Any, rewards: Range) -> Any:
+        """Returns `params` told the range of the rewards, usually as they were.
+
+        The range follows from the costs and the plans alone: see
+        `outcomes.reward_range`.
+        """
+        del rewards
+        return params
 
     def under(self, protocol: Protocol) -> "Selector":
         """Returns the selector that a protocol's switches ask for, usually itself."""
@@ -110,7 +120,7 @@ class Policy:
 def one_hot(arm: Array, num_arms: int) -> Array:
     """Returns `[K, *lanes]` bool: True where the arm is `arm` (`[*lanes]`)."""
     arms = jnp.arange(num_arms, dtype=arm.dtype)
-    return arms.reshape(-1, *([1] * arm.ndim)) == arm
+    return arms.reshape(-1, *([1] * arm.ndim)) == arm[None]
 
 
 def at_arm(values: Array, arm: Array) -> Array:
@@ -121,3 +131,25 @@ def at_arm(values: Array, arm: Array) -> Array:
     return values.at[arm, lanes].get(
         mode="promise_in_bounds", wrap_negative_indices=False
     )
+
+
+def best_arm(values: Array) -> Array:
+    """Returns the arm with the largest of `[K, *lanes]` values, ties to the lowest."""
+    return jnp.argmax(values, axis=0).astype(jnp.int32)
+
+
+def per_lane(draw: Callable[..., Array], key: Array, *arrays: Array) -> Array:
+    """Returns `draw(key, *arrays)` for every lane, with a draw of its own.
+
+    Args:
+        draw: takes the key and the arrays of one lane and returns `[...]`.
+        key: `[*lanes]` typed keys.
+        *arrays: `[..., *lanes]`.
+
+    Returns:
+        `[..., *lanes]`.
+    """
+    if key.ndim == 0:
+        return draw(key, *arrays)
+    lanes_last = [-1] * len(arrays)
+    return jax.vmap(draw, in_axes=(0, *lanes_last), out_axes=-1)(key, *arrays)

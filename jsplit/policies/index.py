@@ -1,7 +1,7 @@
 """Index policies: play the arm with the largest mean plus bonus.
 
-Here: UCB1 and SplitEE's UCB, over running means of the revealed rewards. A new index is
-one function `index(params, stats, t) -> [K, *lanes]`.
+Here: what they share, and UCB1's index, which is SplitEE's too. A new index is one
+function `index(params, stats, t) -> [K, *lanes]`.
 """
 
 import abc
@@ -11,16 +11,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jsplit.policies.base import Selector, at_arm, one_hot
+from jsplit.policies.base import Selector, best_arm
+from jsplit.policies.running import MeanStats, fold
 from jsplit.types import Feedback
-
-
-class MeanStats(NamedTuple):
-    """Running means of the rewards of K arms."""
-
-    mean: Array  # [K, *lanes] float
-    known: Array  # [K, *lanes] float: how many rewards of the arm became known
-    inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
 
 
 class IndexSelector(Selector):
@@ -32,43 +25,23 @@ class IndexSelector(Selector):
         return True
 
     @abc.abstractmethod
-    def index(self, params: Any, stats: MeanStats, t: Array) -> Array:
+    def index(self, params: Any, stats: Any, t: Array) -> Array:
         """Returns the index of every arm at round t, `[K, *lanes]`."""
 
-    def init(
-        self, params: Any, num_arms: int, lanes: tuple[int, ...] = ()
-    ) -> MeanStats:
+    def init(self, params: Any, num_arms: int, lanes: tuple[int, ...] = ()) -> Any:
         """Returns zero counts."""
         del params
-        zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
-        return MeanStats(zeros, zeros, zeros)
+        return MeanStats.zeros(num_arms, lanes)
 
-    def select(self, params: Any, state: MeanStats, key: Array, t: Array) -> Array:
+    def select(self, params: Any, state: Any, key: Array, t: Array) -> Array:
         """Returns the arm with the largest index."""
         del key
-        return jnp.argmax(self.index(params, state, t), axis=0).astype(jnp.int32)
+        return best_arm(self.index(params, state, t))
 
-    def update(self, params: Any, state: MeanStats, feedback: Feedback) -> MeanStats:
-        """Returns the means with the revealed rewards folded in."""
+    def update(self, params: Any, state: Any, feedback: Feedback) -> Any:
+        """Returns the statistics with the revealed rewards folded in."""
         del params
-        if feedback.rewards is None or feedback.revealed is None:
-            # Divisions for the played arm alone; then one masked write.
-            played = one_hot(feedback.arm, state.mean.shape[0])
-            count = at_arm(state.known, feedback.arm) + 1
-            mean = at_arm(state.mean, feedback.arm)
-            mean = mean + (feedback.reward - mean) / count
-            return MeanStats(
-                jnp.where(played, mean, state.mean),
-                jnp.where(played, count, state.known),
-                jnp.where(played, jnp.sqrt(1 / count), state.inverse_sqrt),
-            )
-        count = state.known + 1
-        mean = state.mean + (feedback.rewards - state.mean) / count
-        return MeanStats(
-            jnp.where(feedback.revealed, mean, state.mean),
-            jnp.where(feedback.revealed, count, state.known),
-            jnp.where(feedback.revealed, jnp.sqrt(1 / count), state.inverse_sqrt),
-        )
+        return fold(state, feedback)
 
 
 class UCBParams(NamedTuple):

@@ -9,7 +9,18 @@ import re
 from collections.abc import Callable
 
 from jsplit import checks
-from jsplit.policies import fixed, splitee
+from jsplit.policies import (
+    adversarial,
+    bayes,
+    change,
+    fixed,
+    forgetting,
+    greedy,
+    kl,
+    moss,
+    splitee,
+    variance,
+)
 from jsplit.policies.base import Policy
 from jsplit.types import JsplitError
 
@@ -17,6 +28,20 @@ REGISTRY: dict[str, Callable[..., Policy]] = {
     "splitee": splitee.splitee,
     "splitee_s": splitee.splitee_s,
     "ucb1": splitee.ucb1,
+    "ucb_v": variance.ucb_v,
+    "ucb_tuned": variance.ucb_tuned,
+    "kl_ucb": kl.kl_ucb,
+    "bayes_ucb": bayes.bayes_ucb,
+    "moss": moss.moss,
+    "discounted_ucb": forgetting.discounted_ucb,
+    "sliding_window_ucb": forgetting.sliding_window_ucb,
+    "glr_ucb": change.glr_ucb,
+    "thompson_gaussian": bayes.thompson_gaussian,
+    "thompson_beta": bayes.thompson_beta,
+    "exp3": adversarial.exp3,
+    "exp3_s": adversarial.exp3_s,
+    "epsilon_greedy": greedy.epsilon_greedy,
+    "explore_then_commit": greedy.explore_then_commit,
     "final_exit": fixed.final_exit,
     "fixed_split": fixed.fixed_split,
     "offload_all": fixed.offload_all,

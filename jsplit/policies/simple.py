@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsplit.policies.base import NoParams, Selector
+from jsplit.policies.base import NoParams, Selector, per_lane
 from jsplit.types import Feedback, Protocol
 
 
@@ -91,7 +91,7 @@ class Uniform(Selector):
         def draw(key: Array) -> Array:
             return jax.random.randint(key, (), 0, state.num_arms, jnp.int32)
 
-        arm = draw(key) if key.ndim == 0 else jax.vmap(draw)(key)
+        arm = per_lane(draw, key)
         return jnp.where(state.started, state.arm, arm) if self.per_run else arm
 
     def update(

@@ -4,9 +4,10 @@ One arm per exit: run to it, answer there if confident, otherwise ship.
 """
 
 import math
+from typing import Any
 
 from jsplit import checks, plans
-from jsplit.policies.base import Policy
+from jsplit.policies.base import Policy, Selector
 from jsplit.policies.index import UCB, UCBParams
 from jsplit.types import Plan, Protocol, Reveal
 
@@ -31,7 +32,7 @@ def splitee(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
 
     Differences from the released code: see `Protocol`.
     """
-    return _ucb_over_splits("splitee", alpha, beta, reveal="own", all_heads=False)
+    return over_splits("splitee", *_ucb(beta), alpha=alpha)
 
 
 def splitee_s(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
@@ -53,7 +54,9 @@ def splitee_s(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     Differences from the released code: it also credits arms with a final confidence
     that was never computed (`Protocol.side_information`).
     """
-    return _ucb_over_splits("splitee_s", alpha, beta, reveal="prefix", all_heads=True)
+    return over_splits(
+        "splitee_s", *_ucb(beta), alpha=alpha, reveal="prefix", all_heads=True
+    )
 
 
 def ucb1(*, alpha: float = ALPHA) -> Policy:
@@ -68,8 +71,7 @@ def ucb1(*, alpha: float = ALPHA) -> Policy:
     Reference:
         Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002.
     """
-    beta = math.sqrt(2)
-    return _ucb_over_splits("ucb1", alpha, beta, reveal="own", all_heads=False)
+    return over_splits("ucb1", *_ucb(math.sqrt(2)), alpha=alpha)
 
 
 def split_plans(num_exits: int, alpha: float, *, all_heads: bool = False) -> Plan:
@@ -82,16 +84,33 @@ def split_plans(num_exits: int, alpha: float, *, all_heads: bool = False) -> Pla
     )
 
 
-def _ucb_over_splits(
-    name: str, alpha: float, beta: float, *, reveal: Reveal, all_heads: bool
+def over_splits(
+    name: str,
+    selector: Selector,
+    params: Any,
+    *,
+    alpha: float,
+    reveal: Reveal = "own",
+    all_heads: bool = False,
 ) -> Policy:
+    """Returns the policy that picks one of the L splits with `selector`.
+
+    Args:
+        name: as registered.
+        selector: picks among the splits.
+        params: its numbers.
+        alpha: confidence in [0, 1] from which the device answers.
+        reveal: "own" learns the split that was played, "prefix" shallower ones too.
+        all_heads: evaluate (and pay) every head on the way.
+    """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
-    beta = checks.number("beta", beta, 0.0)
 
     def build(num_exits: int, protocol: Protocol) -> Plan:
         del protocol
         return split_plans(num_exits, alpha, all_heads=all_heads)
 
-    return Policy(
-        name, build, UCB(), params=UCBParams(beta), reveal=reveal, alpha=alpha
-    )
+    return Policy(name, build, selector, params=params, reveal=reveal, alpha=alpha)
+
+
+def _ucb(beta: float) -> tuple[UCB, UCBParams]:
+    return UCB(), UCBParams(checks.number("beta", beta, 0.0))

@@ -1,0 +1,93 @@
+"""Running statistics of the rewards of K arms, and how a step is folded into them.
+
+Here: means and variances in one pass. Not here: what is done with them. Used by the
+selectors beside this file.
+"""
+
+from typing import NamedTuple, Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsplit.policies.base import at_arm, one_hot
+from jsplit.types import Feedback
+
+
+class MeanStats(NamedTuple):
+    """Running means of the rewards of K arms."""
+
+    mean: Array  # [K, *lanes] float
+    known: Array  # [K, *lanes] float: how many rewards of the arm became known
+    inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
+
+    @classmethod
+    def zeros(cls, num_arms: int, lanes: tuple[int, ...]) -> "MeanStats":
+        """Returns the statistics of no rewards."""
+        zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
+        return cls(zeros, zeros, zeros)
+
+    def add(self, reward: Array) -> "MeanStats":
+        """Returns the statistics with one reward more for every arm in them."""
+        known = self.known + 1
+        mean = self.mean + (reward - self.mean) / known
+        return MeanStats(mean, known, jnp.sqrt(1 / known))
+
+
+class MomentStats(NamedTuple):
+    """Running means and variances of the rewards of K arms, by Welford's recursion."""
+
+    mean: Array  # [K, *lanes] float
+    known: Array  # [K, *lanes] float: how many rewards of the arm became known
+    inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
+    variance: Array  # [K, *lanes] float: mean squared deviation (divided by known)
+
+    @classmethod
+    def zeros(cls, num_arms: int, lanes: tuple[int, ...]) -> "MomentStats":
+        """Returns the statistics of no rewards."""
+        zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
+        return cls(zeros, zeros, zeros, zeros)
+
+    def add(self, reward: Array) -> "MomentStats":
+        """Returns the statistics with one reward more for every arm in them."""
+        known = self.known + 1
+        mean = self.mean + (reward - self.mean) / known
+        square = (reward - self.mean) * (reward - mean)
+        variance = self.variance + (square - self.variance) / known
+        return MomentStats(mean, known, jnp.sqrt(1 / known), variance)
+
+
+class Stats(Protocol):
+    """Statistics that take one reward at a time, elementwise; a NamedTuple."""
+
+    def add(self, reward: Array) -> "Stats":
+        """Returns the statistics with one reward more for every arm in them."""
+        ...
+
+
+AnyStats = TypeVar("AnyStats", bound=Stats)
+
+
+def known_rewards(feedback: Feedback, num_arms: int) -> tuple[Array, Array]:
+    """Returns which arms' rewards a step made known, `[K, *lanes]`, and the rewards.
+
+    The rewards are `[K, *lanes]`, or `[1, *lanes]` if only the played arm's is known.
+    """
+    if feedback.rewards is None or feedback.revealed is None:
+        return one_hot(feedback.arm, num_arms), feedback.reward[None]
+    return feedback.revealed, feedback.rewards
+
+
+def fold(stats: AnyStats, feedback: Feedback) -> AnyStats:
+    """Returns `stats` with every reward in `feedback` folded in.
+
+    Where only the played arm is known, its statistics alone are computed, `[*lanes]`,
+    and written with one mask: divisions for all arms would cost more than the gather.
+    """
+    num_arms = jax.tree.leaves(stats)[0].shape[0]
+    known, rewards = known_rewards(feedback, num_arms)
+    before = stats
+    if rewards.shape[0] != num_arms:
+        before = jax.tree.map(lambda leaf: at_arm(leaf, feedback.arm)[None], stats)
+    after = before.add(rewards)
+    return jax.tree.map(lambda new, old: jnp.where(known, new, old), after, stats)
