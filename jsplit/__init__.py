@@ -13,9 +13,9 @@ from jsplit.evaluate import evaluate
 from jsplit.loading import load_trace, sample_trace
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
-from jsplit.results import load_result, save_result, summarize
+from jsplit.results import load_result, save_result
 from jsplit.summary import summarize
-from jsplit.trace import Trace, load_trace
+from jsplit.trace import Trace
 from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
 
 if TYPE_CHECKING:
