@@ -64,7 +64,8 @@ OPTIONS = {
     "{shuffle,bootstrap,fixed} --horizon --protocol {paper,released} --baseline --out "
     "--seed --json Example: Trace.save logits labels",
     "policies": "--json",
-    "bench": "--num-samples --num-exits --num-replicas --repeats --json",
+    "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "
+    "--length --image-size --num-layers --repeats --json",
 }
 
 
