@@ -46,7 +46,7 @@ ALLOWED = {
 ONLY_IN = {
     "xarray": {"results", "summary"},
     "matplotlib": {"report.figures"},
-    "flax": {"models", "training", "recording", "quickstart"},
+    "flax": {"models", "training", "recording", "quickstart", "bench_models"},
     "optax": {"training"},
     "orbax": {"training.checkpoint"},
     "tensorflow_datasets": {"data"},
@@ -187,7 +187,7 @@ def test_library_is_imported_in_its_place_alone(library):
 
 def test_models_and_data_are_used_by_training_and_recording_alone():
     users = {"models", "data", "training", "recording", "commands", "cli"}
-    users |= {"quickstart"}
+    users |= {"quickstart", "bench_models"}
     for name in filter(None, MODULES):  # jsplit itself shows all names to types
         if not below(name, users):
             assert not any(below(one, {"models", "data"}) for one in own(name)), name

@@ -66,7 +66,8 @@ OPTIONS = {
     "--seed --json Example: Trace.save logits labels",
     "policies": "--json",
     "data": "list check prepare vocab",
-    "bench": "--num-samples --num-exits --num-replicas --repeats --json",
+    "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "
+    "--length --image-size --num-layers --repeats --json",
 }
 
 

@@ -2,26 +2,55 @@
 
 import dataclasses
 import sys
+from typing import Any, Literal
+
+import tyro
 
 from jsplit import checks
 from jsplit.commands.common import AsJson, print_json
+from jsplit.types import JsplitError
+
+# Options of each half: default and least value.
+ENGINE = {"num_samples": (25_000, 1), "num_exits": (12, 2), "num_replicas": (4096, 1)}
+MODELS = {
+    "batch_size": (32, 1),
+    "length": (128, 8),
+    "image_size": (32, 1),
+    "num_layers": (12, 2),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """Measure the engine against the ways such replays are usually written.
+    """Measure the engine, or the networks, against the ways they are usually written.
 
-    Times SplitEE and SplitEE-S with shuffles and all per-replica results, beside
-    idiomatic JAX (`vmap(scan)` with `jax.random.permutation`), NumPy and a Python loop,
-    in one run. Takes a few minutes; close other programs.
+    engine: SplitEE and SplitEE-S with shuffles and all per-replica results, beside
+    idiomatic JAX (`vmap(scan)` with `jax.random.permutation`), NumPy and a Python loop.
+
+    models: one pass over all exits, beside a pass for the final exit only, a pass per
+    exit, and PyTorch's BERT where torch and transformers are installed.
+
+    Either runs in one process and takes a few minutes; close other programs.
     """
 
-    num_samples: int = 25_000
-    """Samples, also the steps of a run."""
-    num_exits: int = 12
-    """Exits."""
-    num_replicas: int = 4096
-    """Replicas."""
+    what: tyro.conf.Positional[Literal["engine", "models"]] = "engine"
+    """What to measure."""
+    num_samples: int | None = None
+    """engine: samples, also the steps of a run (25,000)."""
+    num_exits: int | None = None
+    """engine: exits (12)."""
+    num_replicas: int | None = None
+    """engine: replicas (4,096)."""
+    networks: tuple[str, ...] | None = None
+    """models: names of networks (bert mobilenet_v2); unknown ones are left out."""
+    batch_size: int | None = None
+    """models: samples of a batch (32)."""
+    length: int | None = None
+    """models: tokens of the longest text (128)."""
+    image_size: int | None = None
+    """models: height and width of images (32)."""
+    num_layers: int | None = None
+    """models: layers of BERT (12)."""
     repeats: int = 3
     """Timed runs; the median counts."""
     as_json: AsJson = False
@@ -29,33 +58,63 @@ class Bench:
     def run(self) -> None:
         """Runs the benchmark."""
         import jax
-        import rich
-        from rich.table import Table
-
-        from jsplit import bench
 
         checks.integer("repeats", self.repeats, 1)
-        rows = bench.measure_engine(
-            num_samples=checks.integer("num_samples", self.num_samples, 1),
-            num_exits=checks.integer("num_exits", self.num_exits, 2),
-            num_replicas=checks.integer("num_replicas", self.num_replicas, 1),
-            repeats=self.repeats,
-            report=lambda row: print(f"{row.policy}: {row.how} done", file=sys.stderr),
-        )
+        measure = self._engine if self.what == "engine" else self._models
+        options = self._options()
+        columns, rows = measure(options)
         devices = f"{len(jax.devices())} x {jax.devices()[0].device_kind}"
         if self.as_json:
             rows = [dataclasses.asdict(row) for row in rows]
-            print_json({"devices": devices, "rows": rows})
+            print_json({"devices": devices, "options": options, "rows": rows})
             return
-        table = Table(
-            "policy",
-            "how",
-            "ns per replica and step",
-            "times jsplit",
-            title=f"N = {self.num_samples}, L = {self.num_exits}, "
-            f"R = {self.num_replicas}, {devices}",
-        )
+        import rich
+        from rich.table import Table
+
+        sizes = [f"{name} = {value}" for name, value in options.items()]
+        table = Table(*columns, title=", ".join([*sizes, devices]))
         for row in rows:
-            cells = f"{row.nanoseconds:,.1f}", f"{row.ratio:,.1f}"
-            table.add_row(row.policy, row.how, *cells)
+            cells = dataclasses.astuple(row)
+            table.add_row(*(x if isinstance(x, str) else f"{x:,.2f}" for x in cells))
         rich.print(table)
+
+    def _engine(self, options: dict[str, int]) -> tuple[list[str], list[Any]]:
+        from jsplit import bench
+
+        rows = bench.measure_engine(
+            **options,
+            repeats=self.repeats,
+            report=lambda row: print(f"{row.policy}: {row.how} done", file=sys.stderr),
+        )
+        return ["policy", "how", "ns per replica and step", "times jsplit"], rows
+
+    def _models(self, options: dict[str, int]) -> tuple[list[str], list[Any]]:
+        from jsplit import bench_models
+
+        sizes = dict(options)
+        bert = {"num_layers": sizes.pop("num_layers")}
+        rows = bench_models.measure_models(
+            self.networks or ("bert", "mobilenet_v2"),
+            **sizes,
+            bert=bert,
+            repeats=self.repeats,
+            report=lambda line: print(line, file=sys.stderr),
+        )
+        times = ["seconds", "CPU seconds", "times all exits", "CPU times all exits"]
+        return ["network", "way", *times], rows
+
+    def _options(self) -> dict[str, int]:
+        """Returns the options of the half measured; refuses those of the other."""
+        halves = {"engine": {**ENGINE}, "models": {**MODELS, "networks": None}}
+        mine, other = halves.pop(self.what), halves.popitem()
+        for name in other[1]:
+            if getattr(self, name) is not None:
+                raise JsplitError(f"{name} belongs to `jsplit bench {other[0]}`")
+        mine.pop("networks", None)
+        chosen = {}
+        for name, (default, low) in mine.items():
+            value = getattr(self, name)
+            chosen[name] = checks.integer(
+                name, default if value is None else value, low
+            )
+        return chosen

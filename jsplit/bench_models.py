@@ -1,0 +1,226 @@
+"""Speed of one pass over all exits against the other ways to record, in one run.
+
+Here: the ways, their times and ratios. Not here: the engine's speed (`bench`).
+Called by `jsplit bench models`.
+"""
+
+import dataclasses
+import importlib.util
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jsplit import checks
+from jsplit.models import BERT, MultiExit, make_model
+from jsplit.models.bert_weights import load_bert
+from jsplit.models.compilation import compiler_options
+from jsplit.models.registry import REGISTRY
+from jsplit.types import JsplitError
+
+ALL, FINAL, PREFIXES = "all exits", "final exit only", "each exit by its own pass"
+BERT_BASE = {"vocab_size": 30_522, "hidden": 768, "num_heads": 12}
+MIN_TOKENS = 8  # of the shortest text; lengths are spread evenly up to the longest
+
+Way = Callable[[], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One way to compute a network's exits."""
+
+    network: str
+    way: str
+    seconds: float  # median wall time of a batch
+    cpu_seconds: float  # median time of all cores: tells more where others compute
+    ratio: float  # wall time over that of all exits
+    cpu_ratio: float
+
+
+def measure_models(
+    names: Sequence[str] = ("bert", "mobilenet_v2"),
+    *,
+    batch_size: int = 32,
+    length: int = 128,
+    image_size: int = 32,
+    repeats: int = 5,
+    bert: dict[str, Any] | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Row]:
+    """Times passes over one batch, split over all devices as in a recording.
+
+    The ways take turns, so that a slow minute of the machine hits all of them. Where
+    torch and transformers are installed, their BERT runs with the same weights, on as
+    many threads as there are CPU devices, and computes the final exit's pooler only.
+
+    Args:
+        names: Networks, see `model_names()`; unknown ones are reported and left out.
+        batch_size: Samples, a multiple of the number of devices.
+        length: Tokens of the longest text.
+        image_size: Height and width of images.
+        repeats: Timed rounds, the median of which counts.
+        bert: Arguments of `BERT`; by default those of BERT-base.
+        report: Called with a line as each network and round is ready.
+
+    Returns:
+        One row per network and way.
+
+    Raises:
+        JsplitError: `batch_size` cannot be split, or a size is out of range.
+    """
+    repeats = checks.integer("repeats", repeats, 1)
+    batch_size = checks.integer("batch_size", batch_size, 1)
+    if batch_size % jax.device_count():
+        raise JsplitError(
+            f"batch_size must be a multiple of {jax.device_count()}, the number of "
+            f"devices, got {batch_size}"
+        )
+    rows = []
+    for name in names:
+        if name not in REGISTRY:
+            report(f"{name}: left out, there is no such network")
+            continue
+        if REGISTRY[name] is BERT:
+            checks.integer("length", length, MIN_TOKENS)
+            sizes = {**BERT_BASE, "max_length": max(512, length), **(bert or {})}
+            model = BERT(2, **sizes, rngs=nnx.Rngs(0))
+            batch = _texts(batch_size, length, sizes["vocab_size"])
+            rivals = _transformers(model, batch, report)
+        else:
+            size = checks.integer("image_size", image_size, 1)
+            model = _image_model(name)
+            shape = (batch_size, size, size, 3)
+            batch = np.random.default_rng(0).random(shape, np.float32)
+            rivals = {}
+        ways = {**_ways(model, batch), **rivals}
+        rows += _measure(name, ways, repeats, report)
+    return rows
+
+
+def _measure(
+    name: str, ways: dict[str, Way], repeats: int, report: Callable[[str], None]
+) -> list[Row]:
+    for run in ways.values():
+        run()  # compiles, warms up
+    report(f"{name}: compiled")
+    times = np.zeros((repeats, len(ways), 2))  # wall, cores
+    for i in range(repeats):
+        for j, run in enumerate(ways.values()):
+            start = np.array([time.perf_counter(), time.process_time()])
+            run()
+            times[i, j] = [time.perf_counter(), time.process_time()] - start
+        report(f"{name}: round {i + 1} of {repeats} done")
+    median = np.median(times, axis=0)
+    # Ratios within a round, then their median: what disturbs a round cancels.
+    ratio = np.median(times / times[:, :1], axis=0)
+    return [
+        Row(name, way, *map(float, [*median[j], *ratio[j]]))
+        for j, way in enumerate(ways)
+    ]
+
+
+def _ways(model: MultiExit, batch: np.ndarray) -> dict[str, Way]:
+    """Returns the ways to get exits; all of them end on the host, as a recording."""
+    last = model.num_exits
+    devices = np.array(jax.devices())
+    mesh = Mesh(devices, ("batch",))
+    same, split = PartitionSpec(), PartitionSpec("batch")
+    placed = jax.device_put(model, NamedSharding(mesh, same))
+
+    def way(function: Callable[[MultiExit, Any], Any]) -> Way:
+        on_devices = jax.jit(
+            jax.shard_map(
+                function,
+                mesh=mesh,
+                in_specs=(same, split),
+                out_specs=split,
+                check_vma=False,
+            ),
+            compiler_options=compiler_options(),
+        )
+        sharding = NamedSharding(mesh, split)
+        return lambda: np.asarray(on_devices(placed, jax.device_put(batch, sharding)))
+
+    def one_exit(exit: int) -> Way:
+        return way(lambda model, x: model.heads[exit - 1](model.head(x, exit)))
+
+    passes = [one_exit(exit) for exit in range(1, last + 1)]
+    plain = jax.jit(lambda model, x: model(x))
+    return {
+        ALL: way(lambda model, x: model(x)),
+        FINAL: passes[-1],
+        PREFIXES: lambda: [run() for run in passes],
+        "all exits, one device, no options": lambda: np.asarray(plain(model, batch)),
+    }
+
+
+def _image_model(name: str) -> MultiExit:
+    takes = inspect.signature(REGISTRY[name].__init__).parameters
+    channels = {"in_channels": 3} if "in_channels" in takes else {}
+    return nnx.view(
+        make_model(name, num_classes=10, rngs=nnx.Rngs(0), **channels),
+        deterministic=True,
+        use_running_average=True,
+        raise_if_not_found=False,
+    )
+
+
+def _texts(batch_size: int, length: int, vocab_size: int) -> np.ndarray:
+    """Returns random texts [B, 2, length] whose lengths are spread evenly."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(1, vocab_size, (batch_size, length))
+    ends = np.linspace(MIN_TOKENS, length, batch_size).astype(int)
+    ids = np.where(np.arange(length) < ends[:, None], ids, 0)
+    return np.stack([ids, np.zeros_like(ids)], axis=1).astype(np.int32)
+
+
+def _transformers(
+    model: BERT, texts: np.ndarray, report: Callable[[str], None]
+) -> dict[str, Way]:
+    """Returns the passes of PyTorch's BERT, whose weights `model` then has."""
+    missing = [x for x in ("torch", "transformers") if not importlib.util.find_spec(x)]
+    if missing:
+        report(f"bert: no rival, {' and '.join(missing)} not installed")
+        return {}
+    torch: Any = importlib.import_module("torch")
+    transformers: Any = importlib.import_module("transformers")
+    torch.set_num_threads(jax.device_count("cpu"))
+    sizes = dict(model.arguments)
+    ids, segments = torch.tensor(texts).long().unbind(1)
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": (ids != 0).long(),
+        "token_type_ids": segments,
+    }
+
+    def way(attention: str) -> tuple[Any, Way]:
+        config = transformers.BertConfig(
+            vocab_size=sizes["vocab_size"],
+            num_hidden_layers=sizes["num_layers"],
+            hidden_size=sizes["hidden"],
+            num_attention_heads=sizes["num_heads"],
+            intermediate_size=sizes["intermediate"],
+            max_position_embeddings=sizes["max_length"],
+            attn_implementation=attention,
+        )
+        net = transformers.BertModel(config).eval()
+
+        def run() -> object:
+            with torch.no_grad():
+                return net(**inputs)
+
+        return net, run
+
+    (sdpa, run_sdpa), (eager, run_eager) = way("sdpa"), way("eager")
+    eager.load_state_dict(sdpa.state_dict())
+    tensors = {name: tensor.numpy() for name, tensor in sdpa.state_dict().items()}
+    load_bert(model, tensors, "transformers", random_exits=True)
+    return {
+        "PyTorch, sdpa, final exit only": run_sdpa,
+        "PyTorch, eager, final exit only": run_eager,
+    }

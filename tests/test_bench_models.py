@@ -1,0 +1,129 @@
+"""`jsplit bench models` on tiny networks: what is timed, what is refused."""
+
+import importlib.util
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jsplit import bench_models, cli
+from jsplit.models import BERT
+from jsplit.types import JsplitError
+
+TINY = {"vocab_size": 30, "hidden": 8, "num_heads": 2, "num_layers": 2}
+OURS = [
+    "all exits",
+    "final exit only",
+    "each exit by its own pass",
+    "all exits, one device, no options",
+]
+
+
+def test_rows_of_a_tiny_bert(monkeypatch):
+    monkeypatch.setattr(bench_models, "_transformers", lambda *_: {})
+    said = []
+    rows = bench_models.measure_models(
+        ["bert", "no_such_net"],
+        batch_size=2 * jax.device_count(),
+        length=8,
+        repeats=2,
+        bert={**TINY, "max_length": 8},
+        report=said.append,
+    )
+    assert [(row.network, row.way) for row in rows] == [("bert", way) for way in OURS]
+    assert all(row.seconds > 0 for row in rows)
+    assert rows[0].ratio == rows[0].cpu_ratio == 1
+    assert said[-1] == "no_such_net: left out, there is no such network"
+
+
+def test_every_way_computes_the_same_exits():
+    model = bench_models.make_model(
+        "cnn", num_classes=3, widths=(4, 4, 4), rngs=bench_models.nnx.Rngs(0)
+    )
+    images = np.random.default_rng(0).random((2 * jax.device_count(), 8, 8, 1), "f4")
+    ways = bench_models._ways(model, images)
+    every = np.asarray(model(images))
+    np.testing.assert_allclose(ways[OURS[0]](), every, atol=1e-5)
+    np.testing.assert_allclose(ways[OURS[1]](), every[:, -1], atol=1e-5)
+    np.testing.assert_allclose(np.stack(ways[OURS[2]](), 1), every, atol=1e-5)
+    np.testing.assert_allclose(ways[OURS[3]](), every, atol=1e-5)
+
+
+def test_the_rival_computes_the_same_hidden_state():
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    model = BERT(2, **TINY, max_length=8, rngs=bench_models.nnx.Rngs(0))
+    texts = bench_models._texts(4, 8, 30)
+    ways = bench_models._transformers(model, texts, lambda line: None)
+    ours, mask = model.head(texts, 2)
+    for run in ways.values():
+        theirs = run().last_hidden_state.numpy()
+        np.testing.assert_allclose(ours[mask], theirs[mask], atol=1e-5)
+
+
+def test_without_torch_there_is_no_rival(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    said = []
+    assert bench_models._transformers(None, None, said.append) == {}
+    assert said == ["bert: no rival, torch and transformers not installed"]
+
+
+def test_texts_have_lengths_up_to_the_longest():
+    texts = bench_models._texts(5, 12, 30)
+    lengths = (texts[:, 0] != 0).sum(axis=1)
+    assert lengths.tolist() == [8, 9, 10, 11, 12]
+    assert (texts[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"repeats": 0}, r"repeats must be an integer >= 1, got 0"),
+        ({"batch_size": 0}, r"batch_size must be an integer >= 1, got 0"),
+        ({"length": 3}, r"length must be an integer >= 8, got 3"),
+    ],
+)
+def test_refuses_bad_sizes(kwargs, message):
+    sizes = {"batch_size": jax.device_count(), "repeats": 1, **kwargs}
+    with pytest.raises(JsplitError, match=message):
+        bench_models.measure_models(["bert"], **sizes)
+
+
+def test_refuses_a_batch_that_devices_cannot_share(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 3)
+    with pytest.raises(JsplitError, match=r"batch_size must be a multiple of 3, .* 4"):
+        bench_models.measure_models(["cnn"], batch_size=4)
+
+
+def test_command_passes_sizes_on(monkeypatch, capsys):
+    given = {}
+
+    def measure(names, **kwargs):
+        given.update(kwargs, names=names)
+        return [bench_models.Row("bert", "all exits", 1.0, 2.0, 1.0, 1.0)]
+
+    monkeypatch.setattr(bench_models, "measure_models", measure)
+    options = ["--networks", "bert", "--num-layers", "3", "--length", "64"]
+    assert cli.main(["bench", "models", *options, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["rows"][0]["cpu_seconds"] == 2.0
+    assert given["names"] == ("bert",)
+    assert given["bert"] == {"num_layers": 3}
+    assert (given["length"], given["batch_size"], given["repeats"]) == (64, 32, 3)
+    assert cli.main(["bench", "models"]) == 0
+    assert "CPU seconds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["models", "--num-exits", "3"], "num_exits belongs to `jsplit bench engine`"),
+        (["--length", "64"], "length belongs to `jsplit bench models`"),
+        (["--networks", "bert"], "networks belongs to `jsplit bench models`"),
+        (["models", "--length", "4"], "length must be an integer >= 8, got 4"),
+    ],
+)
+def test_command_refuses(capsys, arguments, message):
+    assert cli.main(["bench", *arguments]) == 2
+    assert message in capsys.readouterr().err
