@@ -6,13 +6,15 @@ statistics and reports turn decisions into claims.
 
 from typing import TYPE_CHECKING
 
+from jsplit.calibration import calibrate, expected_calibration_error
 from jsplit.costs import Costs
 from jsplit.engine.shard import use_all_cores
 from jsplit.evaluate import evaluate
+from jsplit.loading import load_trace, sample_trace
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
 from jsplit.results import load_result, save_result, summarize
-from jsplit.trace import Trace, load_trace
+from jsplit.trace import Trace
 from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ __all__ = [
     "Protocol",
     "Selector",
     "Trace",
+    "calibrate",
     "evaluate",
+    "expected_calibration_error",
     "load_result",
     "load_trace",
     "make_policy",
@@ -40,6 +44,7 @@ __all__ = [
     "policy_names",
     "record",
     "report",
+    "sample_trace",
     "save_result",
     "summarize",
     "train",

@@ -76,9 +76,14 @@ def confidences(
     return array.clip(0, 1)
 
 
-def logits(name: str, value: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def logits(
+    name: str,
+    value: Any,
+    shape: tuple[int, ...] | None = None,
+    dtype: np.dtype[Any] | None = None,
+) -> np.ndarray:
     """Returns a finite [N, L, C] array."""
-    array = floats(name, value, shape)
+    array = floats(name, value, shape, dtype)
     if array.ndim != 3 or array.shape[0] < 1 or min(array.shape[1:]) < 2:
         raise JsplitError(
             f"{name} must have shape [N, L, C] with at least 1 sample, 2 exits and 2 "

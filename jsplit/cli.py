@@ -6,21 +6,25 @@ themselves (`commands`). Errors a user can mend end in exit status 2.
 
 import contextlib
 import io
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import tyro
 
+from jsplit import checks
 from jsplit.commands.bench import Bench
+from jsplit.commands.data import Data
 from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
+from jsplit.commands.train import Train
 from jsplit.types import JsplitError
 
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
+    "data": Data,
+    "train": Train,
     "evaluate": Evaluate,
     "policies": Policies,
     "bench": Bench,
@@ -52,6 +56,8 @@ def _parse(arguments: Sequence[str]) -> Any:
     Raises:
         JsplitError: for what cannot be parsed, in one line instead of tyro's box.
     """
+    if arguments and not arguments[0].startswith("-"):
+        checks.choice("command", arguments[0], COMMANDS)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -74,8 +80,14 @@ def _first_sentence(box: str, arguments: Sequence[str]) -> str:
         box: the message, lines framed by box-drawing characters.
         arguments: the arguments it is about.
     """
-    text = box.split("\n", 1)[-1]  # the first line is the frame and a title
-    text = re.split("[─]{4,}", text, maxsplit=1)[0]
-    text = " ".join(re.sub("[│╭╮╰╯]", " ", text).split())
+    lines: list[str] = []
+    for line in box.splitlines()[1:]:  # the first is a title
+        inside = line.strip(" |│")
+        if set(inside) <= set("+-─╰╯"):  # a rule
+            if lines:
+                break  # what follows repeats the help
+        else:
+            lines.append(inside)
+    text = " ".join(" ".join(lines).split())
     known = [name for name in arguments[:1] if name in COMMANDS]
     return f"{text}; see {' '.join(['jsplit', *known, '--help'])}"

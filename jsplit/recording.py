@@ -1,25 +1,37 @@
 """From a network and a data set to a trace.
 
 Here: the all-exits pass and what it costs per layer. Not here: networks (`models`),
-training (`training`), or traces as such (`trace`).
-Called by `cli`, experiments and users.
+training (`training`), traces as such (`trace`), or what is shipped at a split
+(`models.shipping`). Called by `cli`, experiments and users.
 """
 
+import collections
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
-from jsplit import checks
+from jsplit import checks, softmax
+from jsplit.calibration import binned_error
 from jsplit.data import Dataset, check_examples
+from jsplit.models import shipping
 from jsplit.models.multi_exit import MultiExit, logits_shape
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
+
+QUANTISED_BITS = (8, 4, 2)  # what `measure_layers` counts beside the raw activation
+# While a batch runs, the next one is put on the devices; a third would only take room.
+IN_FLIGHT = 2
+
+Transform = Callable[[Array, Array], Array]
 
 
 def record(
@@ -27,31 +39,50 @@ def record(
     data: Dataset | tuple[ArrayLike, ArrayLike],
     *,
     batch_size: int = 1024,
+    transform: Transform | None = None,
+    quantise: int | None = None,
+    keep_logits: bool = False,
+    seed: int | None = None,
     progress: bool = False,
     **meta: Any,
 ) -> Trace:
     """Runs a network once over a data set and keeps what every exit said.
 
-    All exits come out of one compiled pass. The last batch is filled up, so that
-    one shape is compiled; a model in evaluation mode treats samples one by one, and
-    the filling is dropped.
+    All exits come out of one compiled pass over batches that are spread over all
+    devices; confidence, entropy and prediction are computed there, as
+    `Trace.from_logits` defines them. The last batch is filled up, so that one shape is
+    compiled; a model in evaluation mode treats samples one by one, and the filling is
+    dropped.
 
     Args:
         model: Gives logits [B, L, C] for a batch of inputs. An NNX module is put in
             evaluation mode (dropout off, stored statistics) and not changed. A
             plain function must be one that JAX can compile.
-        data: A `Dataset`, or a pair of inputs [N, ...] and labels [N].
-        batch_size: Samples per call of the model, >= 1.
+        data: A `Dataset`, or a pair of inputs [N, ...] and labels [N]; inputs may be a
+            memory map, of which a batch at a time is read.
+        batch_size: Samples per call of the model, >= 1; rounded up to a multiple of
+            the number of devices.
+        transform: What happens to each sample before the model sees it, such as a
+            distortion: takes one sample [...] and a key of its own, which depends on
+            `seed` and the sample's position alone, and returns one array. Compiled.
+        quantise: Bits, 1..16, of the activation shipped at each split
+            (`models.quantise`). The trace then carries what the cloud answers when it
+            gets that, at each split 1..L - 1, and exit L's own answer behind exit L.
+            The model must be a `MultiExit`. Takes up to L times the memory of a batch.
+            Default: shipping is lossless.
+        keep_logits: Whether the trace keeps the logits, which `calibrate` needs.
+        seed: Of what `transform` draws, 0..2^32 - 1; 0 by default.
         progress: Whether to show a progress bar.
         **meta: JSON-able facts to keep with the trace; they win over what is
-            written here: `model`, `dataset`, `split`, `versions` and `device`, and
-            for a `MultiExit` those of `measure_layers`.
+            written here: `model`, `dataset`, `split`, `versions`, `device`,
+            `expected_calibration_error` (see there, [L]), `seed` and `quantise_bits`
+            where given, and for a `MultiExit` those of `measure_layers`.
 
     Returns:
         Trace with N samples and L exits.
 
     Raises:
-        JsplitError: An argument is out of shape or range.
+        JsplitError: An argument is out of shape or range, or a logit is not finite.
 
     Example:
         >>> import numpy as np
@@ -64,6 +95,13 @@ def record(
         ((5, 2), [1024, 512])
     """
     batch_size = checks.integer("batch_size", batch_size, 1)
+    if quantise is not None:
+        checks.integer("quantise", quantise, 1, shipping.MAX_BITS)
+        if not isinstance(model, MultiExit):
+            raise JsplitError(
+                "quantise needs a model with two halves, a MultiExit, "
+                f"got {_name(model)}"
+            )
     facts: dict[str, Any] = {}
     if isinstance(data, Dataset):
         inputs, labels = data.inputs, data.labels
@@ -75,6 +113,8 @@ def record(
             "data must be a Dataset or a pair (inputs, labels), "
             f"got {type(data).__name__}"
         )
+    if seed is not None or transform is not None:
+        facts.update(seed=checks.integer("seed", seed or 0, 0, 2**32 - 1))
     inputs, labels = check_examples(inputs, labels)
     if isinstance(model, nnx.Module):
         model = nnx.view(
@@ -83,32 +123,53 @@ def record(
             use_running_average=True,
             raise_if_not_found=False,
         )
-    _, num_classes = logits_shape(model, inputs[:1])
-    check_examples(inputs[:1], labels[:1], num_classes)
+    sample = _one_sample(inputs, transform)
+    num_classes = logits_shape(model, sample)[1]
+    if labels.max() >= num_classes:
+        raise JsplitError(
+            f"labels must be from 0 to {num_classes - 1}, got {labels.max()}"
+        )
     facts.update(
-        model=getattr(model, "__name__", type(model).__name__),
-        versions=_versions(),
-        device=jax.devices()[0].device_kind,
+        model=_name(model), versions=_versions(), device=jax.devices()[0].device_kind
     )
     if isinstance(model, MultiExit):
-        facts.update(measure_layers(model, inputs[:1]))
-    logits = _all_logits(model, inputs, min(batch_size, len(inputs)), progress)
-    return Trace.from_logits(logits, labels, **{**facts, **meta})
+        facts.update(measure_layers(model, sample))
+    if quantise is not None:
+        facts.update(quantise_bits=quantise)
+    answers = _run(
+        model if isinstance(model, nnx.Module) else jax.tree_util.Partial(model),
+        inputs,
+        jax.random.key(facts.get("seed", 0)),
+        min(batch_size, len(inputs)),
+        progress,
+        transform=transform,
+        bits=quantise,
+        keep_logits=keep_logits,
+    )
+    correct = answers["prediction"] == labels[:, None]
+    error = binned_error(answers["confidence"], correct).tolist()
+    facts.update(expected_calibration_error=error)
+    return Trace.from_arrays(
+        **answers, label=labels, **{**facts, **meta, "num_classes": num_classes}
+    )
 
 
-def measure_layers(model: MultiExit, image: ArrayLike) -> dict[str, list[float]]:
+def measure_layers(model: MultiExit, sample: ArrayLike) -> dict[str, Any]:
     """Returns what each layer computes and what is shipped behind it, per sample.
 
-    Nothing is run: XLA counts the operations of the lowered layer, and the bytes
-    are those of the activation's real shape and dtype, neither compressed nor
-    quantised.
+    Nothing is run: XLA counts the operations of the lowered layer, given the real shape
+    and dtype of the activation it gets. Of a loop (`lax.scan`) in a layer XLA counts
+    the body once.
 
     Args:
         model: Network with L exits.
-        image: [1, ...] one sample; only shape and dtype matter.
+        sample: [1, ...] one sample; only shape and dtype matter.
 
     Returns:
-        split_bytes: [L] bytes of the activation after each block.
+        split_bytes: [L] bytes of the activation after each block, as
+            `models.shipped_bytes` counts them.
+        split_bytes_quantised: those [L] after quantisation to 8, 4 and 2 bits, by the
+            number of bits as a text: {"8": [L], "4": [L], "2": [L]}.
         layer_flops: [L] floating-point operations of each block, its head excluded;
             missing where XLA does not count them.
         head_flops: [L] those of each head; missing likewise.
@@ -122,16 +183,20 @@ def measure_layers(model: MultiExit, image: ArrayLike) -> dict[str, list[float]]
         >>> measure_layers(model, np.zeros((1, 8, 8, 1), np.float32))["split_bytes"]
         [4096, 4096, 4096, 2048, 2048, 2048]
     """
-    h: Any = jax.eval_shape(lambda x: x, image)
-    split_bytes, layer_flops, head_flops = [], [], []
+    h: Any = jax.eval_shape(lambda x: x, sample)
+    activations, layer_flops, head_flops = [], [], []
     for block, head in zip(model.blocks, model.heads, strict=True):
         layer_flops.append(_flops(block, h))
         h = jax.eval_shape(_call, block, h)
         head_flops.append(_flops(head, h))
-        split_bytes.append(
-            sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(h))
-        )
-    measured = {"split_bytes": split_bytes}
+        activations.append(h)
+    measured: dict[str, Any] = {
+        "split_bytes": [shipping.shipped_bytes(h) for h in activations],
+        "split_bytes_quantised": {
+            str(bits): [shipping.shipped_bytes(h, bits) for h in activations]
+            for bits in QUANTISED_BITS
+        },
+    }
     if None not in layer_flops + head_flops:
         measured.update(layer_flops=layer_flops, head_flops=head_flops)
     return measured
@@ -144,18 +209,36 @@ def _flops(module: Callable[[Any], Any], h: Any) -> float | None:
 
 @jax.jit
 def _call(module: Callable[[Any], Any], x: Any) -> Any:
-    # A module is a pytree: as an argument, new weights do not compile again.
     return module(x)
 
 
-def _all_logits(
-    model: Callable[[Any], Array], inputs: np.ndarray, batch_size: int, progress: bool
-) -> np.ndarray:
-    """Returns [N, L, C] logits, computed in batches of one shape."""
-    if isinstance(model, nnx.Module):
-        call = lambda batch: _call(model, batch)  # noqa: E731
-    else:
-        call = jax.jit(model)
+class _Answers(NamedTuple):
+    """What the pass brings back, named as in `Trace.from_arrays`; B samples."""
+
+    confidence: Any  # [B, L] float32; NaN where a logit is not finite
+    prediction: Any  # [B, L] int32
+    entropy: Any  # [B, L] float32
+    remote_confidence: Any  # [B, L - 1] float32, or None for a lossless link
+    remote_prediction: Any  # [B, L - 1] int32, or None
+    logits: Any  # [B, L, C] float32, or None if not kept
+    remote_logits: Any  # [B, L - 1, C] float32, or None
+
+
+def _run(
+    model: Callable[[Any], Array],
+    inputs: np.ndarray,
+    key: Array,
+    batch_size: int,
+    progress: bool,
+    **options: Any,
+) -> dict[str, np.ndarray]:
+    """Returns the answers for all samples, the cloud's behind exit L filled in."""
+    devices = np.array(jax.devices())
+    mesh = Mesh(devices, ("sample",), axis_types=(AxisType.Auto,))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    spread = NamedSharding(mesh, PartitionSpec("sample"))
+    batch_size = -(-batch_size // devices.size) * devices.size
+    model, key = jax.device_put((model, key), everywhere)
     starts: Any = range(0, len(inputs), batch_size)
     if progress:
         from rich.console import Console
@@ -163,13 +246,113 @@ def _all_logits(
 
         console = Console(stderr=True)
         starts = track(starts, "recording", transient=True, console=console)
-    logits = []
+    running: collections.deque[_Answers] = collections.deque()
+    parts = []
     for start in starts:
         batch = inputs[start : start + batch_size]
-        missing = batch_size - len(batch)
-        padding = [(0, missing)] + [(0, 0)] * (inputs.ndim - 1)
-        logits.append(np.asarray(call(np.pad(batch, padding)))[: len(batch)])
-    return np.concatenate(logits)
+        if missing := batch_size - len(batch):
+            batch = np.pad(batch, [(0, missing)] + [(0, 0)] * (inputs.ndim - 1))
+        positions = np.arange(start, start + batch_size, dtype=np.int32)
+        on_devices = jax.device_put((np.asarray(batch), positions), spread)
+        running.append(_pass(model, *on_devices, key, mesh=mesh, **options))
+        if len(running) == IN_FLIGHT:
+            parts.append(jax.device_get(running.popleft()))
+    parts += jax.device_get(list(running))
+    answers = {
+        name: np.concatenate(values)[: len(inputs)]
+        for name, values in zip(_Answers._fields, zip(*parts, strict=True), strict=True)
+        if values[0] is not None
+    }
+    for name, values in answers.items():
+        if name.startswith("remote_"):
+            own = answers[name.removeprefix("remote_")]
+            answers[name] = np.concatenate([values, own[:, -1:]], axis=1)
+    for name in ("confidence", "remote_confidence"):
+        bad = np.isnan(answers.get(name, 0.0))
+        if bad.any():
+            where, exit_ = np.unravel_index(int(bad.argmax()), bad.shape)
+            raise JsplitError(
+                "model must give finite logits, got NaN or infinite ones for sample "
+                f"{where} at exit {exit_ + 1} ({bad.sum()} of {bad.size} answers)"
+            )
+    return answers
+
+
+# A model is a pytree: as an argument, new weights do not compile again.
+@functools.partial(
+    jax.jit, static_argnames=("mesh", "transform", "bits", "keep_logits")
+)
+def _pass(
+    model: Callable[[Any], Array],
+    inputs: Array,
+    positions: Array,
+    key: Array,
+    *,
+    mesh: Mesh,
+    transform: Transform | None,
+    bits: int | None,
+    keep_logits: bool,
+) -> _Answers:
+    """Runs one batch, every device its share; they never talk to each other."""
+
+    def on_device(model: Any, inputs: Array, positions: Array, key: Array) -> _Answers:
+        if transform is not None:
+            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, positions)
+            inputs = jax.vmap(transform)(inputs, keys)
+        logits = _single(model(inputs))
+        remote_logits = remote_confidence = remote_prediction = None
+        if bits is not None:
+            remote_logits = shipping.answers_after_shipping(model, inputs, bits)
+            remote_logits = _single(remote_logits)
+            remote_confidence, _, remote_prediction = _summary(remote_logits)
+        confidence, entropy, prediction = _summary(logits)
+        return _Answers(
+            confidence,
+            prediction,
+            entropy,
+            remote_confidence,
+            remote_prediction,
+            logits if keep_logits else None,
+            remote_logits if keep_logits else None,
+        )
+
+    same, split = PartitionSpec(), PartitionSpec("sample")
+    return jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(same, split, split, same),
+        out_specs=split,
+        check_vma=False,
+    )(model, inputs, positions, key)
+
+
+def _single(logits: Array) -> Array:
+    """Returns logits in single precision; double stays."""
+    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+
+
+def _summary(logits: Array) -> tuple[Array, Array, Array]:
+    confidence, entropy, prediction = softmax.summary(logits, jnp)
+    finite = jnp.isfinite(logits).all(axis=-1)
+    return jnp.where(finite, confidence, jnp.nan), entropy, prediction
+
+
+def _one_sample(inputs: np.ndarray, transform: Transform | None) -> np.ndarray:
+    """Returns [1, ...] in the shape and dtype that the model will see."""
+    sample = inputs[:1]
+    if transform is None:
+        return sample
+    keys = jax.random.split(jax.random.key(0), 1)
+    shape = jax.eval_shape(jax.vmap(transform), sample, keys)
+    if not isinstance(shape, jax.ShapeDtypeStruct):
+        raise JsplitError(
+            f"transform must return one array, got {type(shape).__name__}"
+        )
+    return np.zeros(shape.shape, shape.dtype)
+
+
+def _name(model: Any) -> str:
+    return getattr(model, "__name__", type(model).__name__)
 
 
 def _versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Here: reading files and folding tables in long or wide form into arrays [N, L]. Not
 here: whether the values make sense, which `Trace` checks whatever their origin.
-Called by `trace.load_trace` only.
+Called by `loading.load_trace` only.
 """
 
 import csv

@@ -1,30 +1,25 @@
 """Traces: what a network said at every exit for every sample of one data set.
 
-Here: building, checking, saving and loading them. Not here: running a network
-(`recording`), reading CSV and Parquet tables (`tables`), costs and decisions.
-Called by users, by `recording` and by `cli`; `outcomes` turns a trace into tables.
+Here: building and checking them. Not here: running a network (`recording`), reading
+files (`loading`), writing them (`trace_files`), temperatures (`calibration`), costs and
+decisions. Called by users, by `recording` and by `cli`; `outcomes` turns a trace into
+tables.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import os
-import pathlib
-import secrets
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit import arrays, checks
+from jsplit import arrays, checks, softmax, trace_files
 from jsplit.types import JsplitError
 
-FORMAT = "jsplit-trace"
-FORMAT_VERSION = 1
-
-_ARRAYS = (
+ARRAYS = (
     "confidence",
     "correct",
     "label",
@@ -32,6 +27,8 @@ _ARRAYS = (
     "entropy",
     "remote_confidence",
     "remote_correct",
+    "logits",
+    "remote_logits",
 )
 
 
@@ -55,6 +52,10 @@ class Trace:
         remote_correct: [N, L] bool; True = that answer equals the label.
         meta: JSON-able facts such as dataset, model, split, seed, versions, flops,
             bytes; `num_classes`, where present, bounds labels and predictions.
+        logits: [N, L, C] dtype of `confidence`, or None if not kept; only `calibrate`
+            reads them.
+        remote_logits: [N, L, C] those of the cloud's answers, or None; a trace whose
+            link is lossless needs none.
         lossless: True = shipping changes nothing, the cloud always gives exit L's
             answer; computed.
     """
@@ -67,12 +68,14 @@ class Trace:
     remote_confidence: np.ndarray
     remote_correct: np.ndarray
     meta: dict[str, Any]
+    logits: np.ndarray | None = None
+    remote_logits: np.ndarray | None = None
     lossless: bool = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.meta, dict):
             raise JsplitError(f"meta must be a dict, got {checks.shown(self.meta)}")
-        meta = json.loads(_dump(self.meta))
+        meta = json.loads(trace_files.dump(self.meta))
         num_classes = meta.get("num_classes")
         if "num_classes" in meta:
             num_classes = checks.integer("num_classes", num_classes, 2)
@@ -96,6 +99,27 @@ class Trace:
             "remote_confidence", self.remote_confidence, shape, dtype
         )
         remote_correct = arrays.booleans("remote_correct", self.remote_correct, shape)
+        logits = remote_logits = None
+        if self.logits is not None:
+            logits = _fitting_logits("logits", self.logits, confidence, num_classes)
+            num_classes = logits.shape[-1]
+            if prediction is not None:
+                if prediction.max() >= num_classes:
+                    raise JsplitError(
+                        f"prediction must be a class of logits, 0..{num_classes - 1}, "
+                        f"got {prediction.max()}"
+                    )
+                named = np.take_along_axis(logits, prediction[:, :, None], axis=-1)
+                differs = named[:, :, 0] != logits.max(axis=-1)
+                arrays.refuse(
+                    "prediction", prediction, differs, "a largest one of logits"
+                )
+        if self.remote_logits is not None:
+            if logits is None:
+                raise JsplitError("remote_logits need logits, got logits not given")
+            remote_logits = _fitting_logits(
+                "remote_logits", self.remote_logits, confidence, num_classes
+            )
         lossless = bool(
             (remote_confidence == confidence[:, -1:]).all()
             and (remote_correct == correct[:, -1:]).all()
@@ -109,6 +133,8 @@ class Trace:
             ("remote_confidence", remote_confidence),
             ("remote_correct", remote_correct),
             ("meta", meta),
+            ("logits", logits),
+            ("remote_logits", remote_logits),
             ("lossless", lossless),
         ):
             if isinstance(value, np.ndarray):
@@ -122,6 +148,7 @@ class Trace:
         labels: ArrayLike,
         *,
         remote_logits: ArrayLike | None = None,
+        keep_logits: bool = False,
         **meta: Any,
     ) -> "Trace":
         """Builds a trace from the logits of every exit.
@@ -135,6 +162,7 @@ class Trace:
             labels: [N] classes 0..C-1; drop unlabelled samples (-1) first.
             remote_logits: [N, L, C] what the cloud says had the sample been shipped
                 after exit i. Default: shipping is lossless, exit L's logits.
+            keep_logits: Whether the trace keeps both, which `calibrate` needs.
             **meta: JSON-able facts to keep with the trace. Set here: `num_classes`.
 
         Returns:
@@ -157,11 +185,11 @@ class Trace:
         logits = arrays.logits("logits", logits)
         num_samples, _, num_classes = logits.shape
         label = arrays.classes("labels", labels, (num_samples,), num_classes)
-        confidence, entropy, prediction = _softmax_summary(logits)
+        confidence, entropy, prediction = softmax.summary(logits)
         remote_confidence = remote_prediction = None
         if remote_logits is not None:
             remote_logits = arrays.logits("remote_logits", remote_logits, logits.shape)
-            remote_confidence, _, remote_prediction = _softmax_summary(remote_logits)
+            remote_confidence, _, remote_prediction = softmax.summary(remote_logits)
         return cls.from_arrays(
             confidence,
             prediction,
@@ -169,6 +197,8 @@ class Trace:
             entropy=entropy,
             remote_confidence=remote_confidence,
             remote_prediction=remote_prediction,
+            logits=logits if keep_logits else None,
+            remote_logits=remote_logits if keep_logits else None,
             **{**meta, "num_classes": num_classes},
         )
 
@@ -184,6 +214,8 @@ class Trace:
         remote_confidence: ArrayLike | None = None,
         remote_correct: ArrayLike | None = None,
         remote_prediction: ArrayLike | None = None,
+        logits: ArrayLike | None = None,
+        remote_logits: ArrayLike | None = None,
         **meta: Any,
     ) -> "Trace":
         """Builds a trace from what was recorded at every exit.
@@ -202,6 +234,9 @@ class Trace:
                 the sample been shipped after exit i. Default: exit L's.
             remote_correct: [N, L] bool or 0/1, together with `remote_confidence`.
             remote_prediction: [N, L] classes, instead of `remote_correct`.
+            logits: [N, L, C] to keep with the trace, for `calibrate`; `prediction` must
+                be largest in them.
+            remote_logits: [N, L, C] likewise, those of the cloud's answers.
             **meta: JSON-able facts to keep with the trace, such as dataset="imdb".
                 `num_classes` also bounds labels and predictions.
 
@@ -253,6 +288,8 @@ class Trace:
             "entropy": entropy,
             "remote_confidence": remote_confidence,
             "remote_correct": remote_correct,
+            "logits": logits,
+            "remote_logits": remote_logits,
         }
         return cls(**fields, meta=meta)
 
@@ -282,7 +319,7 @@ class Trace:
         # `meta` is a dict that its owner may still extend, so only the arrays' part,
         # the slow one, is kept.
         return hashlib.sha256(
-            f"{self._arrays_sha256}\n{_dump(self.meta)}".encode()
+            f"{self._arrays_sha256}\n{trace_files.dump(self.meta)}".encode()
         ).hexdigest()
 
     @functools.cached_property
@@ -295,7 +332,7 @@ class Trace:
         return digest.hexdigest()
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        values = {name: getattr(self, name) for name in _ARRAYS}
+        values = {name: getattr(self, name) for name in ARRAYS}
         return {name: array for name, array in values.items() if array is not None}
 
     def __repr__(self) -> str:
@@ -306,7 +343,7 @@ class Trace:
             f"accuracy {first:.3f} to {last:.3f})"
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, compress: bool = False) -> None:
         """Writes the trace to one .npz file, whole or not at all.
 
         Plain NumPy reads it: one entry per array, and `header`, the bytes of a JSON
@@ -316,151 +353,36 @@ class Trace:
 
         Args:
             path: Where to write; must end in .npz.
+            compress: Whether to make the file smaller, which takes longer; what is
+                read back is the same, bit for bit.
 
         Raises:
             JsplitError: `path` has another ending, or the system refuses to write.
 
         Example:
             >>> import pathlib, tempfile
-            >>> from jsplit.trace import Trace, load_trace
+            >>> from jsplit.loading import load_trace
+            >>> from jsplit.trace import Trace
             >>> trace = Trace.from_arrays([[0.6, 0.9]], correct=[[0, 1]], split="test")
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     trace.save(pathlib.Path(folder, "toy.npz"))
             ...     load_trace(pathlib.Path(folder, "toy.npz")).meta
             {'split': 'test'}
         """
-        target = pathlib.Path(path)
-        if target.suffix != ".npz":
-            raise JsplitError(f"a trace is saved as .npz, got path {str(target)!r}")
-        header = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "sha256": self.sha256,
-            "meta": self.meta,
-        }
-        entries = {"header": np.frombuffer(_dump(header).encode(), np.uint8)}
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            with open(temporary, "xb") as file:
-                np.savez(file, allow_pickle=False, **entries, **self._arrays())
-                file.flush()
-                os.fsync(file.fileno())  # some disks report that they are full here
-            os.replace(temporary, target)
-        except OSError as error:
-            reason = error.strerror or error
-            raise JsplitError(
-                f"cannot write the trace to {target}: {reason}"
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        entries = self._arrays()
+        header = {"sha256": self.sha256, "meta": self.meta}
+        trace_files.write(path, header, entries, compress=compress)
 
 
-def load_trace(path: str | os.PathLike[str]) -> Trace:
-    """Reads a saved trace, or imports a table that someone else wrote.
-
-    What is read depends on the ending: .csv and .parquet are tables in long or wide
-    form (see `tables.read_table`), anything else is an .npz file. One without a
-    jsplit header needs arrays called `logits` and `labels` (or `label`), or those
-    of `Trace.from_arrays`. Nothing is ever unpickled. An imported trace carries the
-    file's name without its ending as meta["dataset"].
-
-    Args:
-        path: The file.
-
-    Returns:
-        The trace, bit for bit as it was saved.
-
-    Raises:
-        JsplitError: The file is missing, truncated, damaged, foreign, written by a
-            newer jsplit, or its contents make no valid trace.
-        ImportError: A Parquet file, and pyarrow is not installed.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from jsplit.trace import load_trace
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder, "toy.npz")
-        ...     np.savez(path, confidence=[[0.6, 0.9]], correct=[[0, 1]])
-        ...     load_trace(path)
-        Trace(toy, N=1, L=2, accuracy 0.000 to 1.000)
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise JsplitError(f"path must be a trace file, but {str(path)!r} {what}")
-    from jsplit import tables
-
-    try:
-        if path.suffix.lower() in (".csv", ".parquet"):
-            return Trace.from_arrays(**tables.read_table(path), dataset=path.stem)
-        entries = tables.read_npz(path)
-        if "header" in entries:
-            return _restore(entries)
-        if "logits" in entries:
-            return Trace.from_logits(**entries, dataset=path.stem)
-        return Trace.from_arrays(**entries, dataset=path.stem)
-    except JsplitError as error:
-        raise JsplitError(f"{path}: {error}") from error
-
-
-def _restore(entries: dict[str, np.ndarray]) -> Trace:
-    """Returns the trace that `save` wrote, or says that it is damaged."""
-    try:
-        header = json.loads(entries["header"].tobytes())
-        version, sha256, meta = header["version"], header["sha256"], header["meta"]
-        known = header["format"] == FORMAT and type(version) is int and version >= 1
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise JsplitError("the header is damaged or not that of a trace") from error
-    if not known:
-        raise JsplitError(f"the header must be that of a {FORMAT}, got another")
-    if version > FORMAT_VERSION:
-        raise JsplitError(
-            f"this jsplit reads trace format {FORMAT_VERSION}, got {version}: written "
-            "by a newer jsplit, upgrade with pip install --upgrade jsplit"
-        )
-    fields: dict[str, Any] = {name: entries.get(name) for name in _ARRAYS}
-    try:
-        trace = Trace(**fields, meta=meta)
-    except JsplitError as error:
-        raise JsplitError(f"the file is damaged ({error})") from error
-    if trace.sha256 != sha256:
-        raise JsplitError(
-            f"the file is damaged: its sha256 must be {sha256}, got {trace.sha256}"
-        )
-    return trace
-
-
-def _softmax_summary(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns confidence, entropy and prediction [N, L] of logits [N, L, C]."""
-    with np.errstate(over="ignore", under="ignore"):
-        shifted = logits - logits.max(axis=-1, keepdims=True)
-        # A difference beyond the largest float is -inf, and 0 * -inf is NaN.
-        np.maximum(shifted, np.finfo(logits.dtype).min, out=shifted)
-        weights = np.exp(shifted)
-        # The largest weight is exp(0) = 1: the sum is at least 1, so that the
-        # confidence cannot leave [0, 1] nor the entropy fall below 0.
-        total = weights.sum(axis=-1)
-        entropy = np.log(total) - (weights * shifted).sum(axis=-1) / total
-        return 1 / total, entropy, logits.argmax(axis=-1)
-
-
-def _dump(meta: dict[str, Any]) -> str:
-    """Returns JSON that is the same for the same contents."""
-
-    def plain(item: Any) -> Any:
-        if isinstance(item, np.generic):
-            return item.item()
-        hint = ", use its tolist()" if hasattr(item, "tolist") else ""
-        raise TypeError(f"type {type(item).__name__}{hint}")
-
-    try:
-        return json.dumps(meta, sort_keys=True, allow_nan=False, default=plain)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise JsplitError(
-            f"meta {checks.shown(list(meta))} must be JSON-able, got {error}"
-        ) from error
+def _fitting_logits(
+    name: str, value: Any, confidence: np.ndarray, num_classes: int | None
+) -> np.ndarray:
+    """Returns a fresh [N, L, C] array in the shape and dtype of `confidence`."""
+    logits = arrays.logits(name, value, dtype=confidence.dtype).copy()
+    wanted = (*confidence.shape, num_classes or logits.shape[-1])
+    if logits.shape != wanted:
+        raise JsplitError(f"{name} must have shape {wanted}, got {logits.shape}")
+    return logits
 
 
 def _given(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import subprocess
 import sys
 
@@ -434,8 +433,11 @@ def test_interrupt_is_no_traceback(folder, monkeypatch, capsys):
 
 
 PARSER = {
-    "unknown command": ("evalute", "evalute quickstart, evaluate, policies, bench"),
-    "unknown option": ("bench --foo 1", "--foo jsplit --help"),
+    "unknown command": (
+        "evalute",
+        "quickstart, policies, bench, 'evalute'; 'evaluate'?",
+    ),
+    "unknown option": ("bench --foo 1", "--foo jsplit bench --help"),
     "no number": ("bench --repeats x", "--repeats 'x'"),
     "no choice": ("evaluate good.csv --stream shufle", "--stream shuffle"),
     "nothing": ("", "quickstart, evaluate, policies, bench"),
@@ -445,14 +447,10 @@ PARSER = {
 
 @pytest.mark.parametrize(("command", "words"), PARSER.values(), ids=list(PARSER))
 def test_parser_names_what_it_cannot_read(capsys, command, words):
-    with pytest.raises(SystemExit) as end:
-        cli.main(command.split())
-    assert end.value.code == 2
+    assert cli.main(command.split()) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "Traceback" not in err
-    for word in words.split():
-        assert word in re.sub(r"[│\s]+", " ", err)
+    assert_one_line(err, words)
 
 
 @pytest.mark.parametrize(
@@ -464,7 +462,7 @@ def test_parser_names_what_it_cannot_read(capsys, command, words):
             "evaluate good.csv final_exit --num-replicas 0",
             "num_replicas from 1 to got 0",
         ),
-        ("nonsense", None),
+        ("nonsense", "command nonsense"),
     ],
 )
 def test_process_exits_with_2_and_no_traceback(folder, command, words):
@@ -477,5 +475,4 @@ def test_process_exits_with_2_and_no_traceback(folder, command, words):
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
-    if words:
-        assert_one_line(done.stderr, words)
+    assert_one_line(done.stderr, words)

@@ -10,6 +10,7 @@ from conftest import random_trace
 
 import jsplit
 from jsplit import cli
+from jsplit.commands import evaluate
 
 FILES = ["cost-accuracy.png", "regret.png", "result.nc", "table.csv", "table.md"]
 
@@ -64,6 +65,7 @@ OPTIONS = {
     "{shuffle,bootstrap,fixed} --horizon --protocol {paper,released} --baseline --out "
     "--seed --json Example: Trace.save logits labels",
     "policies": "--json",
+    "data": "list check prepare vocab",
     "bench": "--num-samples --num-exits --num-replicas --repeats --json",
 }
 
@@ -144,14 +146,16 @@ def test_evaluate_writes_its_files(capsys, folder, tmp_path):
 
 
 def test_policies_by_default_are_those_the_table_allows(folder):
-    names = cli._possible_policies(jsplit.load_trace(folder / "table.csv"))
+    names = evaluate._possible_policies(jsplit.load_trace(folder / "table.csv"))
     assert set(jsplit.policy_names()) - set(names) == {"entropy_cascade"}
     trace = jsplit.load_trace(folder / "trace.npz")
-    assert cli._possible_policies(trace) == jsplit.policy_names()
+    assert evaluate._possible_policies(trace) == jsplit.policy_names()
 
 
 def test_alpha_that_was_written_wins():
-    policies = cli._chosen_policies(["splitee(alpha=0.9)", "ucb1"], 0.6, "final_exit")
+    policies = evaluate._chosen_policies(
+        ["splitee(alpha=0.9)", "ucb1"], 0.6, "final_exit"
+    )
     labels = [policy.label for policy in policies]
     assert labels == ["splitee(alpha=0.9)", "ucb1(alpha=0.6)", "final_exit"]
 

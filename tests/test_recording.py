@@ -1,12 +1,18 @@
+import ast
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from jsplit.calibration import expected_calibration_error
 from jsplit.data import Dataset
-from jsplit.models import CNN
-from jsplit.recording import _call, measure_layers, record
+from jsplit.models import CNN, MultiExit, quantise
+from jsplit.recording import _pass, measure_layers, record
+from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
 RNG = np.random.default_rng(0)
@@ -38,9 +44,9 @@ def test_padding_and_batch_size_do_not_change_results(model):
 
 def test_last_batch_and_new_weights_do_not_compile_again(model):
     record(model, DATA, batch_size=6)
-    before = _call._cache_size()
+    before = _pass._cache_size()
     record(CNN(3, widths=(4, 8), rngs=nnx.Rngs(7)), DATA, batch_size=6)
-    assert _call._cache_size() == before
+    assert _pass._cache_size() == before
 
 
 def test_dropout_is_off_and_the_model_is_not_changed():
@@ -60,6 +66,148 @@ def test_metadata_says_where_the_trace_comes_from(model):
     assert meta["seed"] == 4
     assert set(meta["versions"]) == {"jax", "flax", "jsplit"}
     assert meta["split_bytes"] == [8 * 8 * 4 * 4, 4 * 4 * 8 * 4]
+
+
+def test_statistics_are_those_of_the_logits(model):
+    trace = record(model, DATA, keep_logits=True)
+    assert trace.logits.dtype == np.float32
+    same = Trace.from_logits(trace.logits, DATA.labels)
+    np.testing.assert_allclose(trace.confidence, same.confidence, rtol=5e-7)
+    np.testing.assert_allclose(trace.entropy, same.entropy, atol=5e-7)
+    np.testing.assert_array_equal(trace.prediction, same.prediction)
+    assert record(model, DATA).logits is None
+
+
+def test_all_devices_share_a_batch_and_change_nothing():
+    """Two cases in fresh processes: the number of devices is fixed once JAX started."""
+    script = (
+        "import os, sys\n"
+        "os.environ['JSPLIT_CPU_DEVICES'] = sys.argv[1]\n"
+        "import jsplit, jax, numpy as np\n"
+        "from flax import nnx\n"
+        "assert jax.device_count() == int(sys.argv[1])\n"
+        "model = jsplit.models.CNN(3, widths=(4, 8), rngs=nnx.Rngs(0))\n"
+        "data = np.random.default_rng(0).random((23, 8, 8, 1)), np.zeros(23, int)\n"
+        "noise = lambda x, key: x + 0.1 * jax.random.normal(key, x.shape)\n"
+        "options = {'batch_size': 9, 'quantise': 4, 'transform': noise}\n"
+        "trace = jsplit.record(model, data, **options)\n"
+        "print(trace.confidence.tolist(), trace.remote_confidence.tolist(), sep=';')\n"
+    )
+    found = []
+    for num_devices in "14":
+        command = [sys.executable, "-c", script, num_devices]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        found.append([ast.literal_eval(part) for part in done.stdout.split(";")])
+    np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-6)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
+
+
+def test_memory_map_of_bytes_is_read_batch_by_batch(model, tmp_path):
+    images = np.lib.format.open_memmap(
+        tmp_path / "x.npy", "w+", np.uint8, (23, 8, 8, 1)
+    )
+    images[:] = RNG.integers(0, 256, images.shape)
+
+    def from_bytes(image, key):
+        return image.astype(jnp.float32) / 255
+
+    trace = record(model, (images, DATA.labels), batch_size=8, transform=from_bytes)
+    whole = record(model, (images[:] / 255, DATA.labels))
+    np.testing.assert_allclose(trace.confidence, whole.confidence, atol=1e-6)
+
+
+def test_transform_draws_by_seed_and_position_alone(model):
+    def noise(image, key):
+        return image + jax.random.normal(key, image.shape)
+
+    first = record(model, DATA, transform=noise, batch_size=10)
+    again = record(model, DATA, transform=noise, batch_size=23, seed=0)
+    other = record(model, DATA, transform=noise, seed=1)
+    np.testing.assert_allclose(first.confidence, again.confidence, atol=1e-6)
+    assert (first.confidence != other.confidence).any()
+    assert (first.meta["seed"], other.meta["seed"]) == (0, 1)
+    repeated = DATA.inputs[:1].repeat(23, axis=0)  # one image, noise of 23 kinds
+    kinds = record(model, (repeated, DATA.labels), transform=noise).confidence[:, 0]
+    assert len(set(kinds.tolist())) == 23
+
+
+def test_remote_answers_are_those_of_the_tail_on_the_quantised_activation(model):
+    trace = record(model, DATA, quantise=2, keep_logits=True, batch_size=10)
+    alone = jax.jit(lambda model, x: model.tail(quantise(model.head(x, 1), 2), 1))
+    shipped = np.asarray(alone(model, DATA.inputs))[:, -1]
+    np.testing.assert_allclose(trace.remote_logits[:, 0], shipped, atol=1e-5)
+    np.testing.assert_array_equal(
+        trace.remote_correct[:, 0], shipped.argmax(-1) == DATA.labels
+    )
+    assert not trace.lossless
+    assert trace.meta["quantise_bits"] == 2
+    np.testing.assert_array_equal(trace.remote_logits[:, 1], trace.logits[:, 1])
+    plain = record(model, DATA, batch_size=10)
+    assert plain.lossless
+    np.testing.assert_allclose(trace.confidence, plain.confidence, atol=1e-6)
+    fine = record(model, DATA, quantise=16)
+    np.testing.assert_allclose(
+        fine.remote_confidence, plain.remote_confidence, atol=1e-4
+    )
+
+
+class Pooled(nnx.Module):
+    """Scales what is not masked; the activation is a pair (hidden, mask)."""
+
+    def __init__(self, rngs, first=False):
+        self.linear, self.first = nnx.Linear(5, 5, rngs=rngs), first
+
+    def __call__(self, h):
+        hidden, mask = (h, h[:, :, 0] > 0) if self.first else h
+        return jnp.tanh(self.linear(hidden)) * mask[:, :, None], mask
+
+
+class Last(nnx.Module):
+    def __init__(self, rngs):
+        self.linear = nnx.Linear(5, 3, rngs=rngs)
+
+    def __call__(self, h):
+        return self.linear(h[0].mean(axis=1))
+
+
+def test_activations_may_be_pairs_of_numbers_and_mask():
+    rngs = nnx.Rngs(0)
+    blocks = [Pooled(rngs, first=i == 0) for i in range(4)]
+    model = MultiExit(blocks, [Last(rngs) for _ in range(4)])
+    inputs = RNG.normal(size=(11, 7, 5)).astype(np.float32)
+    labels = RNG.integers(0, 3, 11)
+    trace = record(model, (inputs, labels), quantise=3, keep_logits=True)
+
+    @jax.jit(static_argnames="split")
+    def alone(model, inputs, split):
+        hidden, mask = model.head(inputs, split)
+        return model.tail((quantise(hidden, 3), mask), split)
+
+    for split in (1, 2, 3):
+        shipped = alone(model, inputs, split)[:, -1]
+        np.testing.assert_allclose(
+            trace.remote_logits[:, split - 1], shipped, atol=1e-5
+        )
+    assert trace.meta["split_bytes"] == [7 * 5 * 4 + 1] * 4
+    assert trace.meta["split_bytes_quantised"] == {
+        "8": [35 + 8 + 1] * 4,
+        "4": [18 + 8 + 1] * 4,
+        "2": [9 + 8 + 1] * 4,
+    }
+
+
+def test_layers_add_up_to_the_full_pass(model):
+    measured = measure_layers(model, DATA.inputs[:1])
+    total = sum(measured["layer_flops"]) + sum(measured["head_flops"])
+    full = jax.jit(lambda module, x: module(x)).lower(model, DATA.inputs[:1])
+    assert total == pytest.approx(full.cost_analysis()["flops"], rel=0.01)
+
+
+def test_calibration_error_is_in_the_metadata(model):
+    trace = record(model, DATA)
+    found = trace.meta["expected_calibration_error"]
+    assert found == expected_calibration_error(trace).tolist()
 
 
 def test_flops_cover_the_products_and_little_more(model):
@@ -101,11 +249,31 @@ def test_progress_bar_is_shown_on_request(model, capsys, monkeypatch):
         (DATA.inputs, {}, r"data must be a Dataset or a pair .* got ndarray"),
         ((DATA.inputs, DATA.labels + 1), {}, r"labels must be from 0 to 2, got 3"),
         ((DATA.inputs[:0], DATA.labels[:0]), {}, r"inputs must have .* N >= 1"),
+        (DATA, {"quantise": 0}, r"quantise must be an integer from 1 to 16, got 0"),
+        (DATA, {"seed": -1}, r"seed must be an integer from 0 .* got -1"),
+        (DATA, {"transform": lambda x, key: (x, x)}, r"one array, got tuple"),
+        (
+            DATA,
+            {"transform": lambda x, key: x / 0},
+            r"finite .* sample 0 at exit 1",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(model, data, kwargs, message):
     with pytest.raises(JsplitError, match=message):
         record(model, data, **kwargs)
+
+
+def test_labels_beyond_the_classes_are_refused_wherever_they_are(model):
+    labels = np.zeros(23, int)
+    labels[-1] = 3
+    with pytest.raises(JsplitError, match="labels must be from 0 to 2, got 3"):
+        record(model, (DATA.inputs, labels))
+
+
+def test_a_function_has_no_halves_to_quantise_between():
+    with pytest.raises(JsplitError, match=r"quantise needs .* MultiExit, got <lambda>"):
+        record(lambda images: images[:, :2, :3, 0], DATA, quantise=8)
 
 
 def test_single_exit_model_is_refused():

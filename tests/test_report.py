@@ -9,7 +9,7 @@ import xarray as xr
 from rich.console import Console
 
 from jsplit import report
-from jsplit.report import figures, tables
+from jsplit.report import figures, placing, tables
 from jsplit.types import JsplitError
 
 POLICIES = [
@@ -253,7 +253,7 @@ def test_names_of_points_do_not_overlap(table):
     ]
     for index, box in enumerate(boxes):
         for other in boxes[:index]:
-            assert figures._overlap(box, other) == 0
+            assert placing.overlap(box, other) == 0
 
 
 def test_cost_accuracy_draws_wider_intervals_behind(table):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from jsplit.trace import Trace, load_trace
+from jsplit.loading import load_trace
+from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
 N, L, C = 7, 3, 4

@@ -5,7 +5,9 @@ from flax import nnx
 
 from jsplit.data.digits import load_digits_splits
 from jsplit.models import CNN
-from jsplit.training import _run_epoch, joint_loss, train
+from jsplit.training import train
+from jsplit.training.loss import joint_loss
+from jsplit.training.step import take_step
 from jsplit.types import JsplitError
 
 IMAGES = np.random.default_rng(0).uniform(size=(20, 4, 4, 1)).astype(np.float32)
@@ -51,9 +53,9 @@ def test_same_seed_gives_equal_weights_and_other_seed_does_not():
 
 def test_new_numbers_do_not_compile_again():
     fit(tiny())
-    before = _run_epoch._cache_size()
+    before = take_step._cache_size()
     fit(tiny(5), seed=3, num_epochs=4, learning_rate=1e-3, exit_weights=(1, 2))
-    assert _run_epoch._cache_size() == before
+    assert take_step._cache_size() == before
 
 
 def test_exit_weight_zero_leaves_that_head_alone():
@@ -91,7 +93,13 @@ def test_progress_bar_shows_loss_and_accuracy(capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out == ""
     assert "training" in err
-    assert "final exit" in err
+    assert "exits" in err
+    monkeypatch.delenv("FORCE_COLOR")
+    fit(tiny(), progress=True)
+    assert [line[:9] for line in capsys.readouterr().err.splitlines()] == [
+        "epoch 1/2",
+        "epoch 2/2",
+    ]
 
 
 def test_digits_are_learned_and_later_exits_are_better():
@@ -113,9 +121,15 @@ def test_digits_are_learned_and_later_exits_are_better():
         ({"batch_size": 0}, r"batch_size must be an integer >= 1, got 0"),
         ({"learning_rate": 0.0}, r"learning_rate must be > 0, got 0.0"),
         ({"seed": -1}, r"seed must be an integer from 0 to 4294967295, got -1"),
-        ({"exit_weights": (1.0,)}, r"exit_weights must be 2 finite numbers >= 0"),
+        ({"exit_weights": (1, 1, 1)}, r"exit_weights must be 2 numbers, one per exit"),
         ({"exit_weights": (0, 0)}, r"exit_weights must be .* not all 0"),
-        ({"exit_weights": ("a", 1)}, r"exit_weights must be 2 finite numbers >= 0"),
+        ({"exit_weights": ("a", 1)}, r"exit_weights must be finite numbers >= 0"),
+        ({"learning_rat": 0.1}, r"training setting .* did you mean 'learning_rate'"),
+        ({"patience": 2}, r"patience must be None without validation, got 2"),
+        ({"validation": 0.01}, r"validation must leave samples on both sides"),
+        ({"label_smoothing": 1}, r"label_smoothing must be below 1, got 1"),
+        ({"optimizer": "adma"}, r"optimizer must be .* did you mean 'adam'"),
+        ({"clip_norm": 0}, r"clip_norm must be > 0, got 0"),
         ({"labels": LABELS + 1}, r"labels must be from 0 to 2, got 3 at position 2"),
         ({"labels": LABELS - 1}, r"labels must be >= 0, got -1 at position 0"),
         ({"labels": LABELS[:3]}, r"labels must have shape \(20,\), .* got \(3,\)"),

@@ -1,7 +1,13 @@
 """Distortions of images, to see how a policy does when the world changes.
 
-Here: blur and noise, on whole batches. Not here: data sets or networks.
+Here: blur, noise, contrast, brightness and JPEG on whole batches; the published levels;
+the names that `--distort` takes. Not here: data sets or networks.
 Called by `cli`, experiments and users.
+
+Images are [N, H, W, channels], float32 in [0, 1] or uint8 0..255; what comes back is
+float32. Everything is jitted and goes through `jax.vmap` over images; the levels of
+noise, contrast and brightness may be mapped over too, those of blur and JPEG fix
+constants of the program.
 """
 
 import jax
@@ -11,9 +17,16 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jsplit import checks
+from jsplit.data import jpeg
 from jsplit.types import JsplitError
 
 TRUNCATE = 4.0  # standard deviations; SciPy's default
+
+# I-SplitEE (arXiv 2401.10541). Noise is in units of 0..255 pixels: its code uses the
+# first levels, the work it builds on the second.
+ISPLITEE_BLUR = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+ISPLITEE_NOISE = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+PRIOR_NOISE = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0)
 
 
 def gaussian_blur(images: ArrayLike, sigma: float) -> Array:
@@ -53,7 +66,7 @@ def _blur(images: Array, sigma: float) -> Array:
         "ih,jw,nhwc->nijc",
         _blur_matrix(height, sigma),
         _blur_matrix(width, sigma),
-        images,
+        _unit(images),
         precision=jax.lax.Precision.HIGHEST,
     )
 
@@ -71,12 +84,12 @@ def _blur_matrix(size: int, sigma: float) -> np.ndarray:
     return matrix.astype(np.float32)
 
 
-def gaussian_noise(images: ArrayLike, std: float, key: Array) -> Array:
+def gaussian_noise(images: ArrayLike, std: ArrayLike, key: Array) -> Array:
     """Adds Gaussian noise to each pixel and clips to [0, 1].
 
     Args:
-        images: [N, H, W, channels] in [0, 1].
-        std: Standard deviation of the noise before clipping, >= 0.
+        images: [N, H, W, channels].
+        std: Standard deviation of the noise before clipping, >= 0, where white is 1.
         key: Typed key (`jax.random.key(seed)`), consumed; the same one gives the
             same noise.
 
@@ -93,19 +106,221 @@ def gaussian_noise(images: ArrayLike, std: float, key: Array) -> Array:
         >>> gaussian_noise(grey, 0.1, jax.random.key(0)).shape
         (1, 4, 4, 1)
     """
-    return _add_noise(_checked(images), checks.number("std", std, low=0.0), key)
+    return _add_noise(_checked(images), _level("std", std, low=0.0), key)
 
 
 @jax.jit
 def _add_noise(images: Array, std: Array, key: Array) -> Array:
     noise = jax.random.normal(key, images.shape, jnp.float32)
-    return jnp.clip(images + std * noise, 0.0, 1.0)
+    return jnp.clip(_unit(images) + std * noise, 0.0, 1.0)
+
+
+def contrast(images: ArrayLike, factor: ArrayLike) -> Array:
+    """Pulls each image towards its mean: clip(mean + factor (x - mean), 0, 1).
+
+    The mean is that of each channel over height and width, as in CIFAR-10-C.
+
+    Args:
+        images: [N, H, W, channels].
+        factor: >= 0; 1 changes nothing, 0 leaves the mean alone.
+
+    Returns:
+        [N, H, W, channels] float32 in [0, 1].
+
+    Raises:
+        JsplitError: An argument is out of shape or range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jsplit.data.distort import contrast
+        >>> contrast(jnp.array([0.2, 0.6]).reshape(1, 1, 2, 1), 0.5).ravel().round(2)
+        Array([0.3, 0.5], dtype=float32)
+    """
+    return _contrast(_checked(images), _level("factor", factor, low=0.0))
+
+
+@jax.jit
+def _contrast(images: Array, factor: Array) -> Array:
+    images = _unit(images)
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    return jnp.clip(mean + factor * (images - mean), 0.0, 1.0)
+
+
+def brightness(images: ArrayLike, change: ArrayLike) -> Array:
+    """Adds to the value of each pixel in the HSV sense, as in CIFAR-10-C.
+
+    The value v = max of the channels becomes clip(v + change, 0, 1); hue and saturation
+    stay, so the channels are scaled by new over old value. Black turns grey. A grey
+    image is simply clipped after adding.
+
+    Args:
+        images: [N, H, W, channels].
+        change: -1..1.
+
+    Returns:
+        [N, H, W, channels] float32 in [0, 1].
+
+    Raises:
+        JsplitError: An argument is out of shape or range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jsplit.data.distort import brightness
+        >>> orange = jnp.array([0.5, 0.25, 0.0]).reshape(1, 1, 1, 3)
+        >>> brightness(orange, 0.25).ravel()
+        Array([0.75 , 0.375, 0.   ], dtype=float32)
+    """
+    return _brighten(_checked(images), _level("change", change, low=-1.0, high=1.0))
+
+
+@jax.jit
+def _brighten(images: Array, change: Array) -> Array:
+    images = _unit(images)
+    value = images.max(axis=-1, keepdims=True)
+    wanted = jnp.clip(value + change, 0.0, 1.0)
+    scale = wanted / jnp.where(value > 0.0, value, 1.0)
+    return jnp.where(value > 0.0, images * scale, wanted)
+
+
+def jpeg_quantise(images: ArrayLike, quality: int) -> Array:
+    """Loses what a JPEG file of a quality loses: its quantised 8 x 8 cosine blocks.
+
+    YCbCr for three channels, the tables of the JPEG standard (its annex K) scaled by
+    quality as libjpeg does, no subsampling of colour. Images whose sides are no
+    multiple of 8 are continued by their last row and column. Unlike a decoder, this
+    does not round pixels to whole numbers.
+
+    Args:
+        images: [N, H, W, 1 or 3].
+        quality: 1..100. A Python number: a new one compiles again.
+
+    Returns:
+        [N, H, W, channels] float32 in [0, 1].
+
+    Raises:
+        JsplitError: An argument is out of shape or range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jsplit.data.distort import jpeg_quantise
+        >>> jpeg_quantise(jnp.full((1, 8, 8, 1), 0.5), 50)[0, 0, 0].round(3)
+        Array([0.502], dtype=float32)
+    """
+    images = _checked(images)
+    if images.shape[-1] not in (1, 3):
+        raise JsplitError(f"images must have 1 or 3 channels, got {images.shape[-1]}")
+    return _jpeg(images, checks.integer("quality", quality, 1, 100))
+
+
+@jax.jit(static_argnames="quality")
+def _jpeg(images: Array, quality: int) -> Array:
+    return jpeg.quantise(_unit(images), quality)
+
+
+# What `--distort NAME=LEVEL` takes: unit and range of the level, for messages.
+DISTORTIONS = {
+    "blur": "standard deviation in pixels",
+    "noise": "standard deviation in units of 0..255 pixels",
+    "contrast": "factor, 1 = unchanged",
+    "brightness": "added to the value, -1..1",
+    "jpeg": "quality, 1..100",
+}
+
+
+def distort(images: ArrayLike, name: str, level: float, key: Array) -> Array:
+    """Applies a distortion by name.
+
+    Args:
+        images: [N, H, W, channels].
+        name: One of `DISTORTIONS`, which says what the level means. The noise is that
+            of `gaussian_noise` with level / 255.
+        level: How much.
+        key: Typed key for the noise, consumed; the others ignore it.
+
+    Returns:
+        [N, H, W, channels] float32.
+
+    Raises:
+        JsplitError: There is no such distortion, or an argument is out of range.
+
+    Example:
+        >>> import jax
+        >>> from jsplit.data.distort import distort
+        >>> grey = jax.numpy.full((1, 8, 8, 1), 0.5)
+        >>> distort(grey, "brightness", 0.25, jax.random.key(0)).max()
+        Array(0.75, dtype=float32)
+    """
+    name = checks.choice("distortion", name, DISTORTIONS)
+    if name == "blur":
+        return gaussian_blur(images, level)
+    if name == "noise":
+        return gaussian_noise(images, checks.number("noise", level, 0.0) / 255, key)
+    if name == "contrast":
+        return contrast(images, level)
+    if name == "brightness":
+        return brightness(images, level)
+    whole = isinstance(level, float) and level.is_integer()
+    return jpeg_quantise(images, int(level) if whole else level)  # type: ignore[arg-type]
+
+
+def parse_distortion(text: str) -> tuple[str, float]:
+    """Reads "blur=0.8" as a name and a level.
+
+    Args:
+        text: NAME=LEVEL with a name in `DISTORTIONS`.
+
+    Returns:
+        name: One of `DISTORTIONS`.
+        level: A finite number; its range is checked by `distort`.
+
+    Raises:
+        JsplitError: The text is something else; what exists is listed.
+
+    Example:
+        >>> from jsplit.data.distort import parse_distortion
+        >>> parse_distortion("blur=0.8")
+        ('blur', 0.8)
+    """
+    name, equals, level = text.partition("=")
+    if not equals:
+        listed = ", ".join(f"{one} ({what})" for one, what in DISTORTIONS.items())
+        raise JsplitError(
+            f"distortion must be NAME=LEVEL, got {checks.shown(text)}; "
+            f"there are {listed}"
+        )
+    name = checks.choice("distortion", name.strip(), DISTORTIONS)
+    try:
+        number = float(level)
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        raise JsplitError(
+            f"level of {name} must be a number ({DISTORTIONS[name]}), "
+            f"got {checks.shown(level)}"
+        )
+    return name, number
 
 
 def _checked(images: ArrayLike) -> Array:
-    images = jnp.asarray(images, jnp.float32)
+    # Bytes stay bytes until they are on the device: a quarter to copy.
+    if np.result_type(images) != np.uint8:
+        images = jnp.asarray(images, jnp.float32)
+    images = jnp.asarray(images)
     if images.ndim != 4:
         raise JsplitError(
             f"images must have shape [N, H, W, channels], got {images.shape}"
         )
     return images
+
+
+def _unit(images: Array) -> Array:
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) / 255
+    return images
+
+
+def _level(name: str, value: ArrayLike, **bounds: float) -> Array:
+    # Arrays are taken as they are: under vmap or jit they have no value to check.
+    if not isinstance(value, jax.Array):
+        value = checks.number(name, value, **bounds)
+    return jnp.asarray(value, jnp.float32)

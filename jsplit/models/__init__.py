@@ -4,22 +4,38 @@ Here: the mechanism (`MultiExit`) and the networks built with it. Not here: trai
 (`jsplit.training`) and turning a network into a trace (`jsplit.recording`).
 """
 
+from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
 from jsplit.models.files import load_model, save_model
+from jsplit.models.load import load_weights
 from jsplit.models.mlp import MLP
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_names
 from jsplit.models.resnet import ResNet
+from jsplit.models.shipping import quantise, shipped_bytes
+from jsplit.models.sparse import SparseConv, SparseLinear
+from jsplit.models.sparse_mlp import SparseMLP
+from jsplit.models.storage import storage_bytes
+from jsplit.models.weights import read_weights
 
 __all__ = [
+    "BERT",
     "CNN",
     "MLP",
     "MobileNetV2",
     "MultiExit",
     "ResNet",
+    "SparseConv",
+    "SparseLinear",
+    "SparseMLP",
     "load_model",
+    "load_weights",
     "make_model",
     "model_names",
+    "quantise",
+    "read_weights",
     "save_model",
+    "shipped_bytes",
+    "storage_bytes",
 ]

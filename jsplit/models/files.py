@@ -11,12 +11,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
+from jsplit.models.weights import Source, fill, variables
 from jsplit.types import JsplitError
 
 FORMAT = 1
@@ -50,7 +50,10 @@ def save_model(
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = safetensors.numpy.save(
-        {key: np.ascontiguousarray(value) for key, value in _arrays(model).items()}
+        {
+            path: np.ascontiguousarray(variable[...])
+            for path, variable in variables(model).items()
+        }
     )
     description = {
         "format": FORMAT,
@@ -120,41 +123,9 @@ def load_model(
     return model, description["meta"]
 
 
-def _arrays(model: nnx.Module) -> dict[str, Any]:
-    """Returns every array of a network that is not a random state, by dotted path."""
-    state = nnx.state(model, nnx.Not(nnx.RngState))
-    flat = nnx.to_flat_state(state)
-    return {".".join(map(str, path)): leaf[...] for path, leaf in flat}
-
-
 def _fill(model: nnx.Module, arrays: Mapping[str, np.ndarray], file: str) -> None:
     """Replaces the abstract arrays of a network by `arrays`, which must fit exactly."""
-    wanted = nnx.state(model, nnx.Not(nnx.RngState))
-    flat = dict(nnx.to_flat_state(wanted))
-    names = {".".join(map(str, path)): path for path in flat}
-    missing = sorted(set(names) - set(arrays))
-    foreign = sorted(set(arrays) - set(names))
-    misshapen = sorted(
-        name
-        for name in set(names) & set(arrays)
-        if flat[names[name]].shape != arrays[name].shape
-    )
-    faults = [
-        f"{kind} {', '.join(some[:5])}{' ...' if len(some) > 5 else ''}"
-        for kind, some in (
-            ("missing", missing),
-            ("unexpected", foreign),
-            ("misshapen", misshapen),
-        )
-        if some
-    ]
-    if faults:
-        raise JsplitError(f"model: {file} does not fit: {'; '.join(faults)}")
-    filled = {
-        path: flat[path].replace(jax.numpy.asarray(arrays[name]))
-        for name, path in names.items()
-    }
-    nnx.update(model, nnx.from_flat_state(filled))
+    fill(model, {path: Source((path,)) for path in variables(model)}, arrays, file)
     # What is left abstract are random states (dropout), unused in evaluation.
     fresh = nnx.state(nnx.Rngs(0).default)
     for _, module in nnx.iter_graph(model):

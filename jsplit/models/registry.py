@@ -9,11 +9,13 @@ from typing import Any
 
 from flax import nnx
 
+from jsplit.models.bert import BERT
 from jsplit.models.cnn import CNN
 from jsplit.models.mlp import MLP
 from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.resnet import ResNet
+from jsplit.models.sparse_mlp import SparseMLP
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {
@@ -21,12 +23,31 @@ REGISTRY: dict[str, type[MultiExit]] = {
     "mlp": MLP,
     "mobilenet_v2": MobileNetV2,
     "resnet": ResNet,
+    "sparse_mlp": SparseMLP,
+    "bert": BERT,
 }
 
 
 def model_names() -> list[str]:
     """Returns the names of all networks."""
     return list(REGISTRY)
+
+
+def model_arguments(name: str) -> list[str]:
+    """Returns the names of what a network's class takes, `rngs` aside.
+
+    Raises:
+        JsplitError: There is no such network.
+    """
+    if name not in REGISTRY:
+        near = difflib.get_close_matches(str(name), REGISTRY, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise JsplitError(
+            f"model must be one of {', '.join(REGISTRY)}, got {name!r}{hint}"
+        )
+    # NNX hides the signature of the class.
+    signature = inspect.signature(REGISTRY[name].__init__)
+    return [x for x in signature.parameters if x not in ("self", "rngs")]
 
 
 def make_model(name: str, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
@@ -49,15 +70,7 @@ def make_model(name: str, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
         >>> make_model("cnn", num_classes=10, rngs=nnx.Rngs(0)).num_exits
         6
     """
-    if name not in REGISTRY:
-        near = difflib.get_close_matches(str(name), REGISTRY, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise JsplitError(
-            f"model must be one of {', '.join(REGISTRY)}, got {name!r}{hint}"
-        )
-    build = REGISTRY[name]
-    signature = inspect.signature(build.__init__)  # NNX hides that of the class
-    known = [x for x in signature.parameters if x not in ("self", "rngs")]
+    known = model_arguments(name)
     unknown = [x for x in arguments if x not in known]
     if unknown:
         raise JsplitError(
@@ -65,4 +78,4 @@ def make_model(name: str, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
         )
     if "num_classes" in known and "num_classes" not in arguments:
         raise JsplitError(f"model {name} needs num_classes")
-    return build(rngs=rngs, **arguments)
+    return REGISTRY[name](rngs=rngs, **arguments)

@@ -20,6 +20,7 @@ from matplotlib.patheffects import withStroke
 
 from jsplit import checks, stats
 from jsplit.report import tables
+from jsplit.report.placing import box, free_place
 from jsplit.types import JsplitError
 
 # Okabe and Ito (2008) without yellow, which vanishes on white, and without black,
@@ -311,18 +312,20 @@ def _name_points(
             zorder=3,
         )
         size = np.array(name.get_window_extent().size)
-        middle, distance = _free_place(centre, size, obstacles, frame)
+        middle, distance = free_place(
+            centre, size, obstacles, frame, pixels_per_point=POINT
+        )
         name.set_position(tuple((middle - centre) / POINT))
         if name.arrow_patch is not None:
             name.arrow_patch.set_visible(distance > LINE_FROM)
-        obstacles = np.concatenate([obstacles, [_box(middle, size)]])
+        obstacles = np.concatenate([obstacles, [box(middle, size)]])
 
 
 def _obstacles(
     axes: Axes, centres: np.ndarray, frame: np.ndarray, looks: Sequence[Look]
 ) -> np.ndarray:
     """Returns what a name should not cover as boxes [boxes, 2, 2] in pixels."""
-    markers = [_box(centre, MARKER_SIZE * POINT) for centre in centres]
+    markers = [box(centre, MARKER_SIZE * POINT) for centre in centres]
     bars = []
     for bundle in axes.collections:
         thickness = np.ravel(bundle.get_linewidth())[0] * POINT
@@ -336,48 +339,6 @@ def _obstacles(
             guides += [[[left, y - 1], [right, y + 1]], [[x - 1, bottom], [x + 1, top]]]
     boxes = np.array([*markers, *bars, *guides])
     return boxes[np.isfinite(boxes).all((1, 2))]
-
-
-def _free_place(
-    centre: np.ndarray, size: np.ndarray, obstacles: np.ndarray, frame: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Finds where a box next to a point covers least; everything is in pixels.
-
-    Args:
-        centre: [2] the point.
-        size: [2] width and height of the box.
-        obstacles: [boxes, 2, 2] what should stay uncovered.
-        frame: [2, 2] what should not be left.
-
-    Returns:
-        The middle of the box, [2], and its distance from the point in points.
-    """
-    angle, distance = np.meshgrid(
-        np.linspace(0, 2 * np.pi, 16, endpoint=False), np.arange(6, 80, 6)
-    )
-    direction = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    reach = size / 2 + distance[..., np.newaxis] * POINT
-    middles = (centre + direction * reach).reshape(-1, 2)
-    boxes = _box(middles, size)
-    covered = _overlap(boxes[:, np.newaxis], obstacles).sum(-1)
-    outside = size.prod() - _overlap(boxes, frame)
-    # A step of distance is worth a thin line through the name, but not a marker.
-    detour = distance.ravel() * POINT * size[1] / 4
-    best = np.argmin(covered + outside + detour)
-    return middles[best], float(distance.flat[best])
-
-
-def _box(middle: np.ndarray, size: np.ndarray | float) -> np.ndarray:
-    """Returns boxes [.., (lower left, upper right), 2] around middles [.., 2]."""
-    half = np.asarray(size) / 2
-    return np.stack([middle - half, middle + half], axis=-2)
-
-
-def _overlap(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Returns the areas [..] that boxes [.., 2, 2] share."""
-    high = np.minimum(ours[..., 1, :], theirs[..., 1, :])
-    low = np.maximum(ours[..., 0, :], theirs[..., 0, :])
-    return (high - low).clip(0).prod(-1)
 
 
 def _curve(axes: Axes, steps: np.ndarray, curve: stats.Interval, look: Look) -> None:

@@ -1,0 +1,91 @@
+"""Encoded images to arrays of one shape.
+
+Here: decoding and encoding with Pillow, cropping and resizing. Not here: where the
+bytes come from (`prepared`), distortions (`distort`), augmentation (`training`).
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jsplit import checks
+from jsplit.types import JsplitError
+
+
+def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns images as one array.
+
+    An image of another size is cropped at its centre to the shape's proportions and
+    resized (bilinear, over all pixels that an output pixel covers).
+
+    Args:
+        encoded: N image files (JPEG, PNG, ...).
+        shape: Height, width, and 1 (grey) or 3 (colour) channels.
+
+    Returns:
+        [N, H, W, channels] uint8.
+
+    Raises:
+        JsplitError: Pillow is missing or cannot read an image.
+    """
+    Image, ImageOps = _pillow()
+    height, width, channels = shape
+    mode = {1: "L", 3: "RGB"}[channels]
+    array = np.empty((len(encoded), *shape), np.uint8)
+    for i, content in enumerate(encoded):
+        try:
+            image = Image.open(io.BytesIO(content)).convert(mode)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise JsplitError(f"image {i} of a batch cannot be read: {error}") from None
+        if image.size != (width, height):
+            bilinear = Image.Resampling.BILINEAR
+            image = ImageOps.fit(image, (width, height), bilinear)
+        array[i] = np.asarray(image).reshape(shape)
+    return array
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Returns an image [H, W, 1 or 3] uint8 as a PNG file."""
+    Image, _ = _pillow()
+    file = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[-1] == 1 else image).save(file, "PNG")
+    return file.getvalue()
+
+
+def target_size(
+    name: str, stored: Sequence[int | None], asked: int | tuple[int, int] | None
+) -> tuple[int, int]:
+    """Returns the height and width to decode to.
+
+    Args:
+        name: The data set, for the message.
+        stored: Height and width of its images; None = they differ.
+        asked: Pixels, (height, width), or None for the stored size.
+
+    Raises:
+        JsplitError: `asked` is no size, or missing where images differ.
+    """
+    if asked is None:
+        height, width = stored
+        if height is None or width is None:
+            raise JsplitError(
+                f"image_size: images of {name} differ in size; give one, such as 224"
+            )
+        return height, width
+    pair: Any = asked if isinstance(asked, tuple | list) else (asked, asked)
+    if len(pair) != 2:
+        raise JsplitError(
+            f"image_size must be pixels or (height, width), got {checks.shown(asked)}"
+        )
+    height, width = (checks.integer("image_size", pixels, 1, 4096) for pixels in pair)
+    return height, width
+
+
+def _pillow() -> tuple[Any, Any]:
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise JsplitError("images need Pillow: run `pip install pillow`") from None
+    return Image, ImageOps

@@ -1,0 +1,16 @@
+"""A progress bar on standard error, for loops over many records."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def watched(items: Sequence[T], what: str, *, show: bool) -> Iterable[T]:
+    """Returns the items, with a bar over them that vanishes at the end."""
+    if not show:
+        return items
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, what, transient=True, console=Console(stderr=True))

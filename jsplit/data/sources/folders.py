@@ -1,0 +1,74 @@
+"""Readers of folders with one image per file: Caltech, and images of your own."""
+
+import pathlib
+
+import numpy as np
+
+from jsplit.data.catalogue import Entry
+from jsplit.data.sources.common import Examples, Splits
+from jsplit.types import JsplitError
+
+_IMAGE_FILES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+# Images of each class that go into training, the others being the test set, where the
+# authors give no split. 30 is what TFDS takes of Caltech-101, with another draw.
+_TRAIN_PER_CLASS = {"caltech101": 30, "caltech256": 60}
+
+
+def class_names(folder: pathlib.Path) -> list[str]:
+    """Returns the classes of an image folder: its subfolders, or those of "train"."""
+    inside = _split_folders(folder)
+    top = inside.get("train") or next(iter(inside.values()), folder)
+    return sorted(path.name for path in top.iterdir() if _has_images(path))
+
+
+def _split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    named = {x: folder / x for x in ("train", "validation", "test")}
+    return {name: path for name, path in named.items() if path.is_dir()}
+
+
+def _has_images(path: pathlib.Path) -> bool:
+    return path.is_dir() and any(_images(path))
+
+
+def _images(folder: pathlib.Path) -> list[pathlib.Path]:
+    found = (path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_FILES)
+    return sorted(found)
+
+
+def image_folder(entry: Entry, folder: pathlib.Path) -> Splits:
+    """FOLDER/CLASS/*.jpg, or FOLDER/train/CLASS/*.jpg and so on for other splits."""
+    folders = _split_folders(folder) or {"train": folder}
+    names = class_names(folder)
+    if len(names) < 2:
+        raise JsplitError(
+            f"source of {entry.name} must hold at least two folders of images, one per "
+            f"class, got {len(names)} in {folder}"
+        )
+    per_class = _TRAIN_PER_CLASS.get(entry.name)
+
+    def examples(split: str) -> Examples:
+        for name in names:
+            paths = _images(folders.get(split, folder) / name)
+            if per_class and len(folders) == 1:
+                paths = _drawn(paths, per_class)[split]
+            for path in paths:
+                yield (
+                    f"{name}/{path.name}",
+                    {
+                        "image": path.read_bytes(),
+                        "label": name,
+                        "image/file_name": path.name,
+                    },
+                )
+
+    splits = ("train", "test") if per_class and len(folders) == 1 else tuple(folders)
+    return {split: lambda split=split: examples(split) for split in splits}
+
+
+def _drawn(paths: list[pathlib.Path], num_train: int) -> dict[str, list[pathlib.Path]]:
+    """Returns the images of a class drawn into training, and the others."""
+    order = np.random.default_rng(1234).permutation(len(paths))
+    return {
+        "train": [paths[i] for i in sorted(order[:num_train])],
+        "test": [paths[i] for i in sorted(order[num_train:])],
+    }

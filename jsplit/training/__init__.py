@@ -1,0 +1,31 @@
+"""Training all exits of a network together.
+
+Here: `train` and what it takes and gives. Not here: networks (`models`), data (`data`),
+or what to do with a trained network (`recording`). Loads flax and optax when `train` is
+first used. Called by `commands`, the quick start, experiments and users.
+"""
+
+from typing import TYPE_CHECKING
+
+from jsplit.training.history import TrainLog
+from jsplit.training.settings import PRESETS, Settings, make_settings
+
+if TYPE_CHECKING:
+    from jsplit.training.loop import Interrupted, train
+
+__all__ = [
+    "PRESETS",
+    "Interrupted",
+    "Settings",
+    "TrainLog",
+    "make_settings",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("train", "Interrupted"):
+        raise AttributeError(f"module 'jsplit.training' has no attribute {name!r}")
+    from jsplit.training import loop
+
+    return getattr(loop, name)

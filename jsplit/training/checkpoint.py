@@ -1,0 +1,213 @@
+"""The state of an unfinished training on disk, for a run that goes on where it ended.
+
+Here: writing it whole or not at all, reading the newest that is intact, refusing one of
+another training. Not here: when to write (`training.loop`), finished networks
+(`models.files`).
+"""
+
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsplit import checks
+from jsplit.types import JsplitError
+
+SEAL = "seal.json"  # written last: checksums of what makes a checkpoint
+KEPT = 2  # the newest, and the one before should that be damaged
+
+
+class Checkpoints:
+    """A folder of checkpoints of one training, the newest two, written by Orbax."""
+
+    def __init__(self, folder: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
+        """Opens a folder, making it if need be.
+
+        Args:
+            folder: Holds nothing else.
+            run: JSON-able facts that fix the training: a checkpoint of other facts is
+                refused.
+
+        Raises:
+            JsplitError: The folder cannot be made.
+        """
+        import orbax.checkpoint as ocp
+
+        self._folder = pathlib.Path(folder).absolute()
+        self._run = dict(run)
+        self._args = ocp.args
+        with _quiet():
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise JsplitError(
+                    f"checkpoint: cannot make {folder}: {error.strerror}"
+                ) from None
+            self._manager = ocp.CheckpointManager(
+                self._folder,
+                options=ocp.CheckpointManagerOptions(
+                    max_to_keep=KEPT,
+                    cleanup_tmp_directories=True,
+                    # A step that returns has been written, so a kill costs little.
+                    enable_async_checkpointing=False,
+                ),
+            )
+
+    def save(self, step: int, tree: Any, facts: Mapping[str, Any]) -> None:
+        """Writes a checkpoint, under a temporary name until it is whole.
+
+        Args:
+            step: Larger than that of all checkpoints there.
+            tree: Of arrays, typed random keys included.
+            facts: JSON-able.
+        """
+        with _quiet():
+            self._manager.save(
+                step,
+                args=self._args.Composite(
+                    state=self._args.StandardSave(flatten(tree)),
+                    facts=self._args.JsonSave({"run": self._run, "facts": facts}),
+                ),
+                force=True,
+            )
+        seal = self._folder / str(step) / SEAL
+        part = seal.with_suffix(".part")
+        part.write_text(json.dumps(_sums(seal.parent)), encoding="utf-8")
+        part.replace(seal)
+
+    def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
+        """Returns the newest intact checkpoint; damaged ones are removed.
+
+        Args:
+            like: A tree of the structure, shapes and dtypes that were saved.
+
+        Returns:
+            The tree and the facts, or None if there is no checkpoint.
+
+        Raises:
+            JsplitError: The newest is of another training, or none is intact.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        # Tested before Orbax reads: a damaged file leaves its threads in disorder.
+        intact = [step for step in steps if _is_intact(self._folder / str(step))]
+        if not intact:
+            if any((self._folder / str(step) / SEAL).exists() for step in steps):
+                raise JsplitError(
+                    f"checkpoint: none of the {len(steps)} in {self._folder} can be "
+                    "read; remove the folder or start over (--fresh)"
+                )
+            newest = 0  # at most a first one that was never finished
+        else:
+            newest = intact[0]
+        with _quiet():
+            for step in steps:
+                if step > newest:
+                    self._manager.delete(step)
+            return self._read(newest, like) if intact else None
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        self._manager.close()
+
+    def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+        item = self._args.Composite(facts=self._args.JsonRestore())
+        found: Any = self._manager.restore(step, args=item)
+        refuse_another_run(found.facts["run"], self._run, str(self._folder))
+        wanted = {name: np.empty_like(x) for name, x in flatten(like).items()}
+        item = self._args.Composite(state=self._args.StandardRestore(wanted))
+        arrays: Any = self._manager.restore(step, args=item)
+        arrays = {name: np.asarray(arrays.state[name]) for name in wanted}
+        return unflatten(arrays, like), found.facts["facts"]
+
+
+def refuse_another_run(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], where: str
+) -> None:
+    """Raises if two trainings differ, naming the first difference.
+
+    Raises:
+        JsplitError: They differ.
+    """
+    for name in [*wanted, *(set(found) - set(wanted))]:
+        before, now = found.get(name), wanted.get(name)
+        if before != now:
+            raise JsplitError(
+                f"{name}: {where} holds a training with {checks.shown(before)}, got "
+                f"{checks.shown(now)}; go on with the same, start over (--fresh) or "
+                "use another folder"
+            )
+
+
+def flatten(tree: Any) -> dict[str, np.ndarray]:
+    """Returns the arrays of a tree by path, on the host; random keys as numbers."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(
+            jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        )
+        for path, leaf in leaves
+    }
+
+
+def unflatten(arrays: Mapping[str, np.ndarray], like: Any) -> Any:
+    """Returns the tree that `flatten` gave, of the structure of `like`."""
+    leaves, structure = jax.tree.flatten(like)
+    filled = [
+        jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(leaf))
+        if _is_key(leaf)
+        else array
+        for array, leaf in zip(arrays.values(), leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, filled)
+
+
+def checksum(arrays: Mapping[str, np.ndarray]) -> int:
+    """Returns the CRC-32 of the bytes of arrays, in their order."""
+    crc = 0
+    for array in arrays.values():
+        crc = zlib.crc32(
+            np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc
+        )
+    return crc
+
+
+def _sums(folder: pathlib.Path) -> dict[str, int]:
+    """Returns the CRC-32 of every file below a folder but the seal's, by path."""
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.stem != "seal"
+    )
+    return {
+        path.relative_to(folder).as_posix(): zlib.crc32(path.read_bytes())
+        for path in files
+    }
+
+
+def _is_intact(folder: pathlib.Path) -> bool:
+    try:
+        return json.loads((folder / SEAL).read_text(encoding="utf-8")) == _sums(folder)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Orbax's reports of every step off standard error."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,273 @@
+"""From the name of a data set and of a network to a folder with a trained one.
+
+Here: data, vocabulary, network, training and the finished files, put together so that
+the same request twice is one training. Not here: the training (`training.loop`), what
+users type (`commands.train`).
+"""
+
+import dataclasses
+import pathlib
+import shutil
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+from flax import nnx
+
+from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
+from jsplit.data.catalogue import entry_of
+from jsplit.data.digits import load_digits_splits
+from jsplit.models.bert import BERT
+from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
+from jsplit.models.load import load_weights
+from jsplit.models.multi_exit import MultiExit
+from jsplit.models.registry import make_model, model_arguments
+from jsplit.models.weights import Source, fill, variables
+from jsplit.training.checkpoint import refuse_another_run
+from jsplit.training.loop import train
+from jsplit.training.settings import Settings
+from jsplit.types import JsplitError
+
+CHECKPOINT, VOCAB = "checkpoint", "vocab.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What to train on what, and how.
+
+    Attributes:
+        dataset: Name of a data set, or "digits".
+        model: Name of a network.
+        settings: How to train.
+        arguments: What the network's class takes; sizes that the data fix are filled
+            in where they are not given.
+        split: Split to train on.
+        data_dir: Folder of prepared data sets.
+        image_size: Pixels, where images differ in size.
+        max_length: Tokens of a text.
+        vocab: A vocab.txt.
+        vocab_size: Tokens of a vocabulary to learn instead.
+        init_weights: What to start from: the folder of a model of the same shapes, or
+            a file that `jsplit.models.load_weights` takes; exits that such a file
+            lacks start at random.
+    """
+
+    dataset: str
+    model: str
+    settings: Settings
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    split: str = "train"
+    data_dir: pathlib.Path | None = None
+    image_size: int | None = None
+    max_length: int = 128
+    vocab: pathlib.Path | None = None
+    vocab_size: int | None = None
+    init_weights: pathlib.Path | None = None
+
+    def request(self) -> dict[str, Any]:
+        """Returns what identifies the job, JSON-able: contents of files, not names."""
+        start = self.init_weights
+        if start is not None and (start / WEIGHTS).exists():
+            start = start / WEIGHTS
+        return {
+            "dataset": self.dataset,
+            "split": self.split,
+            "model": self.model,
+            "set": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in sorted(self.arguments.items())
+            },
+            "image_size": self.image_size,
+            "max_length": self.max_length,
+            "vocab (CRC-32)": None if self.vocab is None else _crc(self.vocab),
+            "vocab_size": self.vocab_size,
+            "init_weights (CRC-32)": None if start is None else _crc(start),
+            **self.settings.facts(),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A finished model folder.
+
+    Attributes:
+        model: The network.
+        meta: What is stored beside its weights.
+        is_new: False if the folder already held this very model.
+    """
+
+    model: MultiExit
+    meta: Mapping[str, Any]
+    is_new: bool
+
+
+def run(
+    job: Job,
+    out: pathlib.Path,
+    *,
+    fresh: bool = False,
+    num_devices: int | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+) -> Trained:
+    """Trains a network and leaves it in a folder; goes on with an unfinished job.
+
+    Args:
+        job: What to do.
+        out: The folder.
+        fresh: Whether to remove what a job left in the folder before.
+        num_devices: Devices to train on. None: see `train`.
+        progress: Whether to show progress.
+        say: Called with a line before each stage.
+
+    Raises:
+        JsplitError: Something does not fit, or the folder holds another job.
+        Interrupted: A signal came; the same job goes on from there.
+    """
+    request = job.request()
+    if fresh:
+        _remove(out)
+    if (out / DESCRIPTION).exists():
+        model, meta = load_model(out)
+        refuse_another_run(meta.get("request", {}), request, str(out))
+        return Trained(model, meta, is_new=False)
+    out.mkdir(parents=True, exist_ok=True)
+    data, tokenizer = _data(job, out, progress, say)
+    model = _model(job, data, tokenizer)
+    say(
+        f"training {job.model} with {model.num_exits} exits on {len(data)} samples "
+        f"of {job.dataset}"
+    )
+    log = train(
+        model,
+        data.inputs,
+        data.labels,
+        job.settings,
+        checkpoint=out / CHECKPOINT,
+        facts=request,
+        devices=None if num_devices is None else jax.devices()[:num_devices],
+        progress=progress,
+    )
+    from jsplit import __version__  # not at the top: jsplit imports this package lazily
+
+    meta = {
+        "request": request,
+        "dataset": job.dataset,
+        "split": job.split,
+        "num_samples": len(data),
+        "num_classes": data.num_classes,
+        "input": [str(data.inputs.dtype), *data.inputs.shape[1:]],
+        "data": dict(data.meta),
+        "settings": job.settings.facts(),
+        "log": {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in vars(log).items()
+        },
+        "device": jax.devices()[0].device_kind,
+        "versions": {
+            "jax": jax.__version__,
+            "flax": flax.__version__,
+            "jsplit": __version__,
+        },
+    }
+    save_model(model, out, **meta)
+    # Not before: a kill in between finds the finished state and saves it again.
+    shutil.rmtree(out / CHECKPOINT, ignore_errors=True)
+    return Trained(model, meta, is_new=True)
+
+
+def _data(
+    job: Job, out: pathlib.Path, progress: bool, say: Callable[[str], None]
+) -> tuple[Dataset, Tokenizer | None]:
+    if job.dataset == "digits":
+        if job.split != "train":
+            raise JsplitError(f"split must be 'train' for digits, got {job.split!r}")
+        return load_digits_splits()[0], None
+    if entry_of(job.dataset).kind == "images":
+        data = load(
+            job.dataset,
+            job.split,
+            job.data_dir,
+            image_size=job.image_size,
+            progress=progress,
+        )
+        return data, None
+    tokenizer = _tokenizer(job, out / VOCAB, progress, say)
+    data = load(
+        job.dataset,
+        job.split,
+        job.data_dir,
+        tokenizer=tokenizer,
+        max_length=job.max_length,
+        progress=progress,
+    )
+    return data, tokenizer
+
+
+def _tokenizer(
+    job: Job, kept: pathlib.Path, progress: bool, say: Callable[[str], None]
+) -> Tokenizer:
+    """Returns the tokenizer, whose vocabulary is kept in the model's folder."""
+    if job.vocab is not None and job.vocab_size is not None:
+        raise JsplitError("vocab and vocab_size: give one of them, got both")
+    if job.vocab is not None:
+        tokenizer = Tokenizer.from_vocab(job.vocab)
+        text = "".join(f"{token}\n" for token in tokenizer.vocab)
+        kept.write_text(text, encoding="utf-8")
+        return tokenizer
+    if job.vocab_size is None:
+        raise JsplitError(
+            f"vocab must be given for the texts of {job.dataset}: --vocab FILE, or "
+            "--vocab-size N to learn one from them"
+        )
+    if kept.exists():  # of this job, which was cut short
+        return Tokenizer.from_vocab(kept)
+    say(f"learning a vocabulary of {job.vocab_size} tokens")
+    base = job.split.split("[", 1)[0]
+    texts = load_texts(job.dataset, base, job.data_dir, progress=progress)
+    return train_wordpiece(texts, job.vocab_size, kept)
+
+
+def _model(job: Job, data: Dataset, tokenizer: Tokenizer | None) -> MultiExit:
+    fixed = {"num_classes": data.num_classes}
+    if tokenizer is None:
+        fixed["in_channels"] = data.inputs.shape[-1]
+    else:
+        fixed.update(vocab_size=len(tokenizer), max_length=job.max_length)
+    known = model_arguments(job.model)
+    fixed = {name: value for name, value in fixed.items() if name in known}
+    rngs = nnx.Rngs(job.settings.seed)
+    model = make_model(job.model, rngs=rngs, **{**fixed, **job.arguments})
+    if job.init_weights is not None:
+        _start_from(model, job.init_weights)
+    return model
+
+
+def _start_from(model: MultiExit, path: pathlib.Path) -> None:
+    if (path / DESCRIPTION).exists():
+        found = variables(load_model(path)[0])
+        arrays = {name: np.asarray(array[...]) for name, array in found.items()}
+        sources = {name: Source((name,)) for name in variables(model)}
+        fill(model, sources, arrays, str(path))
+    elif isinstance(model, BERT):
+        load_weights(model, path, random_exits=True)
+    else:
+        load_weights(model, path)
+
+
+def _remove(out: pathlib.Path) -> None:
+    """Removes what `run` writes, and nothing else."""
+    for name in (DESCRIPTION, WEIGHTS, VOCAB):
+        (out / name).unlink(missing_ok=True)
+    if (out / CHECKPOINT).exists():
+        shutil.rmtree(out / CHECKPOINT)
+
+
+def _crc(path: pathlib.Path) -> int:
+    try:
+        return zlib.crc32(path.read_bytes())
+    except OSError as error:
+        raise JsplitError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,372 @@
+"""The loop of a training: batches in, weights out, and everything in between.
+
+Here: order of the samples, measuring, early stopping, when to save. Not here: what one
+step computes (`training.step`), how state is written (`training.checkpoint`).
+"""
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import ArrayLike
+
+from jsplit import checks
+from jsplit.data import check_examples
+from jsplit.models.multi_exit import logits_shape
+from jsplit.training import optimizer
+from jsplit.training.checkpoint import Checkpoints, checksum, flatten
+from jsplit.training.history import History, TrainLog
+from jsplit.training.progress import Pace, shown
+from jsplit.training.settings import Settings, make_settings
+from jsplit.training.step import How, Placement, State, Totals, measure_batch, take_step
+from jsplit.types import JsplitError
+
+SAVING = 0.05  # at most about this share of the time goes into checkpoints
+# Independent random streams of a seed.
+HELD_OUT, ORDER = 0, 1
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended a training after its state was saved."""
+
+
+def train(
+    model: nnx.Module,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    settings: Settings | None = None,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    facts: Mapping[str, Any] | None = None,
+    devices: Sequence[Any] | None = None,
+    progress: bool = True,
+    **changes: Any,
+) -> TrainLog:
+    """Trains all exits of a model together and in place.
+
+    Minimises `joint_loss` over shuffled batches. The last N mod `batch_size` samples of
+    each shuffle are left out, so that all batches have one shape; the order of an epoch
+    depends on seed and epoch alone. The same model, data and settings give the same
+    weights, bit for bit, on the same machine, also when the training was killed and
+    went on from a checkpoint.
+
+    Args:
+        model: Network giving logits [B, L, C] for a batch of inputs, such as
+            `jsplit.models.CNN`. Its weights are changed.
+        inputs: [N, ...] finite, may be a memory map: batches are read as they are
+            needed. Images are [N, H, W, channels].
+        labels: [N] classes, 0..C - 1.
+        settings: How to train. Default: `Settings()`.
+        checkpoint: Folder for the state of the unfinished training. If it holds one of
+            the same model, data and settings, the training goes on from there. SIGINT
+            and SIGTERM then end it after a checkpoint. None: nothing is written.
+        checkpoint_seconds: Time between checkpoints, >= 0; longer where writing one
+            takes more than a twentieth of it. 0: one at every look at the loss, about
+            twice a second.
+        facts: What else fixes the training, JSON-able: a checkpoint of other facts is
+            refused by their name.
+        devices: Where to train, as many as divide the batch size. Default: all
+            accelerators, or one device of a CPU, which uses all cores.
+        progress: Whether to show progress on standard error: a bar on a terminal,
+            otherwise a line per epoch.
+        **changes: Fields of `Settings` by name, such as `num_epochs=10`.
+
+    Returns:
+        Loss and accuracy of each epoch.
+
+    Raises:
+        JsplitError: An argument is out of shape or range, the checkpoint is of another
+            training, or the loss became NaN or infinite.
+        Interrupted: A signal came; the state is saved.
+
+    Example:
+        >>> from flax import nnx
+        >>> from jsplit.data.digits import load_digits_splits
+        >>> from jsplit.models import CNN
+        >>> from jsplit.training import train
+        >>> data, _ = load_digits_splits()
+        >>> model = CNN(10, widths=(4, 4), rngs=nnx.Rngs(0))
+        >>> log = train(model, data.inputs, data.labels, num_epochs=2, progress=False)
+        >>> log.accuracy.shape
+        (2, 2)
+    """
+    started = time.perf_counter()
+    if settings is None:
+        settings = make_settings(**changes)
+    elif changes:
+        settings = make_settings(**{**vars(settings), **changes})
+    checkpoint_seconds = checks.number("checkpoint_seconds", checkpoint_seconds, 0.0)
+    training = _Training(model, inputs, labels, settings, devices)
+    store = None
+    if checkpoint is not None:
+        store = Checkpoints(checkpoint, {**training.facts(), **(facts or {})})
+    try:
+        with _stop_flag(store is not None) as stop:
+            training.run(store, checkpoint_seconds, started, progress, stop)
+    finally:
+        if store is not None:
+            store.close()
+    training.write_weights()
+    return training.history.log(training.num_exits)
+
+
+class _Training:
+    """One training: what it works on, where it stands, and its loop."""
+
+    def __init__(
+        self,
+        model: nnx.Module,
+        inputs: ArrayLike,
+        labels: ArrayLike,
+        settings: Settings,
+        devices: Sequence[Any] | None,
+    ) -> None:
+        if not isinstance(model, nnx.Module):
+            raise JsplitError(
+                f"model must be an nnx.Module, got {type(model).__name__}"
+            )
+        self.inputs, self.labels = check_examples(inputs, labels)
+        # Dropout on and batch statistics in use, where a model has them.
+        learner, judged = (
+            nnx.view(
+                model,
+                deterministic=not learns,
+                use_running_average=not learns,
+                raise_if_not_found=False,
+            )
+            for learns in (True, False)
+        )
+        if settings.bf16:
+            _compute_in_bf16(learner)
+        self.graphdef, params, rest = nnx.split(learner, nnx.Param, ...)
+        self.judging = nnx.split(judged, nnx.Param, ...)[0]
+        self.num_exits, num_classes = logits_shape(learner, self.inputs[:1])
+        check_examples(self.labels[:, None], self.labels, num_classes)
+        if settings.augment != "none" and self.inputs.ndim != 4:
+            raise JsplitError(
+                f"augment must be 'none' for inputs of shape {self.inputs.shape[1:]}, "
+                f"which are no images [H, W, channels], got {settings.augment!r}"
+            )
+        self.model, self.settings, self.how = model, settings, How.of(settings)
+        self.exit_weights = settings.checked_exit_weights(self.num_exits)
+        self.initial = checksum(flatten((params, rest)))
+
+        self.rows, self.held_out = _hold_out(settings, len(self.inputs))
+        self.batch_size = min(settings.batch_size, len(self.rows))
+        self.steps_per_epoch = len(self.rows) // self.batch_size
+        self.num_steps = settings.num_epochs * self.steps_per_epoch
+        self.placement = Placement(self.batch_size, devices)
+        self.history = History()
+        opt_state = optimizer.init(self.how.rule, params)
+        self.state = State(params, rest, opt_state, Totals.zero(self.num_exits))
+        self.best = (params, rest) if settings.patience else ()
+
+    def facts(self) -> dict[str, Any]:
+        """Returns all that fixes the weights, JSON-able."""
+        settings = self.settings.facts()
+        del settings["max_minutes"]  # when to stop is up to the run
+        return {
+            **settings,
+            "model": type(self.model).__name__,
+            "initial weights (CRC-32)": self.initial,
+            "inputs": f"{self.inputs.dtype} {list(self.inputs.shape)}",
+            "data (CRC-32)": checksum({"x": self.inputs, "y": self.labels}),
+        }
+
+    def run(
+        self,
+        store: Checkpoints | None,
+        checkpoint_seconds: float,
+        started: float,
+        progress: bool,
+        stop: Callable[[], bool],
+    ) -> None:
+        """Trains until done, from the newest checkpoint if there is one."""
+        history = self.history
+        if store is not None:
+            found = store.restore((self.state, self.best))
+            if found is not None:
+                (self.state, self.best), facts = found
+                history = self.history = History(**facts)
+        self.state = self.placement.copied(self.state)
+        numbers = (self.exit_weights, np.float32(self.settings.label_smoothing))
+        numbers = self.placement.copied(numbers)
+        key = self.placement.copied(jax.random.key(self.settings.seed))
+        earlier, order, pace = history.seconds, None, Pace()
+        saved, saving = time.perf_counter(), 0.0
+        with shown(
+            self.settings.num_epochs, self.steps_per_epoch, history.step, show=progress
+        ) as show:
+            while history.step < self.num_steps and history.stopped is None:
+                epoch, batch = divmod(history.step, self.steps_per_epoch)
+                if order is None or batch == 0:
+                    order = self.rows[
+                        _random(self.settings, ORDER, epoch).permutation(len(self.rows))
+                    ]
+                rows = order[batch * self.batch_size :][: self.batch_size]
+                self.state = take_step(
+                    self.state,
+                    *self.placement.split((self.inputs[rows], self.labels[rows])),
+                    *numbers,
+                    optimizer.rates_at(self.settings, history.step, self.num_steps),
+                    key,
+                    np.int32(history.step),
+                    graphdef=self.graphdef,
+                    how=self.how,
+                )
+                history.step += 1
+                if self.placement.one_at_a_time:
+                    jax.block_until_ready(self.state.totals)
+                ends = batch + 1 == self.steps_per_epoch
+                if not pace.is_due() and not ends:
+                    continue
+                loss, accuracy = self._look(epoch, batch + 1)
+                now = time.perf_counter()
+                history.seconds = earlier + now - started
+                if ends:
+                    self._end_epoch(loss, accuracy)
+                    show.epoch(history)
+                show.look(history, loss, accuracy)
+                self._decide_whether_done()
+                if store is not None:
+                    every = max(checkpoint_seconds, saving / SAVING)
+                    every = every if checkpoint_seconds else 0.0
+                    if stop() or history.stopped or now - saved >= every:
+                        store.save(history.step, (self.state, self.best), vars(history))
+                        saved, saving = time.perf_counter(), time.perf_counter() - now
+                    if stop() and not history.stopped:
+                        raise Interrupted(
+                            f"stopped after {history.step} of {self.num_steps} steps; "
+                            "the same call goes on from there"
+                        )
+                pace.looked()
+
+    def write_weights(self) -> None:
+        """Puts the weights, the best ones if patience was asked for, into the model."""
+        params, rest = self.best or (self.state.params, self.state.rest)
+        nnx.update(self.model, params, rest)
+
+    def _look(self, epoch: int, num_batches: int) -> tuple[float, list[float]]:
+        """Returns loss and accuracies of the epoch so far; waits for the devices."""
+        totals = jax.device_get(self.state.totals)
+        loss = float(totals.loss) / num_batches
+        if not math.isfinite(loss):
+            rate = self.settings.learning_rate
+            raise JsplitError(
+                f"learning_rate must be lower than {rate:g} here: the loss became "
+                f"{loss} in epoch {epoch + 1}"
+            )
+        return loss, (totals.correct / (num_batches * self.batch_size)).tolist()
+
+    def _end_epoch(self, loss: float, accuracy: list[float]) -> None:
+        history = self.history
+        history.loss.append(loss)
+        history.accuracy.append(accuracy)
+        zero = self.placement.copied(Totals.zero(self.num_exits))
+        self.state = self.state._replace(totals=zero)
+        if len(self.held_out) == 0:
+            return
+        losses, accuracies = self._measure()
+        history.validation_loss.append(float(self.exit_weights @ losses))
+        history.validation_accuracy.append(accuracies.tolist())
+        if history.validation_loss[-1] <= min(history.validation_loss):
+            history.best_epoch = len(history.loss)
+            if self.settings.patience:
+                self.best = self.placement.copied(self.state[:2])
+
+    def _measure(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns mean loss and accuracy [L] of every exit on what was held out."""
+        loss = np.zeros(self.num_exits)
+        correct = np.zeros(self.num_exits)
+        for start in range(0, len(self.held_out), self.batch_size):
+            rows = self.held_out[start : start + self.batch_size]
+            filled = np.resize(rows, self.batch_size)
+            labels = np.where(
+                np.arange(self.batch_size) < len(rows), self.labels[filled], -1
+            ).astype(np.int32)
+            part = measure_batch(
+                self.state.params,
+                self.state.rest,
+                *self.placement.split((self.inputs[filled], labels)),
+                graphdef=self.judging,
+            )
+            loss += np.asarray(part[0], np.float64)
+            correct += np.asarray(part[1], np.float64)
+        return loss / len(self.held_out), correct / len(self.held_out)
+
+    def _decide_whether_done(self) -> None:
+        history, settings = self.history, self.settings
+        if history.step == self.num_steps:
+            history.stopped = "num_epochs"
+        elif (
+            settings.patience is not None
+            and len(history.loss) - history.best_epoch >= settings.patience
+            and history.step % self.steps_per_epoch == 0
+        ):
+            history.stopped = "patience"
+        elif (
+            settings.max_minutes is not None
+            and history.seconds >= 60 * settings.max_minutes
+        ):
+            history.stopped = "max_minutes"
+
+
+def _compute_in_bf16(model: nnx.Module) -> None:
+    """Makes the layers of a model, a view of the real one, compute in bfloat16."""
+    for _, module in nnx.iter_graph(model):
+        if isinstance(module, nnx.Module) and hasattr(module, "dtype"):
+            module.dtype = jnp.bfloat16  # type: ignore[attr-defined]
+
+
+def _hold_out(settings: Settings, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows to learn from and the rows to measure on."""
+    count = round(settings.validation * num_samples)
+    if settings.validation > 0 and not 0 < count < num_samples:
+        raise JsplitError(
+            f"validation must leave samples on both sides, got {settings.validation:g} "
+            f"of {num_samples}"
+        )
+    rows = _random(settings, HELD_OUT).permutation(num_samples)
+    return np.sort(rows[count:]), np.sort(rows[:count])
+
+
+def _random(settings: Settings, *which: int) -> np.random.Generator:
+    seed = np.random.SeedSequence(settings.seed, spawn_key=which)
+    return np.random.default_rng(seed)
+
+
+@contextlib.contextmanager
+def _stop_flag(listens: bool) -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether SIGINT or SIGTERM has come.
+
+    A second signal does what it did before. Python handles signals in the main thread
+    only; elsewhere nothing changes.
+    """
+    if not listens or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    came = threading.Event()
+    before = {}
+
+    def handle(number: int, frame: Any) -> None:
+        came.set()
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        before[one] = signal.signal(one, handle)
+    try:
+        yield came.is_set
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
