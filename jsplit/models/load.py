@@ -10,6 +10,8 @@ from typing import Any
 
 from jsplit.models.bert import BERT
 from jsplit.models.bert_weights import load_bert
+from jsplit.models.mobilenet import MobileNetV2
+from jsplit.models.mobilenet_weights import load_mobilenet
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.weights import read_weights
 from jsplit.types import JsplitError
@@ -17,6 +19,7 @@ from jsplit.types import JsplitError
 # (model, tensors, file, **options) -> None
 LOADERS: dict[type[MultiExit], Callable[..., None]] = {
     BERT: load_bert,
+    MobileNetV2: load_mobilenet,
 }
 
 
@@ -26,9 +29,9 @@ def load_weights(
     """Replaces the weights of a network by those that others have trained.
 
     Args:
-        model: A `BERT`, of the sizes of the file. It is changed.
+        model: A `BERT` or a `MobileNetV2`, of the sizes of the file. It is changed.
         path: What `read_weights` takes.
-        **options: Those of the network's loader; for `BERT`, `random_exits=True` keeps
+        **options: Those of the network's loader; for both, `random_exits=True` keeps
             the exits as they are that the file does not have.
 
     Raises:

@@ -62,9 +62,15 @@ def divisible(channels: float) -> int:
     return nearest + 8 if nearest < 0.9 * channels else nearest
 
 
-def _kernel(shape: tuple[int, ...], num_inputs: int, rngs: nnx.Rngs) -> nnx.Param:
-    """Returns weights as He et al. draw them, for `num_inputs` terms in each sum."""
-    init = nnx.initializers.normal((2 / num_inputs) ** 0.5)
+def _kernel(
+    size: int, in_channels: int, out_channels: int, rngs: nnx.Rngs
+) -> nnx.Param:
+    """Returns weights [size, size, in, out], drawn as He et al. do.
+
+    A depthwise convolution has one input channel per output.
+    """
+    init = nnx.initializers.he_normal()
+    shape = (size, size, in_channels, out_channels)
     return nnx.Param(init(rngs.params(), shape, jnp.float32))
 
 
@@ -76,7 +82,7 @@ class Stem(nnx.Module):
     ) -> None:
         """Takes the channels in and out and the stride, 1 or 2."""
         self.stride = stride
-        self.kernel = _kernel((9 * in_channels, out_channels), 9 * in_channels, rngs)
+        self.kernel = _kernel(3, in_channels, out_channels, rngs)
         self.norm = BatchNorm(out_channels, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
@@ -85,7 +91,8 @@ class Stem(nnx.Module):
         mean = jnp.asarray(PIXEL_MEAN if colour else sum(PIXEL_MEAN) / 3, jnp.float32)
         std = jnp.asarray(PIXEL_STD if colour else sum(PIXEL_STD) / 3, jnp.float32)
         x = windows3x3((to_unit(x) - mean) / std, self.stride)
-        return nnx.relu6(self.norm(pointwise(x, self.kernel[...])))
+        kernel = self.kernel[...].reshape(x.shape[-1], -1)
+        return nnx.relu6(self.norm(pointwise(x, kernel)))
 
 
 class Pointwise(nnx.Module):
@@ -96,12 +103,12 @@ class Pointwise(nnx.Module):
     ) -> None:
         """Takes the channels in and out and whether a ReLU6 follows."""
         self.active = active
-        self.kernel = _kernel((in_channels, out_channels), in_channels, rngs)
+        self.kernel = _kernel(1, in_channels, out_channels, rngs)
         self.norm = BatchNorm(out_channels, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, H, W, in] to [B, H, W, out]."""
-        x = self.norm(pointwise(x, self.kernel[...]))
+        x = self.norm(pointwise(x, self.kernel[0, 0]))
         return nnx.relu6(x) if self.active else x
 
 
@@ -111,12 +118,13 @@ class Depthwise(nnx.Module):
     def __init__(self, channels: int, *, stride: int, rngs: nnx.Rngs) -> None:
         """Takes the number of channels and the stride, 1 or 2."""
         self.stride = stride
-        self.kernel = _kernel((3, 3, channels), 9, rngs)
+        self.kernel = _kernel(3, 1, channels, rngs)
         self.norm = BatchNorm(channels, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, H, W, channels] to [B, H', W', channels]."""
-        return nnx.relu6(self.norm(depthwise3x3(x, self.kernel[...], self.stride)))
+        x = depthwise3x3(x, self.kernel[:, :, 0], self.stride)
+        return nnx.relu6(self.norm(x))
 
 
 class InvertedResidual(nnx.Module):

@@ -7,32 +7,15 @@ Called by experiments and users.
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import Array
 
 from jsplit import checks
+from jsplit.models.mlp import HiddenLayer
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.sparse import BIAS, SparseLinear
 from jsplit.models.sparsity import Junction, make_junction
 from jsplit.types import JsplitError
-
-
-class HiddenLayer(nnx.Module):
-    """A layer and a ReLU; the first one also turns images into rows."""
-
-    def __init__(self, layer: nnx.Module, num_features: int | None = None) -> None:
-        """Takes the layer and, for the first, the features it reads."""
-        self.layer = layer
-        self.num_features = num_features
-
-    def __call__(self, x: Array) -> Array:
-        """Maps [B, n_in], or [B, ...] images in the first layer, to [B, n_out]."""
-        if self.num_features is not None:
-            x = _rows(x, self.num_features)
-        return nnx.relu(self.layer(x))  # type: ignore[operator]
 
 
 class SparseMLP(MultiExit):
@@ -160,21 +143,4 @@ def _layer(junction: Junction, kind: str, seed: int, rngs: nnx.Rngs) -> nnx.Modu
         kind=kind,
         pattern_seed=seed,
         rngs=rngs,
-    )
-
-
-def _rows(x: Array, num_features: int) -> Array:
-    """Returns images as float32 rows [B, num_features], padded with zeros."""
-    rows = x.reshape(len(x), -1)
-    if rows.shape[1] > num_features:
-        raise JsplitError(
-            f"num_features must be at least the {rows.shape[1]} numbers of an image, "
-            f"got {num_features}"
-        )
-    if rows.dtype == jnp.uint8:
-        rows = rows.astype(jnp.float32) / 255
-    return jax.lax.pad(
-        rows.astype(jnp.float32),
-        jnp.float32(0),
-        ((0, 0, 0), (0, num_features - rows.shape[1], 0)),
     )
