@@ -12,7 +12,6 @@ from jsplit.models import MobileNetV2, load_model, save_model
 from jsplit.models.layers import BatchNorm, depthwise3x3, pointwise
 from jsplit.models.mobilenet import EXITS, divisible
 from jsplit.recording import measure_layers
-from jsplit.training import train
 from jsplit.types import JsplitError
 
 # (input, output, expansion, stride at the published strides) of the 17 inverted

@@ -2,10 +2,9 @@
 
 A sample of the first has two plans, an early and a late exit, and either may be right:
 four kinds of sample, with known probabilities. A test set is how many it has of each
-kind. The learner explores for 2 m steps, m with each plan, then stays with the plan
-that was better so far. What it meets while exploring is a draw without
-replacement from the counts, so thousands of orders cost no more than a few random
-numbers each.
+kind. The learner explores for 2 m steps, m with each plan, then stays with the better
+one. What it meets while exploring is a draw without replacement from the counts, so an
+order costs no more than a few random numbers.
 `draw_trace` is a population for `jsplit.evaluate`.
 """
 

@@ -110,7 +110,7 @@ def simulation_error(pool, rng, evaluations):
 
 def fresh_test_sets(rng, evaluations, case):
     """Bootstrap streams of fresh test sets against the population they come from."""
-    orders, num_sets, num_samples = streams.ORDERS, 256, 300
+    orders, num_sets, num_samples = streams.ORDERS, 64, 300
     chances = population.POPULATIONS[case]
 
     def values_of(counts):
@@ -121,7 +121,7 @@ def fresh_test_sets(rng, evaluations, case):
         values["learner - fixed plan"] = values["learner"] - values["fixed plan"]
         return values
 
-    fresh = population.draw_test_sets(rng, num_samples, chances, 2_000_000)
+    fresh = population.draw_test_sets(rng, num_samples, chances, 1_000_000)
     truth = {name: value.mean() for name, value in values_of(fresh).items()}
 
     def one_batch(count):

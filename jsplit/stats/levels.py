@@ -125,9 +125,9 @@ def training_interval(
     traces of their own squared errors. What single traces answer differently on the
     same samples is in both first terms; the last takes it out once. s_trace has
     the divisor S - 1: resampled traces would have S, and with plain percentiles 5
-    traces would cover 84 % instead of 95 %. Limits are Student's with
-    Satterthwaite's (1946) degrees of freedom. Trained models must differ in their
-    training seed only and be judged on the same test set.
+    traces would cover 84 % instead of 95 %. Limits are Student's with the degrees of
+    freedom of Satterthwaite (1946). Trained models must differ in their training seed
+    only and be judged on the same test set.
 
     Args:
         values: [.., S, R] finite numbers: S >= 2 traces, R >= 2 replicas each.

@@ -75,15 +75,14 @@ def simultaneous_band(
     units = _units(values, stream, num_orders)
     spread = np.where(constant, 1.0, units.std(-1, ddof=1))[..., np.newaxis]
     units = np.where(constant[..., np.newaxis], 0.0, units) / spread
-    if stream == "bootstrap":
-        error = _expanded_error(values, level, stream, num_orders)
+    if stream == "bootstrap":  # resampled test sets are draws already
         largest = np.abs(units).max(-2)
     else:
-        error = standard_error(values, stream, num_orders).scale
         largest = np.concatenate(
             [np.abs(part).max(-2) for part in _studentized(units, seed)], -1
         )
-    critical = np.quantile(largest, level, axis=-1)
+    critical = np.quantile(largest, level, axis=-1, method="higher")
+    error = _expanded_error(values, level, stream, num_orders)
     half_width = np.where(constant, 0.0, critical[..., np.newaxis] * error)
     return Interval(mean, mean - half_width, mean + half_width)
 
@@ -159,7 +158,7 @@ def best_set(
             largest = np.maximum(
                 largest, np.where(constant[:, np.newaxis], 0, t).max(0)
             )
-    return ~(beats > np.quantile(largest, level)).any(0)
+    return ~(beats > np.quantile(largest, level, method="higher")).any(0)
 
 
 def _expanded_error(
