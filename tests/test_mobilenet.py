@@ -71,7 +71,7 @@ def num_params(model):
 
 
 def test_parameter_count_of_the_published_network():
-    """The backbone with 1000 classes has the 3,504,872 weights that torchvision states."""
+    """With 1000 classes the backbone has the 3,504,872 weights of torchvision's."""
     stem = 9 * 3 * 32 + 2 * 32
     last = 320 * 1280 + 2 * 1280
     blocks = 0
