@@ -13,7 +13,7 @@ import jax
 
 import jsplit
 from jsplit import report
-from jsplit.policies.registry import make_policy, policy_names
+from jsplit.policies.registry import BASIC_POLICIES, make_policy
 
 STREAMS = ("shuffle", "bootstrap")
 BLUR_SIGMA = 0.75  # pixels; digits are 8 x 8
@@ -42,7 +42,7 @@ def run(
     progress: bool,
     say: Callable[[str], None],
 ) -> Written:
-    """Trains on digits, records three test sets, replays every policy, writes all.
+    """Trains on digits, records three test sets, replays policies, writes all.
 
     Args:
         out: the folder to write into, made if need be.
@@ -59,7 +59,7 @@ def run(
     say("training a 6-exit CNN on scikit-learn's digits")
     traces = record_digits(num_epochs=num_epochs, seed=seed, progress=progress)
     num_exits = next(iter(traces.values())).num_exits
-    policies = all_policies(num_exits)
+    policies = compared_policies(num_exits)
     costs = jsplit.Costs.splitee(num_exits, offload=offload)
     files, tables, results = [], {}, {}
     for name, trace in traces.items():
@@ -128,10 +128,10 @@ def record_digits(
     }
 
 
-def all_policies(num_exits: int) -> list[jsplit.Policy]:
-    """Returns every registered policy, the fixed split at every depth below L."""
+def compared_policies(num_exits: int) -> list[jsplit.Policy]:
+    """Returns `BASIC_POLICIES`, the fixed split at every depth below L."""
     policies = []
-    for name in policy_names():
+    for name in BASIC_POLICIES:
         if name == "fixed_split":
             depths = range(1, num_exits)
             policies += [make_policy(name, depth=depth) for depth in depths]

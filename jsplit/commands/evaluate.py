@@ -32,7 +32,7 @@ class Evaluate:
     trace: tyro.conf.Positional[pathlib.Path]
     """The trace or table to judge on."""
     policies: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Policies, see `jsplit policies`; all that the trace allows by default."""
+    """Policies, see `jsplit policies`; by default SplitEE's and the baselines."""
     costs: Literal["splitee", "isplitee"] = "splitee"
     """Published costs to use."""
     offload: float = 0.5
@@ -121,12 +121,12 @@ def _with_alpha(text: str, alpha: float | None) -> Any:
 
 
 def _possible_policies(trace: Any) -> list[str]:
-    """Returns all policies but those that need what the trace does not carry."""
-    from jsplit.policies.registry import make_policy, policy_names
+    """Returns `BASIC_POLICIES` but those that need what the trace does not carry."""
+    from jsplit.policies.registry import BASIC_POLICIES, make_policy
 
     missing = set()
     if trace.entropy is None:
         missing.add("entropy")
     if trace.prediction is None:
         missing.add("patience")
-    return [name for name in policy_names() if make_policy(name).score not in missing]
+    return [name for name in BASIC_POLICIES if make_policy(name).score not in missing]

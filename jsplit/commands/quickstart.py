@@ -22,9 +22,9 @@ class Quickstart:
     """Train, record, replay and compare on real images, in about a minute.
 
     Trains a small 6-exit CNN on scikit-learn's digits, records pristine, blurred and
-    noisy test images, replays every policy over shuffled and over resampled streams,
-    prints the comparison and writes traces, results (netCDF), tables (CSV, Markdown)
-    and figures into one folder. Works offline.
+    noisy test images, replays SplitEE's policies and every baseline over shuffled and
+    over resampled streams, prints the comparison and writes traces, results (netCDF),
+    tables (CSV, Markdown) and figures into one folder. Works offline.
     """
 
     out: pathlib.Path = pathlib.Path("quickstart")

@@ -52,6 +52,22 @@ REGISTRY: dict[str, Callable[..., Policy]] = {
     "oracle": fixed.oracle,
 }
 
+# What a first comparison shows: SplitEE's policies and every baseline. The other bandits
+# are for those who ask: each costs seconds of compilation.
+BASIC_POLICIES = (
+    "splitee",
+    "splitee_s",
+    "ucb1",
+    "final_exit",
+    "fixed_split",
+    "offload_all",
+    "random_exit",
+    "confidence_cascade",
+    "entropy_cascade",
+    "patience_cascade",
+    "oracle",
+)
+
 
 def policy_names() -> list[str]:
     """Returns the names that `make_policy` and `evaluate` accept."""
