@@ -52,7 +52,7 @@ REGISTRY: dict[str, Callable[..., Policy]] = {
     "oracle": fixed.oracle,
 }
 
-# What a first comparison shows: SplitEE's policies and every baseline. The other bandits
+# A first comparison shows SplitEE's policies and every baseline. The other bandits
 # are for those who ask: each costs seconds of compilation.
 BASIC_POLICIES = (
     "splitee",
