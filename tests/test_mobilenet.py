@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from thin_mobilenet import thin_mobilenet
 
 from jsplit.models import MobileNetV2, load_model, save_model
 from jsplit.models.layers import BatchNorm, depthwise3x3, pointwise
@@ -40,16 +41,7 @@ EXIT_CHANNELS = (24, 32, 64, 96, 160, 320)
 
 @pytest.fixture(scope="module")
 def model():
-    """A thin network whose stored statistics are not those it was born with."""
-    model = MobileNetV2(3, width=0.05, stem="imagenet", rngs=nnx.Rngs(0))
-    rng = np.random.default_rng(1)
-    for _, module in nnx.iter_graph(model):
-        if isinstance(module, BatchNorm):
-            for array in (module.mean, module.bias):
-                array[...] = jnp.float32(rng.normal(0, 0.2, array.shape))
-            for array in (module.var, module.scale):
-                array[...] = jnp.float32(rng.uniform(0.5, 1.5, array.shape))
-    return model
+    return thin_mobilenet()
 
 
 @pytest.fixture(scope="module")

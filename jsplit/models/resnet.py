@@ -37,11 +37,26 @@ class Conv(nnx.Module):
         return self.norm(self.linear(windows3x3(x, self.stride)))
 
 
+class Shortcut(nnx.Module):
+    """Every `stride`-th pixel through a 1 x 1 convolution and batch norm."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int, rngs: nnx.Rngs
+    ) -> None:
+        """Takes the channels in and out and the stride, 1 or 2."""
+        self.stride = stride
+        self.linear = nnx.Linear(in_channels, out_channels, use_bias=False, rngs=rngs)
+        self.norm = BatchNorm(out_channels, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        """Maps [B, H, W, in] to [B, ceil(H / stride), ceil(W / stride), out]."""
+        return self.norm(self.linear(x[:, :: self.stride, :: self.stride]))
+
+
 class Residual(nnx.Module):
     """relu(shortcut(x) + conv(relu(conv(x)))), after a stem where there is one.
 
-    The shortcut is x itself, or every `stride`-th pixel through a 1 x 1 convolution
-    and batch norm where the shape changes.
+    The shortcut is x itself unless the shape changes.
     """
 
     def __init__(
@@ -54,24 +69,22 @@ class Residual(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         """Takes the channels in and out, the stride, 1 or 2, and a stem before it."""
-        self.stride = stride
         self.stem = stem
         self.first = Conv(in_channels, out_channels, stride=stride, rngs=rngs)
         self.second = Conv(out_channels, out_channels, stride=1, rngs=rngs)
-        self.linear, self.norm = None, None
-        if stride > 1 or in_channels != out_channels:
-            self.linear = nnx.Linear(
-                in_channels, out_channels, use_bias=False, rngs=rngs
-            )
-            self.norm = BatchNorm(out_channels, rngs=rngs)
+        self.shortcut = (
+            Shortcut(in_channels, out_channels, stride=stride, rngs=rngs)
+            if stride > 1 or in_channels != out_channels
+            else None
+        )
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, H, W, in] to [B, ceil(H / stride), ceil(W / stride), out]."""
         if self.stem is not None:
             x = nnx.relu(self.stem(to_unit(x)))
         y = self.second(nnx.relu(self.first(x)))
-        if self.linear is not None and self.norm is not None:
-            x = self.norm(self.linear(x[:, :: self.stride, :: self.stride]))
+        if self.shortcut is not None:
+            x = self.shortcut(x)
         return nnx.relu(x + y)
 
 
