@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from jsplit.costs import Costs
 from jsplit.engine.shard import use_all_cores
 from jsplit.evaluate import evaluate
+from jsplit.exact import exact_values
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
 from jsplit.results import load_result, save_result
 from jsplit.summary import summarize
 from jsplit.trace import Trace, load_trace
 from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
+from jsplit.until import evaluate_until
 
 if TYPE_CHECKING:
     from jsplit import models, report
@@ -34,6 +36,8 @@ __all__ = [
     "Selector",
     "Trace",
     "evaluate",
+    "evaluate_until",
+    "exact_values",
     "load_result",
     "load_trace",
     "make_policy",
