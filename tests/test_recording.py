@@ -11,7 +11,7 @@ from jsplit.calibration import expected_calibration_error
 from jsplit.data import Dataset
 from jsplit.models import CNN, MultiExit, quantise
 from jsplit.recording import measure_layers, record
-from jsplit.recording.full_pass import _pass
+from jsplit.recording.full_pass import _compiled_pass
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
@@ -44,9 +44,9 @@ def test_padding_and_batch_size_do_not_change_results(model):
 
 def test_last_batch_and_new_weights_do_not_compile_again(model):
     record(model, DATA, batch_size=6)
-    before = _pass._cache_size()
+    before = _compiled_pass()._cache_size()
     record(CNN(3, widths=(4, 8), rngs=nnx.Rngs(7)), DATA, batch_size=6)
-    assert _pass._cache_size() == before
+    assert _compiled_pass()._cache_size() == before
 
 
 def test_dropout_is_off_and_the_model_is_not_changed():

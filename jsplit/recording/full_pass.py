@@ -23,6 +23,7 @@ from jsplit import checks, softmax
 from jsplit.calibration import binned_error
 from jsplit.data import Dataset, check_examples
 from jsplit.models import shipping
+from jsplit.models.compilation import compiler_options
 from jsplit.models.multi_exit import MultiExit, logits_shape
 from jsplit.recording.layers import QUANTISED_BITS, measure_layers
 from jsplit.trace import Trace
@@ -203,7 +204,7 @@ def _run(
             batch = np.pad(batch, [(0, missing)] + [(0, 0)] * (inputs.ndim - 1))
         positions = np.arange(start, start + batch_size, dtype=np.int32)
         on_devices = jax.device_put((np.asarray(batch), positions), spread)
-        running.append(_pass(model, *on_devices, key, mesh=mesh, **options))
+        running.append(_compiled_pass()(model, *on_devices, key, mesh=mesh, **options))
         if len(running) == IN_FLIGHT:
             parts.append(jax.device_get(running.popleft()))
     parts += jax.device_get(list(running))
@@ -227,10 +228,17 @@ def _run(
     return answers
 
 
-# A model is a pytree: as an argument, new weights do not compile again.
-@functools.partial(
-    jax.jit, static_argnames=("mesh", "transform", "bits", "keep_logits")
-)
+@functools.cache
+def _compiled_pass() -> Callable[..., _Answers]:
+    # Not a decorator: the options ask for the backend, which an import must not start.
+    # A model is a pytree: as an argument, new weights do not compile again.
+    return jax.jit(
+        _pass,
+        static_argnames=("mesh", "transform", "bits", "keep_logits"),
+        compiler_options=compiler_options(),
+    )
+
+
 def _pass(
     model: Callable[[Any], Array],
     inputs: Array,
