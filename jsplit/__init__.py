@@ -10,6 +10,7 @@ from jsplit.calibration import calibrate, expected_calibration_error
 from jsplit.costs import Costs
 from jsplit.engine.shard import use_all_cores
 from jsplit.evaluate import evaluate
+from jsplit.exact import exact_values
 from jsplit.loading import load_trace, sample_trace
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
@@ -17,6 +18,7 @@ from jsplit.results import load_result, save_result
 from jsplit.summary import summarize
 from jsplit.trace import Trace
 from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
+from jsplit.until import evaluate_until
 
 if TYPE_CHECKING:
     from jsplit import models, report
@@ -37,6 +39,8 @@ __all__ = [
     "Trace",
     "calibrate",
     "evaluate",
+    "evaluate_until",
+    "exact_values",
     "expected_calibration_error",
     "load_result",
     "load_trace",

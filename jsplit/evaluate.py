@@ -19,7 +19,7 @@ from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
 from jsplit.policies.splitee import split_plans
 from jsplit.trace import Trace
-from jsplit.types import JsplitError, Outcome, Protocol, Range
+from jsplit.types import JsplitError, Outcome, Plan, Protocol, Range
 
 NUM_CHECKPOINTS = 64
 MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
@@ -100,7 +100,7 @@ def evaluate(
         >>> result.correct.mean("replica").sel(policy="final_exit").item()
         0.6666666666666666
     """
-    _check(trace, costs)
+    check_inputs(trace, costs)
     num_replicas = checks.integer("num_replicas", num_replicas, 1, MAX_REPLICAS)
     first_replica = checks.integer("first_replica", first_replica, 0, MAX_INDEX // 2)
     kind: Any = checks.choice("stream", stream, streams.KINDS)
@@ -121,7 +121,7 @@ def evaluate(
             f"{checks.shown(devices)}"
         )
     protocol = Protocol.named(protocol)
-    chosen = _policies(policies)
+    chosen = chosen_policies(policies)
     checkpoints = _checkpoints(horizon, num_checkpoints)
     schedule = replay.make_schedule(horizon, trace.num_samples, checkpoints)
     runs = {}
@@ -159,14 +159,9 @@ def evaluate(
 
 def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> Prepared:
     """Returns a policy's outcomes on every sample, packed for the engine."""
-    answers = outcomes.answers(trace, policy.score)
-    try:
-        plan = _on_device(policy.plans(trace.num_exits, protocol))
-    except JsplitError as error:
-        raise JsplitError(f"policy {policy.label}: {error}") from None
+    plan, outcome = outcomes_of(policy, trace, costs, protocol)
     billed = _on_device(outcomes.cost_table(costs))
     all_heads = np.bool_(protocol.learned_cost == "all_heads")
-    outcome = outcomes.tabulate(plan, answers, billed, all_heads)
     num_plans = outcome.reward.shape[1]
     if outcome.reward.size > MAX_INDEX:
         raise JsplitError(
@@ -203,6 +198,20 @@ def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> P
     )
     rewards = outcomes.reward_range(plan, billed, bool(all_heads))
     return Prepared(policy, packed, mean, rewards)
+
+
+def outcomes_of(
+    policy: Policy, trace: Trace, costs: Costs, protocol: Protocol
+) -> tuple[Plan, Outcome]:
+    """Returns the K plans of a policy and their outcomes, fields [N, K]."""
+    answers = outcomes.answers(trace, policy.score)
+    try:
+        plan = _on_device(policy.plans(trace.num_exits, protocol))
+    except JsplitError as error:
+        raise JsplitError(f"policy {policy.label}: {error}") from None
+    billed = _on_device(outcomes.cost_table(costs))
+    all_heads = np.bool_(protocol.learned_cost == "all_heads")
+    return plan, outcomes.tabulate(plan, answers, billed, all_heads)
 
 
 def _on_device(tree: Any) -> Any:
@@ -264,7 +273,8 @@ def _visits_all(kind: str, horizon: int, num_samples: int) -> bool:
     return kind != "bootstrap" and horizon % num_samples == 0
 
 
-def _check(trace: Trace, costs: Costs) -> None:
+def check_inputs(trace: Trace, costs: Costs) -> None:
+    """Raises unless these are a trace and costs for its exits."""
     if not isinstance(trace, Trace):
         raise JsplitError(
             f"trace must be a jsplit.Trace, got {type(trace).__name__}; build one with "
@@ -282,7 +292,8 @@ def _check(trace: Trace, costs: Costs) -> None:
         )
 
 
-def _policies(policies: Sequence[str | Policy]) -> list[Policy]:
+def chosen_policies(policies: Sequence[str | Policy]) -> list[Policy]:
+    """Returns policies built from names and labels, all different."""
     if isinstance(policies, str | Policy):
         policies = [policies]
     if not isinstance(policies, Sequence):

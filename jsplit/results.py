@@ -100,15 +100,53 @@ def build(
         "format": FORMAT,
         "stream": stream,
         "covers": stats.covers(stream, horizon, trace.num_samples),
-        "protocol": _protocol_name(protocol),
-        "switches": json.dumps(protocol.switches()),
         "num_replicas": first.reward.size,
         "first_replica": first_replica,
         "orders_per_test_set": streams.ORDERS if stream == "bootstrap" else 1,
         "horizon": horizon,
+        "seed": seed,
+        "privileged": ", ".join(p.label for p in policies if p.privileged),
+        **_inputs(trace, costs, protocol),
+    }
+    coords = {
+        "policy": list(runs),
+        "checkpoint": checkpoints.astype(np.int32),
+    }
+    return xarray.Dataset(variables, coords, attrs)
+
+
+def build_exact(
+    values: Mapping[str, Mapping[str, stats.Interval]],
+    *,
+    trace: Trace,
+    costs: Costs,
+    protocol: Protocol,
+    level: float,
+) -> Dataset:
+    """Returns the exact values of policies, by label and metric, as a dataset."""
+    import xarray
+
+    table = np.array([[*by_metric.values()] for by_metric in values.values()])
+    variables = {
+        name: (("policy", "metric"), table[..., i])
+        for i, name in enumerate(stats.Interval._fields)
+    }
+    coords = {"policy": [*values], "metric": [*next(iter(values.values()))]}
+    attrs = {
+        "covers": f"test-set error of one fixed rule on {trace.num_samples} samples",
+        "level": level,
+        **_inputs(trace, costs, protocol),
+    }
+    return xarray.Dataset(variables, coords, attrs)
+
+
+def _inputs(trace: Trace, costs: Costs, protocol: Protocol) -> dict[str, Any]:
+    """Returns what a result came from, as stored in its attributes."""
+    return {
+        "protocol": _protocol_name(protocol),
+        "switches": json.dumps(protocol.switches()),
         "num_samples": trace.num_samples,
         "num_exits": trace.num_exits,
-        "seed": seed,
         "dataset": str(trace.meta.get("dataset", "unnamed")),
         "model": str(trace.meta.get("model", "unnamed")),
         "trace_sha256": trace.sha256,
@@ -121,14 +159,8 @@ def build(
                 "mu": costs.mu,
             }
         ),
-        "privileged": ", ".join(p.label for p in policies if p.privileged),
         **provenance(),
     }
-    coords = {
-        "policy": list(runs),
-        "checkpoint": checkpoints.astype(np.int32),
-    }
-    return xarray.Dataset(variables, coords, attrs)
 
 
 def provenance() -> dict[str, Any]:

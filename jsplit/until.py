@@ -9,8 +9,9 @@ from typing import Any
 
 from jsplit import checks, results, stats
 from jsplit.costs import Costs
-from jsplit.evaluate import MAX_REPLICAS, evaluate
+from jsplit.evaluate import MAX_REPLICAS, chosen_policies, evaluate
 from jsplit.policies.base import Policy
+from jsplit.stats.base import open_unit
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
@@ -65,33 +66,15 @@ def evaluate_until(
     Raises:
         JsplitError: for an argument out of its range.
     """
-    names = [name for name in results.METRICS if name != "cost_change"]
-    if not isinstance(half_width, Mapping) or not half_width:
-        raise JsplitError(
-            "half_width must be a dict of metric to half-width, such as "
-            f"{{'accuracy': 0.001}}, got {checks.shown(half_width)}"
-        )
-    for metric, wanted in half_width.items():
-        checks.choice("half_width", metric, names)
-        if checks.number(f"half_width of {metric}", wanted, 0.0) == 0:
-            raise JsplitError(f"half_width of {metric} must be > 0, got {wanted}")
-    checks.choice("method", method, stats.METHODS)
-    if options.get("stream") == "bootstrap":
-        raise JsplitError(
-            "stream must be shuffle or fixed: test-set error does not shrink with "
-            "replicas, got 'bootstrap'"
-        )
-    for name in {"num_replicas", "first_replica", "record_arms"} & options.keys():
-        raise JsplitError(f"{name} must not be given to evaluate_until")
+    _check(half_width, method, level, policies, baseline, options)
     max_replicas = checks.integer("max_replicas", max_replicas, 2, MAX_REPLICAS)
-    chunk = checks.integer("chunk", chunk, 2, max_replicas)
+    chunk = checks.integer("chunk", chunk, 2)
 
     def sharp(result: results.Dataset) -> bool:
         labels = [str(label) for label in result.policy.values]
         for metric, wanted in half_width.items():
             values = results.per_replica(result, metric)
             if baseline is not None:
-                checks.choice("baseline", baseline, labels)
                 values = values - values[labels.index(baseline)]
             found = stats.half_width(values, level=level, method=method)
             if (found > wanted).any():
@@ -111,3 +94,36 @@ def evaluate_until(
             return result.assign_attrs(stopped=f"half-widths reached, method {method}")
         if done >= max_replicas:
             return result.assign_attrs(stopped="max_replicas reached")
+
+
+def _check(
+    half_width: Any,
+    method: str,
+    level: float,
+    policies: Any,
+    baseline: str | None,
+    options: dict[str, Any],
+) -> None:
+    """Raises for what `evaluate` does not check, before anything runs."""
+    names = [name for name in results.METRICS if name != "cost_change"]
+    if not isinstance(half_width, Mapping) or not half_width:
+        raise JsplitError(
+            "half_width must be a dict of metric to half-width, such as "
+            f"{{'accuracy': 0.001}}, got {checks.shown(half_width)}"
+        )
+    for metric, wanted in half_width.items():
+        checks.choice("half_width", metric, names)
+        if checks.number(f"half_width of {metric}", wanted, 0.0) == 0:
+            raise JsplitError(f"half_width of {metric} must be > 0, got {wanted}")
+    checks.choice("method", method, stats.METHODS)
+    open_unit("level", level)
+    if baseline is not None:
+        labels = [policy.label for policy in chosen_policies(policies)]
+        checks.choice("baseline", baseline, labels)
+    if options.get("stream") == "bootstrap":
+        raise JsplitError(
+            "stream must be shuffle or fixed, since test-set error does not shrink "
+            "with replicas, got 'bootstrap'"
+        )
+    for name in sorted({"num_replicas", "first_replica"} & options.keys()):
+        raise JsplitError(f"{name} must not be given: the half-width decides")

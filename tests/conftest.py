@@ -1,5 +1,7 @@
 """Fixtures shared by all tests: random traces, float64, and the --all flag."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -47,3 +49,19 @@ def random_trace(num_samples=300, num_exits=6, *, seed=0, lossy=False, **meta):
         **remote,
         **meta,
     )
+
+
+@contextlib.contextmanager
+def compilations():
+    """A list that grows by one with every program that XLA compiles."""
+    found = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            found.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import time
 
 import jax
 import numpy as np
@@ -20,20 +21,24 @@ OURS = [
 ]
 
 
-def test_rows_of_a_tiny_bert(monkeypatch):
+def test_rows_have_times_and_ratios_to_all_exits(monkeypatch):
+    waits = {"all exits": 0.005, "rival": 0.1}
+    ways = {way: lambda wait=wait: time.sleep(wait) for way, wait in waits.items()}
+    monkeypatch.setattr(bench_models, "_ways", lambda model, batch: ways)
     monkeypatch.setattr(bench_models, "_transformers", lambda *_: {})
     said = []
     rows = bench_models.measure_models(
         ["bert", "no_such_net"],
-        batch_size=2 * jax.device_count(),
+        batch_size=jax.device_count(),
         length=8,
-        repeats=2,
+        repeats=3,
         bert={**TINY, "max_length": 8},
         report=said.append,
     )
-    assert [(row.network, row.way) for row in rows] == [("bert", way) for way in OURS]
-    assert all(row.seconds > 0 for row in rows)
+    assert [(row.network, row.way) for row in rows] == [("bert", way) for way in ways]
     assert rows[0].ratio == rows[0].cpu_ratio == 1
+    assert rows[1].seconds >= 0.1
+    assert rows[1].ratio > 2
     assert said[-1] == "no_such_net: left out, there is no such network"
 
 

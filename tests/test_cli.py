@@ -66,6 +66,10 @@ OPTIONS = {
     "{shuffle,bootstrap,fixed} --horizon --protocol {paper,released} --baseline --out "
     "--seed --json Example: Trace.save logits labels",
     "policies": "--json",
+    "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} --epochs "
+    "--batch-size --optimizer --learning-rate --head-learning-rate --weight-decay "
+    "--schedule --exit-weights --label-smoothing --augment --bf16 --validation "
+    "--patience --vocab --vocab-size --init-weights --fresh --seed Example:",
     "data": "list check prepare vocab",
     "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "
     "--length --image-size --num-layers --repeats --json",

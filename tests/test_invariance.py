@@ -1,8 +1,6 @@
 """What must not change a number: devices, blocks, company, order, units of a reward."""
 
-import contextlib
 import dataclasses
-import inspect
 import os
 import subprocess
 import sys
@@ -11,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import random_trace
+from conftest import compilations, random_trace
 
 import jsplit
 from jsplit import outcomes
 from jsplit.engine import shard
-from jsplit.policies import index, registry, simple, splitee
-from jsplit.policies.base import NoParams, Selector
-from jsplit.types import Feedback
+from jsplit.policies import simple
+from jsplit.policies.base import NoParams
 
 N, L = 100, 5
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
@@ -31,7 +28,7 @@ import sys
 import jax
 import numpy as np
 import jsplit
-from conftest import random_trace
+from conftest import compilations, random_trace
 
 assert len(jax.devices()) == 4
 trace = random_trace(100, 5, seed=2)
@@ -201,95 +198,7 @@ def test_constant_added_to_every_reward_changes_no_arm():
     assert (before.arm.values != unraised.arm.values).any()
 
 
-# Selectors: the contract of policies/base.py.
-
-
-def concrete_selectors():
-    for module in (index, simple, splitee):
-        for _, one in inspect.getmembers(module, inspect.isclass):
-            if issubclass(one, Selector) and not inspect.isabstract(one):
-                yield one
-
-
-SELECTORS = sorted({one() for one in concrete_selectors()}, key=repr)
-SELECTORS.append(simple.Uniform(per_run=True))
-
-
-def test_every_registered_selector_is_put_to_the_contract():
-    used = {jsplit.make_policy(name).selector for name in registry.REGISTRY}
-    assert used <= set(SELECTORS)
-
-
-def feedback_of(rng, arm, num_arms, *, everything):
-    rewards = jnp.asarray(rng.random((num_arms, *arm.shape)), jnp.float32)
-    known = jnp.asarray(rng.random(rewards.shape) < 0.5)
-    known = known | (jnp.arange(num_arms)[:, None] == arm)
-    own = jnp.take_along_axis(rewards, arm[None], 0)[0]
-    return (
-        Feedback(arm, own, rewards, known)
-        if everything
-        else (Feedback(arm, own, None, None))
-    )
-
-
-@pytest.mark.parametrize("everything", [False, True], ids=["own", "prefix"])
-@pytest.mark.parametrize("selector", SELECTORS, ids=repr)
-def test_selector_on_one_lane_equals_the_lane_of_a_block(selector, everything):
-    num_arms, lanes = 4, 3
-    params = selector.default_params()
-    select, update = jax.jit(selector.select), jax.jit(selector.update)
-    rng = np.random.default_rng(5)
-    block = selector.init(params, num_arms, (lanes,))
-    alone = [selector.init(params, num_arms) for _ in range(lanes)]
-    kind = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (block, alone[0]))
-    for step in range(1, 9):
-        keys = jax.random.split(jax.random.key(step), lanes)
-        t = jnp.int32(step)
-        arm = select(params, block, keys, t)
-        assert arm.shape == (lanes,)
-        assert arm.dtype == jnp.int32
-        if selector.initial_plays and step <= num_arms:
-            arm = jnp.full((lanes,), step - 1, jnp.int32)
-        feedback = feedback_of(rng, arm, num_arms, everything=everything)
-        for lane in range(lanes):
-            if not (selector.initial_plays and step <= num_arms):
-                own = select(params, alone[lane], keys[lane], t)
-                assert (own.shape, own.dtype) == ((), jnp.int32)
-                assert own == arm[lane]
-            one = jax.tree.map(lambda leaf, lane=lane: leaf[..., lane], feedback)
-            alone[lane] = update(params, alone[lane], one)
-        block = update(params, block, feedback)
-        # Structure, shapes and types are a fixed point of update.
-        assert kind == jax.tree.map(
-            lambda leaf: (leaf.shape, leaf.dtype), (block, alone[0])
-        )
-        for lane in range(lanes):
-            jax.tree.map(
-                lambda one, many, lane=lane: np.testing.assert_array_equal(
-                    one, many[..., lane] if many.ndim else many
-                ),
-                alone[lane],
-                block,
-            )
-
-
 # A new number compiles nothing.
-
-
-@contextlib.contextmanager
-def compilations():
-    """A list that grows by one with every program that XLA compiles."""
-    found = []
-
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            found.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield found
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def policies_with(**numbers):

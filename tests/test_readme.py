@@ -3,15 +3,29 @@
 import pathlib
 import re
 
+import jax.numpy as jnp
+from flax import nnx
+
 import jsplit
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
-def test_example_runs_and_prints_a_table(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.S)
-    exec(compile(code.replace("4096", "64"), "README.md", "exec"), {})
+def examples():
+    return re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.S)
+
+
+def test_first_example_runs_and_prints_a_table(capsys):
+    exec(compile(examples()[0].replace("4096", "64"), "README.md", "exec"), {})
     assert "offload" in capsys.readouterr().out
+
+
+def test_network_of_your_own_has_two_exits():
+    names = {}
+    exec(compile(examples()[1], "README.md", "exec"), names)
+    model = names["TwoExits"](3, nnx.Rngs(0))
+    assert model(jnp.ones((5, 64))).shape == (5, 2, 3)
+    assert len(examples()) == 2
 
 
 def test_every_public_name_exists():

@@ -96,7 +96,9 @@ class CyclicKernel(nnx.Module):
 
     Rotating memory m by its start address puts the left neurons in the order in which
     every sweep reads them. Right neurons then read windows of d_in neighbours, cyclic,
-    so the layer is one batched matrix product, without an index per edge.
+    so the layer is one batched matrix product, without an index per edge. Where d_in
+    does not divide n_in, windows overlap and are copied: d_in / gcd(n_in, d_in) copies
+    of every input, which costs time and memory in large batches.
     """
 
     def __init__(

@@ -43,9 +43,10 @@ class GLRState(NamedTuple):
     """State of `GLRUCB`."""
 
     tally: Tally  # now
-    # Earlier tallies; axis 0: newer and older, axis 1: level b. Level b keeps the last
-    # two at tests whose number is a multiple of 2^b.
-    past: Tally  # [2, levels, K, *lanes]
+    # Earlier tallies: level b keeps the last two at tests whose number is a multiple of
+    # 2^b.
+    newer: Tally  # [levels, K, *lanes]
+    older: Tally  # [levels, K, *lanes]
     rounds: Array  # [*lanes] int32: steps since the last restart
     step: Array  # [] int32: steps of the run
 
@@ -93,9 +94,10 @@ class GLRUCB(Selector):
         """Returns the state just after a restart."""
         del params
         zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
-        past = jnp.zeros((2, self.levels, *zeros.shape), zeros.dtype)
+        past = jnp.zeros((self.levels, *zeros.shape), zeros.dtype)
         return GLRState(
             Tally(zeros, zeros),
+            Tally(past, past),
             Tally(past, past),
             jnp.zeros(lanes, jnp.int32),
             jnp.int32(0),
@@ -124,45 +126,55 @@ class GLRUCB(Selector):
             total + jnp.where(seen, rewards, 0), known + seen.astype(known.dtype)
         )
         step = state.step + 1
-        after = GLRState(tally, state.past, state.rounds + 1, step)
+        after = state._replace(tally=tally, rounds=state.rounds + 1, step=step)
         number, rest = step // params.every, step % params.every
-        return lax.cond(
-            rest == 0,
-            lambda after: self._test(params, after, number),
-            lambda after: after,
+        # A loop of one round or none: XLA copies what a branch only passes through.
+        return lax.fori_loop(
+            0,
+            (rest == 0).astype(jnp.int32),
+            lambda _, after: self._test(params, after, number),
             after,
         )
 
     def _test(self, params: GLRParams, state: GLRState, number: Array) -> GLRState:
         """Returns the state after test `number`: restarted where an arm has changed."""
-        tally, past = state.tally, state.past
-        changed = self._changed(params, tally, past).any((0, 1, 2))
+        tally, newer, older = state.tally, state.newer, state.older
+        margins = (self._margin(params, tally, past) for past in (newer, older))
+        changed = jnp.maximum(*margins).max(0) > 0
         level = jnp.arange(self.levels, dtype=jnp.int32)
         due = (number % (1 << level) == 0).reshape(-1, *([1] * tally.total.ndim))
 
         def refreshed(past: Array, now: Array) -> Array:
-            newer = jnp.where(due, now[None], past[0])
-            older = jnp.where(due, past[0], past[1])
-            return jnp.where(changed[None, None, None], 0, jnp.stack([newer, older]))
+            return jnp.where(changed[None, None], 0, jnp.where(due, now, past))
 
         return GLRState(
             Tally(*(jnp.where(changed[None], 0, now) for now in tally)),
-            Tally(*map(refreshed, past, tally)),
+            Tally(
+                *(
+                    refreshed(past, now[None])
+                    for past, now in zip(newer, tally, strict=True)
+                )
+            ),
+            Tally(*map(refreshed, older, newer)),
             jnp.where(changed, 0, state.rounds),
             state.step,
         )
 
-    def _changed(self, params: GLRParams, tally: Tally, past: Tally) -> Array:
-        """Returns whether two parts of an arm differ, `[2, levels, K, *lanes]`."""
-        total, known = (now[None, None] for now in tally)
-        before, after = past.known, known - past.known
-        gap = past.total / jnp.maximum(before, 1) - (total - past.total) / jnp.maximum(
-            after, 1
-        )
-        # 0 if one part is empty.
-        ratio = 2 * before * after / jnp.maximum(known, 1) * gap**2
+    def _margin(self, params: GLRParams, tally: Tally, past: Tally) -> Array:
+        """Returns by how much two parts of an arm differ too much, `[K, *lanes]`.
+
+        With m the mean of all n rewards, the ratio is 2 n (S_a - m a)^2 / (a b), S_a
+        the sum of the first a: multiplied out, so that no split takes a division.
+        """
+        total, known = tally
+        counted = jnp.maximum(known, 1)
         bound = jnp.log(3 / jnp.asarray(params.delta, known.dtype))
-        return ratio > bound + 1.5 * jnp.log(jnp.maximum(known, 1))
+        bound = bound + 1.5 * jnp.log(counted)
+        before, after = past.known, known[None] - past.known
+        gap = past.total - (total / counted)[None] * before
+        margin = 2 * known[None] * gap**2 - bound[None] * before * after
+        # An empty part differs from nothing, but rounding may feign it.
+        return jnp.where(after > 0, margin, 0).max(0)
 
 
 def glr_ucb(

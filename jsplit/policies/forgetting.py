@@ -100,6 +100,10 @@ class WindowState(NamedTuple):
     known: Array  # [K, *lanes] float: plays in the window
     arms: Array  # [W, *lanes] int32: step s in row s mod W, -1 before the first
     rewards: Array  # [W, *lanes] float: the same of the rewards
+    # What leaves the window at the next step. Read after the window is written: XLA
+    # would copy a window that is read and then overwritten, at every step.
+    old_arm: Array  # [*lanes] int32
+    old_reward: Array  # [*lanes] float
     step: Array  # [] int32: steps so far
 
 
@@ -142,6 +146,8 @@ class SlidingWindowUCB(Selector):
             zeros,
             jnp.full((self.window, *lanes), -1, jnp.int32),
             jnp.zeros((self.window, *lanes), dtype),
+            jnp.full(lanes, -1, jnp.int32),
+            jnp.zeros(lanes, dtype),
             jnp.int32(0),
         )
 
@@ -161,17 +167,23 @@ class SlidingWindowUCB(Selector):
         """Returns the window moved on by one step."""
         del params
         num_arms, row = state.total.shape[0], state.step % self.window
-        old_arm, old_reward = state.arms[row], state.rewards[row]
         enters = one_hot(feedback.arm, num_arms).astype(state.known.dtype)
-        leaves = one_hot(old_arm, num_arms).astype(state.known.dtype)
+        leaves = one_hot(state.old_arm, num_arms).astype(state.known.dtype)
         known = state.known + enters - leaves
-        total = state.total + enters * feedback.reward[None] - leaves * old_reward[None]
+        gain = enters * feedback.reward[None] - leaves * state.old_reward[None]
+        arms = lax.dynamic_update_index_in_dim(state.arms, feedback.arm, row, 0)
+        rewards = lax.dynamic_update_index_in_dim(
+            state.rewards, feedback.reward, row, 0
+        )
+        step = state.step + 1
         return WindowState(
-            jnp.where(known > 0, total, 0),
+            jnp.where(known > 0, state.total + gain, 0),
             known,
-            lax.dynamic_update_index_in_dim(state.arms, feedback.arm, row, 0),
-            lax.dynamic_update_index_in_dim(state.rewards, feedback.reward, row, 0),
-            state.step + 1,
+            arms,
+            rewards,
+            arms[step % self.window],
+            rewards[step % self.window],
+            step,
         )
 
 

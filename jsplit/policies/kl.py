@@ -71,16 +71,28 @@ def largest_mean(mean: Array, bound: Array) -> Array:
     v = a + jnp.sqrt(2 * p * a)
 
     def width(v: Array) -> Array:
-        # (1-p) (1 - e^-v): XLA's expm1 takes 100 times as long as its tanh on a CPU.
         half = jnp.tanh(v / 2)
-        return rest * 2 * half / (1 + half)
+        return rest * 2 * half / (1 + half)  # (1-p) (1 - e^-v)
 
     def newton(_: int, v: Array) -> Array:
         d = width(v)
-        excess = rest * v - p * jnp.log1p(d / p) - bound
+        excess = rest * v - p * log1p(d / p) - bound
         return jnp.maximum(v - excess * (p + d) / jnp.maximum(d, kind.tiny), 0)
 
     return p + width(lax.fori_loop(0, NEWTON_STEPS, newton, v))
+
+
+def log1p(z: Array) -> Array:
+    """Returns ln(1 + z) for z >= 0 without the rounding of 1 + z.
+
+    Below 0.06 by 2 artanh(w) = 2 (w + w^3/3 + ...), w = z / (2 + z), good to 1e-15.
+    XLA's log1p takes 5 times as long as its log on a CPU (and expm1, above, 100 times
+    as long as its tanh).
+    """
+    w = z / (2 + z)
+    square = w**2
+    series = square * (1 / 3 + square * (1 / 5 + square * (1 / 7 + square / 9)))
+    return jnp.where(z < 0.06, 2 * w * (1 + series), jnp.log(1 + z))
 
 
 def kl_ucb(*, alpha: float = ALPHA, c: float = 0.0) -> Policy:

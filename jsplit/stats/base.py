@@ -4,6 +4,7 @@ Here: `Interval`, the kinds of stream and the words for what an interval covers.
 here: any estimate. Called by every other module of the package.
 """
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ def finite_pair(
 
 def open_unit(name: str, value: float) -> float:
     """Returns a probability strictly between 0 and 1, or raises."""
-    if not 0 < value < 1:
+    if not isinstance(value, numbers.Real) or not 0 < value < 1:
         raise JsplitError(f"{name} must lie strictly between 0 and 1, got {value}")
     return float(value)
 

@@ -67,16 +67,16 @@ def sample_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
 
     Estimated: the expected value of one fixed rule on a sample of the population.
     Resampled: nothing. The mean over the N samples is what every shuffle of the test
-    set gives; its error against the population is Wilson's for values that are all 0
-    or 1 (`wilson_interval`), else Student's, mean -+ t s / sqrt(N) with N - 1 degrees
+    set gives; its error against the population is Wilson's for booleans
+    (`wilson_interval`), for numbers Student's, mean -+ t s / sqrt(N) with N - 1 degrees
     of freedom. Only for one rule that does not learn.
 
     Args:
-        values: [.., N] finite numbers, one per sample of the test set.
+        values: [.., N] booleans or finite numbers, one per sample of the test set.
         level: Probability that the interval covers, in (0, 1).
 
     Returns:
-        Interval of [..] arrays; NaN limits where N = 1 and the values are no rates.
+        Interval of [..] arrays; NaN limits for a single number.
 
     Raises:
         JsplitError: For values that are empty or not finite and a level out of range.
@@ -86,9 +86,8 @@ def sample_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     samples = finite("values", values)
     open_unit("level", level)
     num = samples.shape[-1]
-    is_rate = ((samples == 0) | (samples == 1)).all(-1)
-    counts = np.where(is_rate, samples.sum(-1), 0.0)
-    rate = wilson_interval(counts, num, level=level)
+    if np.asarray(values).dtype == bool:
+        return wilson_interval(samples.sum(-1), num, level=level)
     constant = is_constant(samples, np.abs(samples).max(-1))
     mean = np.where(constant, samples[..., 0], samples.mean(-1))
     if num == 1:
@@ -96,11 +95,7 @@ def sample_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     else:
         error = samples.std(-1, ddof=1) / np.sqrt(num)
         half_width = stdtrit(num - 1, (1 + level) / 2) * np.where(constant, 0, error)
-    return Interval(
-        mean[()],
-        np.where(is_rate, rate.low, mean - half_width)[()],
-        np.where(is_rate, rate.high, mean + half_width)[()],
-    )
+    return Interval(mean[()], (mean - half_width)[()], (mean + half_width)[()])
 
 
 def training_interval(

@@ -159,6 +159,7 @@ class _Training:
             )
         self.model, self.settings, self.how = model, settings, How.of(settings)
         self.exit_weights = settings.checked_exit_weights(self.num_exits)
+        self.homes = jax.tree.map(lambda x: x.sharding, (params, rest))
         self.initial = checksum(flatten((params, rest)))
 
         self.rows, self.held_out = _hold_out(settings, len(self.inputs))
@@ -254,7 +255,8 @@ class _Training:
     def write_weights(self) -> None:
         """Puts the weights, the best ones if patience was asked for, into the model."""
         params, rest = self.best or (self.state.params, self.state.rest)
-        nnx.update(self.model, params, rest)
+        # Where the weights were before, not on the devices of the training.
+        nnx.update(self.model, *jax.device_put((params, rest), self.homes))
 
     def _look(self, epoch: int, num_batches: int) -> tuple[float, list[float]]:
         """Returns loss and accuracies of the epoch so far; waits for the devices."""

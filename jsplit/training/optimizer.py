@@ -107,7 +107,7 @@ def update(
         return weight - rate * move
 
     if rule.clips:
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         shorter = jnp.minimum(1.0, rates.clip_norm / jnp.maximum(norm, 1e-12))
         grads = jax.tree.map(lambda grad: grad * shorter, grads)
     if rule.optimizer != "adamw":

@@ -1,0 +1,67 @@
+"""Exact values of single plans, against the replay they make unnecessary."""
+
+import numpy as np
+import pytest
+from conftest import random_trace
+
+import jsplit
+from jsplit import stats
+from jsplit.types import JsplitError
+
+TRACE = random_trace(150, 4)
+COSTS = jsplit.Costs.splitee(4, offload=0.3)
+POLICIES = ["final_exit", "offload_all", "fixed_split(depth=2)", "confidence_cascade"]
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return jsplit.exact_values(TRACE, POLICIES, COSTS)
+
+
+@pytest.fixture(scope="module")
+def resampled():
+    return jsplit.evaluate(
+        TRACE,
+        POLICIES,
+        COSTS,
+        num_replicas=2048,
+        stream="bootstrap",
+        num_checkpoints=2,
+    )
+
+
+def test_values_and_intervals_are_those_of_resampled_test_sets(exact, resampled):
+    table = jsplit.summarize(resampled)
+    for metric in ("accuracy", "cost", "reward", "true_reward"):
+        for policy in POLICIES:
+            ours, theirs = (t.sel(policy=policy, metric=metric) for t in (exact, table))
+            width = (ours.high - ours.low).item()
+            centre = pytest.approx(theirs["mean"].item(), abs=0.06 * width + 1e-6)
+            assert ours["mean"].item() == centre
+            resampled_width = (theirs.high - theirs.low).item()
+            assert width == pytest.approx(resampled_width, rel=0.1, abs=1e-6)
+
+
+def test_accuracy_is_the_share_of_right_answers_with_wilsons_limits(exact):
+    right = TRACE.correct[:, -1].sum()
+    row = exact.sel(policy="final_exit", metric="accuracy")
+    expected = stats.wilson_interval(right, TRACE.num_samples)
+    np.testing.assert_allclose([row["mean"], row.low, row.high], expected)
+
+
+def test_what_a_plan_always_does_is_no_estimate(exact):
+    shipped = exact.sel(metric="offloaded")
+    assert (shipped.sel(policy="final_exit").to_array() == 0).all()
+    assert (shipped.sel(policy="offload_all").to_array() == 1).all()
+    split = shipped.sel(policy="fixed_split(depth=2)")
+    assert split.low < split["mean"] < split.high
+
+
+def test_provenance_is_stored(exact):
+    assert exact.attrs["trace_sha256"] == TRACE.sha256
+    assert exact.attrs["covers"].startswith("test-set error of one fixed rule on 150")
+
+
+def test_a_policy_that_learns_is_refused():
+    with pytest.raises(JsplitError, match="single plan, got splitee with 4"):
+        jsplit.exact_values(TRACE, ["splitee"], COSTS)

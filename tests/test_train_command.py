@@ -1,0 +1,96 @@
+"""`jsplit train`: the folder it leaves, the same command again, and what it refuses."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from jsplit import cli
+from jsplit.commands.train import parse_arguments
+from jsplit.models import load_model
+from jsplit.training import loop
+
+DIGITS = ["train", "digits", "--set", "widths=(2, 3)", "--epochs", "2"]
+
+
+def run(capsys, *arguments, status=0):
+    capsys.readouterr()
+    found = cli.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert found == status, err
+    return out, err
+
+
+def weights(folder):
+    return jax.tree.leaves(nnx.state(load_model(folder)[0]))
+
+
+def test_arguments_are_literals_or_texts():
+    found = parse_arguments(["width=0.5", "stem=cifar", "a=(4, 8)", "b=None", "c=x=y"])
+    assert found == {"width": 0.5, "stem": "cifar", "a": (4, 8), "b": None, "c": "x=y"}
+
+
+def test_train_leaves_a_model_and_does_not_repeat_itself(capsys, tmp_path, monkeypatch):
+    out, err = run(capsys, *DIGITS, "--out", tmp_path / "a", "--json")
+    said = json.loads(out)
+    assert said["is_new"]
+    assert "epoch 2/2: loss" in err
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+    ]
+    model, meta = load_model(tmp_path / "a")
+    assert dict(model.arguments)["widths"] == (2, 3)
+    assert dict(model.arguments)["in_channels"] == 1
+    assert (meta["dataset"], meta["split"], meta["num_samples"]) == (
+        "digits",
+        "train",
+        897,
+    )
+    assert meta["settings"]["num_epochs"] == 2
+    assert np.shape(meta["log"]["validation_accuracy"]) == (2, 2)
+
+    monkeypatch.setattr(loop, "take_step", None)  # nothing is trained again
+    out, _ = run(capsys, *DIGITS, "--out", tmp_path / "a", "--json")
+    assert not json.loads(out)["is_new"]
+    _, err = run(
+        capsys, *DIGITS, "--out", tmp_path / "a", "--learning-rate", "0.5", status=2
+    )
+    assert "learning_rate: " in err
+    assert "with 0.01, got 0.5" in err
+    monkeypatch.undo()
+
+    before = weights(tmp_path / "a")
+    again = [*DIGITS, "--out", tmp_path / "a", "--seed", 1, "--fresh", "--json"]
+    out, _ = run(capsys, *again)
+    assert json.loads(out)["is_new"]
+    assert any(
+        (x != y).any() for x, y in zip(weights(tmp_path / "a"), before, strict=True)
+    )
+
+    begin = [*DIGITS, "--out", tmp_path / "b", "--init-weights", tmp_path / "a"]
+    out, _ = run(capsys, *begin, "--learning-rate", 1e-9)
+    assert "held-out" in out
+    for x, y in zip(weights(tmp_path / "b"), weights(tmp_path / "a"), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "wides=3"], "model cnn takes num_classes, in_channels, widths"),
+        (["--set", "wides"], "set must be NAME=VALUE, got 'wides'"),
+        (["--model", "cnnn"], "did you mean 'cnn'"),
+        (["--patience", "2", "--validation", "0"], "patience must be None without"),
+        (["--preset", "isplitee"], "exit_weights must be 6 numbers, one per exit"),
+        (["--split", "test"], "split must be 'train' for digits, got 'test'"),
+        (["--init-weights", "no/such"], "cannot read no/such"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(capsys, tmp_path, arguments, message):
+    given = ["train", "digits", "--out", tmp_path / "x", *arguments]
+    _, err = run(capsys, *given, status=2)
+    assert message in err
+    assert len([x for x in err.splitlines() if x.startswith("jsplit:")]) == 1
