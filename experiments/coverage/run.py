@@ -82,7 +82,7 @@ def simulation_error(pool, rng, evaluations):
     for num_replicas, method in ((128, "t"), (60, "BCa")):
 
         def one_batch(count, num_replicas=num_replicas):
-            pick = rng.integers(POOL, size=(count, num_replicas))
+            pick = rng.integers(pool["cost"].shape[-1], size=(count, num_replicas))
             found = {}
             for metric in ("accuracy", "cost", "reward", "regret"):
                 values = pool[metric][:, pick]
@@ -110,13 +110,13 @@ def simulation_error(pool, rng, evaluations):
 
 def fresh_test_sets(rng, evaluations, case):
     """Bootstrap streams of fresh test sets against the population they come from."""
-    orders, num_sets, num_samples = streams.ORDERS, 64, 300
+    orders, num_sets, num_samples = streams.ORDERS, 64, 1000
     chances = population.POPULATIONS[case]
 
     def values_of(counts):
         values = {
             "fixed plan": population.fixed(counts, 1),
-            "learner": population.learner(rng, counts, 30),
+            "learner": population.learner(rng, counts, 50),
         }
         values["learner - fixed plan"] = values["learner"] - values["fixed plan"]
         return values
@@ -189,7 +189,7 @@ def stopping(pool, rng, evaluations, chunk=64, longest=4096):
         truth, wanted = values.mean(), 1.96 * values.std() / np.sqrt(700)
 
         def one_batch(count, values=values, truth=truth, wanted=wanted):
-            draws = values[rng.integers(POOL, size=(count, longest))]
+            draws = values[rng.integers(values.size, size=(count, longest))]
             hit, stopped_at = np.zeros(count, bool), np.zeros(count, int)
             running = np.arange(count)
             for num in range(stats.MIN_REPLICAS, longest + 1, chunk):
@@ -214,7 +214,7 @@ def anytime(pool, rng, evaluations, longest=4096, looks=40):
     at = np.unique(np.geomspace(stats.MIN_REPLICAS, longest, looks).astype(int))
 
     def one_batch(count):
-        draws = values[rng.integers(POOL, size=(count, longest))]
+        draws = values[rng.integers(values.size, size=(count, longest))]
         always = {"sequence": np.ones(count, bool), "t": np.ones(count, bool)}
         for num in at:
             seen = draws[:, :num]
@@ -236,7 +236,7 @@ def simultaneous(pool, rng, evaluations, num_replicas=256):
     truth = curves.mean(0)
 
     def one_batch(count):
-        pick = rng.integers(POOL, size=(count, num_replicas))
+        pick = rng.integers(len(curves), size=(count, num_replicas))
         drawn = curves[pick].swapaxes(-1, -2)
         whole = stats.simultaneous_band(drawn)
         point = stats.mean_interval(drawn)
@@ -297,9 +297,12 @@ def engine(rng, evaluations, num_samples=200, num_replicas=256):
             num_checkpoints=2,
         )
         table = jsplit.summarize(result)
-        inside = (table.low <= truth["mean"]) & (truth["mean"] <= table.high)
-        apart = (table.difference_low <= truth.difference) & (
-            truth.difference <= table.difference_high
+        # What never varies has zero width, and a float32 rounding.
+        inside = (table.low - 1e-6 <= truth["mean"]) & (
+            truth["mean"] <= table.high + 1e-6
+        )
+        apart = (table.difference_low - 1e-6 <= truth.difference) & (
+            truth.difference <= table.difference_high + 1e-6
         )
         for metric in metrics[:-1]:
             for policy in policies:
@@ -321,7 +324,7 @@ class EngineRow(Row):
     """A row that pools metrics of the same evaluations; its error counts only those."""
 
     def __init__(self, name, hits, evaluations):
-        super().__init__("evaluate, bootstrap", name, hits, 92, 98)
+        super().__init__("evaluate, bootstrap", name, hits, 94, 96)
         self.evaluations = evaluations
 
     @property
@@ -341,9 +344,9 @@ def study(evaluations, seed=SEED):
         lambda: training_error(rng, evaluations // 4),
         lambda: stopping(pool, rng, evaluations),
         lambda: anytime(pool, rng, evaluations // 4),
-        lambda: simultaneous(pool, rng, evaluations // 2),
+        lambda: simultaneous(pool, rng, evaluations // 4),
         lambda: sets_and_power(rng, evaluations),
-        lambda: engine(rng, max(evaluations // 40, 20)),
+        lambda: engine(rng, max(evaluations // 100, 20)),
     ):
         start = time.perf_counter()
         rows += part()
@@ -359,10 +362,13 @@ def to_markdown(rows, evaluations, seed):
     for row in rows:
         lines.append(
             f"| {row.study} | {row.name} | {row.share:.2f} | {row.error:.2f} | "
-            f"{row.low}-{row.high}{'' if row.holds() else ' **no**'} | "
+            f"{row.low}-{row.high}{'' if row.holds(2) else ' **no**'} | "
             f"{getattr(row, 'evaluations', row.count)} |"
         )
-    return "\n".join(lines) + f"\n\nSeed {seed}, {evaluations} evaluations.\n"
+    return "\n".join(lines) + (
+        f"\n\nSeed {seed}. **no**: outside what is wanted by more than two standard "
+        "errors (+-).\n"
+    )
 
 
 def main():

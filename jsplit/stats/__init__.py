@@ -2,7 +2,7 @@
 
 Here: pure NumPy functions over arrays whose last axis is R, the replicas (or N, the
 samples of one fixed rule). Not here: what the values are and how they are stored
-(`results`), how they look (`report`). Called by `results.summarize`, by
+(`results`), how they look (`report`). Called by `summary.summarize`, by
 `report.figures` and by users.
 
 One replica is one stream and one run, so replicas are the only thing that may be

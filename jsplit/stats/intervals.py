@@ -1,7 +1,7 @@
 """Intervals of means and of ratios of means over replicas.
 
 Here: Student t, BCa and the delta method. Not here: standard errors (`errors`) and the
-resampling (`bootstrap`). Called by `results.summarize` and by users.
+resampling (`bootstrap`). Called by `summary.summarize` and by users.
 """
 
 from collections.abc import Callable
