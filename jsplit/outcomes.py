@@ -224,11 +224,11 @@ def revealed_by(plans: Plan, exits: Array, *, strict: bool, lossless: bool) -> A
         shallower = depth[None, :] <= depth[:, None]  # [played, other]
         return jnp.broadcast_to(shallower | itself, (*exits.shape, depth.size))
     shipped = exits == num_exits
-    reached = jnp.where(shipped, depth - 1, exits)  # deepest exit on the device
+    reached = jnp.where(shipped, (depth - 1)[None], exits)  # deepest exit on the device
     on_the_way = reached[:, None, :] <= reached[:, :, None]
     cloud_known = (shipped | (reached == num_exits - 1)) & lossless
     known = ~shipped[:, None, :] | cloud_known[:, :, None]
-    return (on_the_way & known) | itself
+    return (on_the_way & known) | itself[None]
 
 
 def _required(values: np.ndarray | None, what: str, score: str) -> np.ndarray:

@@ -77,9 +77,12 @@ def sample_at(kind: Kind, position: Array, keys: Keys, num_samples: int) -> Arra
     shape = jnp.broadcast_shapes(position.shape, keys.rounds.shape[2:])
     if kind == "fixed":
         return jnp.broadcast_to(position, shape).astype(jnp.int32)
-    sample = _permute(jnp.broadcast_to(position, shape), keys.rounds, num_samples)
+    # Axes for the positions, so that the arithmetic below never adds any by itself.
+    axes = tuple(range(1, 1 + len(shape) - (keys.rounds.ndim - 2)))
+    rounds = jnp.expand_dims(keys.rounds, tuple(axis + 1 for axis in axes))
+    sample = _permute(jnp.broadcast_to(position, shape), rounds, num_samples)
     if kind == "bootstrap":
-        sample = _draw(sample, keys.resample, num_samples)
+        sample = _draw(sample, jnp.expand_dims(keys.resample, axes), num_samples)
     return sample.astype(jnp.int32)
 
 

@@ -235,7 +235,7 @@ def test_equal_policies_and_other_numbers_share_a_program(name):
     for number, default in policy_numbers(name).items():
         if STRUCTURE.get(number) == name:
             continue
-        value = default + 1 if isinstance(default, int) else default * 0.5
+        value = default + 1 if isinstance(default, int) else default * 0.5 or 0.5
         other = make_policy(name, **{number: value})
         assert other.selector == policy.selector
         kinds = [

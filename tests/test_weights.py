@@ -166,5 +166,5 @@ def test_fill_names_every_misfit_and_changes_nothing():
 
 
 def test_load_weights_refuses_networks_without_a_loader(tmp_path):
-    with pytest.raises(JsplitError, match=r"model must be one of .*BERT, got CNN"):
+    with pytest.raises(JsplitError, match=r"model must be one of .*BERT.*, got CNN"):
         load_weights(CNN(3, widths=(4, 4), rngs=nnx.Rngs(0)), tmp_path)

@@ -136,7 +136,7 @@ def replay_block(
         if tables.revealed is None or own:
             return Feedback(arm, reward, None, None), index
         plans = jnp.arange(num_plans, dtype=jnp.int32)[:, None]
-        rewards = gather(tables.reward, sample * num_plans + plans)
+        rewards = gather(tables.reward, (sample * num_plans)[None] + plans)
         revealed = gather_bits(tables.revealed, index, num_plans)
         return Feedback(arm, reward, rewards, revealed), index
 

@@ -93,7 +93,7 @@ def _pack(
     dtype = outcome.reward.dtype
     num_plans, levels = plan_costs.shape
     shipped = outcome.exit == levels - 1
-    number = jnp.arange(num_plans, dtype=jnp.int32) * levels + outcome.exit
+    number = jnp.arange(num_plans, dtype=jnp.int32)[None] * levels + outcome.exit
     cell = (
         outcome.correct.astype(jnp.int32)
         + (number << COST_SHIFT)
@@ -116,7 +116,8 @@ def _bits(revealed: Array) -> Array:
     words = -(-num_plans // WORD)
     padded = jnp.pad(revealed, ((0, 0), (0, 0), (0, words * WORD - num_plans)))
     bits = padded.reshape(num_samples * num_plans, words, WORD).astype(jnp.uint32)
-    packed = (bits << jnp.arange(WORD, dtype=jnp.uint32)).sum(-1, dtype=jnp.uint32)
+    shifts = jnp.arange(WORD, dtype=jnp.uint32)[None, None]
+    packed = (bits << shifts).sum(-1, dtype=jnp.uint32)
     return packed.T.astype(jnp.int32)
 
 
@@ -137,5 +138,5 @@ def gather_bits(words: Array, index: Array, num_plans: int) -> Array:
     for number, word in enumerate(words):
         plans = min(WORD, num_plans - number * WORD)
         shifts = jnp.arange(plans, dtype=jnp.int32)[:, None]
-        bits.append(((gather(word, index) >> shifts) & 1) == 1)
+        bits.append(((gather(word, index)[None] >> shifts) & 1) == 1)
     return bits[0] if len(bits) == 1 else jnp.concatenate(bits)

@@ -53,7 +53,7 @@ class ExponentialWeights(Selector):
         below = jnp.cumsum(self.chances(params, state), axis=0)
         uniform = per_lane(lambda key: jax.random.uniform(key, (), below.dtype), key)
         # The chances may add up to just under 1, and then a draw lie above all sums.
-        passed = below > uniform * below[-1]
+        passed = below > (uniform * below[-1])[None]
         return best_arm(passed)
 
     def gain(self, params: Any, state: Any, feedback: Feedback) -> Array:
