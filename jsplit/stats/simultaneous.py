@@ -158,7 +158,8 @@ def best_set(
             largest = np.maximum(
                 largest, np.where(constant[:, np.newaxis], 0, t).max(0)
             )
-    return ~(beats > np.quantile(largest, level, method="higher")).any(0)
+    is_beaten = (beats > np.quantile(largest, level, method="higher")).any(0)
+    return np.logical_not(is_beaten)
 
 
 def _expanded_error(
