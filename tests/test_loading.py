@@ -17,7 +17,7 @@ def test_every_sample_trace_is_whole_and_says_where_it_comes_from():
             trace.meta
         )
         assert trace.prediction is not None
-        assert trace.accuracy[-1] > trace.accuracy[0]
+        assert trace.accuracy.min() > 1 / trace.num_classes
 
 
 def test_sample_of_digits_is_what_a_small_network_reaches():

@@ -159,6 +159,8 @@ class _Training:
             )
         self.model, self.settings, self.how = model, settings, How.of(settings)
         self.exit_weights = settings.checked_exit_weights(self.num_exits)
+        # A pattern of sparse weights, say, is a NumPy array until here.
+        params, rest = jax.tree.map(jnp.asarray, (params, rest))
         self.homes = jax.tree.map(lambda x: x.sharding, (params, rest))
         self.initial = checksum(flatten((params, rest)))
 
