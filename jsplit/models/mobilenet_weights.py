@@ -6,6 +6,7 @@ Called through `load_weights`.
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,8 @@ def load_mobilenet(
     }
     sources = _features(model) | _exits(model)
     if random_exits:
-        last = model.heads[-1].linear.bias.shape
+        final: Any = model.heads[-1]
+        last = final.linear.bias.shape
         theirs = tensors.get("classifier.1.bias")
         if theirs is not None and theirs.shape != last:
             tensors = {k: v for k, v in tensors.items() if "classifier" not in k}
@@ -69,7 +71,8 @@ def load_mobilenet(
 def _features(model: MobileNetV2) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     number = 0
-    for block, group in enumerate(model.blocks):
+    groups: list[Any] = list(model.blocks)
+    for block, group in enumerate(groups):
         for position, feature in enumerate(group.layers):
             ours = f"blocks.{block}.layers.{position}"
             if isinstance(feature, InvertedResidual):
