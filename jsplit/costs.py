@@ -39,7 +39,9 @@ class Costs:
         head: [L] or a number; cost of evaluating head i once, >= 0.
         offload: [L] or a number; cost of shipping after layer i, >= 0.
         mu: confidence per unit of cost, >= 0.
-        unit: the unit of the three costs, shown with every result.
+        unit: the unit of the costs, shown with every result.
+        input: cost of shipping the input itself, nothing run on the device, >= 0; by
+            default that of shipping after layer 1.
 
     Raises:
         JsplitError: if a cost is negative, not finite or of the wrong shape.
@@ -55,6 +57,7 @@ class Costs:
     offload: np.ndarray  # [L] float64
     mu: float = 1.0
     unit: str = "cost unit"
+    input: float = 0.0
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Costs:
         offload: ArrayLike = 0.0,
         mu: float = 1.0,
         unit: str = "cost unit",
+        input: float | None = None,
     ) -> None:
         compute = _non_negative("compute", compute)
         if compute.ndim != 1 or compute.size < 2:
@@ -86,6 +90,8 @@ class Costs:
         object.__setattr__(self, "compute", _frozen(compute, compute.shape))
         object.__setattr__(self, "mu", checks.number("mu", mu, low=0.0))
         object.__setattr__(self, "unit", str(unit))
+        input = float(self.offload[0]) if input is None else input
+        object.__setattr__(self, "input", checks.number("input", input, low=0.0))
 
     @property
     def num_exits(self) -> int:

@@ -1,45 +1,33 @@
 """One call from a trace, policies and costs to results with provenance.
 
-Here: `evaluate`, which checks arguments, builds the tables of each policy, runs the
-engine and hands the sums to `results`. Called by users, the command line and sweeps.
+Here: `evaluate`, which checks arguments, runs the engine on the tables of each policy
+(`prepare`) and hands the sums to `results`. Called by users and the command line.
 """
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jsplit import checks, outcomes, results, streams
+from jsplit import bills as billing
+from jsplit import checks, results, streams
 from jsplit.costs import Costs
-from jsplit.engine import replay, shard, tables
+from jsplit.engine import replay, shard
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
-from jsplit.policies.splitee import split_plans
+from jsplit.prepare import MAX_INDEX, Prepared, prepare
+from jsplit.scenario import Scenario
 from jsplit.trace import Trace
-from jsplit.types import JsplitError, Outcome, Plan, Protocol, Range
+from jsplit.types import JsplitError, Outcome, Protocol
 
 NUM_CHECKPOINTS = 64
-MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
 MAX_REPLICAS = 10**8  # beyond it one result no longer fits a host: sweep over seeds
 
 
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """A policy bound to a trace, costs and a protocol: all that the engine needs."""
-
-    policy: Policy
-    tables: tables.Tables
-    mean: Outcome  # [K] float64 means over the N samples, of every plan
-    rewards: Range  # what every reward lies in, whatever the trace says
-
-
 def evaluate(
-    trace: Trace,
+    trace: Trace | Scenario,
     policies: Sequence[str | Policy],
-    costs: Costs,
+    costs: Costs | None = None,
     *,
     num_replicas: int = 1024,
     first_replica: int = 0,
@@ -49,6 +37,9 @@ def evaluate(
     seed: int = 0,
     record_arms: bool = False,
     num_checkpoints: int = NUM_CHECKPOINTS,
+    checkpoints: Sequence[int] | None = None,
+    bills: Mapping[str, billing.BillCosts] | None = None,
+    deadlines: Mapping[str, float] | None = None,
     block_size: int | None = None,
     devices: Sequence[Any] | None = None,
     progress: bool = False,
@@ -59,10 +50,11 @@ def evaluate(
     policies, blocks and devices there are, so differences are paired.
 
     Args:
-        trace: what the network says at every exit, N samples, L exits.
+        trace: what the network says at every exit, N samples, L exits; or a `Scenario`
+            of conditions that change.
         policies: names, labels such as "fixed_split(depth=3)", or policies from
             `make_policy`, all different.
-        costs: costs for the L exits.
+        costs: costs for the L exits; none with a scenario, which has its own.
         num_replicas: R >= 1 replicas.
         first_replica: number of the first one, >= 0; for bootstrap streams a multiple
             of 4, which is how many orders of one resampled test set follow each other.
@@ -76,7 +68,14 @@ def evaluate(
         seed: >= 0; the same seed gives the same numbers.
         record_arms: also return `order` [replica, step], the sample of every step, and
             `arm` [policy, replica, step], the plan that was played, counted from 0.
-        num_checkpoints: at most so many log-spaced steps at which regret is kept.
+        num_checkpoints: at most so many steps at which regret is kept, log-spaced for
+            a trace, evenly for a scenario.
+        checkpoints: these steps, in 1..T, instead; T is added.
+        bills: other costs of the same decisions, by name, such as energy beside
+            latency; one `Costs`, or one per condition. Given, even if empty, the result
+            also has the median and the 95th and 99th percentile over the steps.
+        deadlines: by name of a bill ("cost" for the costs themselves), the cost from
+            above which a step is late.
         block_size: replicas a device steps through together; changes speed only.
         devices: JAX devices to use, all by default; changes speed only.
         progress: show a progress bar.
@@ -86,8 +85,10 @@ def evaluate(
         and `offloaded` (means over the steps), `pulls` per plan, and `pseudo_regret`
         and `realised_regret` at the checkpoints. Regret is against the best fixed plan
         in hindsight, from the table: among the policy's own plans or, for a policy with
-        a single plan, among SplitEE's splits at its alpha (0.7 if it has none).
-        Attributes hold provenance.
+        a single plan, among SplitEE's splits at its alpha (0.7 if it has none). In a
+        scenario it is dynamic regret, against the best plan of each step's condition,
+        and `condition_pulls` counts plays by condition. `best_played` counts the steps
+        up to a checkpoint at which no plan was better. Attributes hold provenance.
 
     Raises:
         JsplitError: for an argument out of its range, with one line that says so.
@@ -100,7 +101,7 @@ def evaluate(
         >>> result.correct.mean("replica").sel(policy="final_exit").item()
         0.6666666666666666
     """
-    check_inputs(trace, costs)
+    scenario = Scenario.of(trace, costs)
     num_replicas = checks.integer("num_replicas", num_replicas, 1, MAX_REPLICAS)
     first_replica = checks.integer("first_replica", first_replica, 0, MAX_INDEX // 2)
     kind: Any = checks.choice("stream", stream, streams.KINDS)
@@ -109,7 +110,7 @@ def evaluate(
             f"first_replica must be a multiple of {streams.ORDERS} for bootstrap "
             f"streams, got {first_replica}"
         )
-    horizon = trace.num_samples if horizon is None else horizon
+    horizon = scenario.num_samples if horizon is None else horizon
     horizon = checks.integer("horizon", horizon, 1, MAX_INDEX - 64)
     seed = checks.integer("seed", seed, 0, 2**32 - 1)
     num_checkpoints = checks.integer("num_checkpoints", num_checkpoints, 1)
@@ -122,13 +123,20 @@ def evaluate(
         )
     protocol = Protocol.named(protocol)
     chosen = chosen_policies(policies)
-    checkpoints = _checkpoints(horizon, num_checkpoints)
-    schedule = replay.make_schedule(horizon, trace.num_samples, checkpoints)
-    runs = {}
+    kept = _checkpoints(horizon, num_checkpoints, checkpoints, scenario.drift is None)
+    chain = scenario.chain(horizon)
+    schedule = replay.make_schedule(
+        horizon, scenario.num_samples, kept, *(chain or (None, None))
+    )
+    late = dict(deadlines or {})
+    billed = None
+    if bills is not None or late:
+        billed = billing.checked(bills or {}, late, scenario)
+    runs, charged = {}, {}
     with _progress(progress, len(chosen) * num_replicas) as advance:
         for policy in chosen:
-            prepared = prepare(policy, trace, costs, protocol)
-            runs[policy.label] = _run(
+            prepared = prepare(policy, scenario, protocol)
+            run = _run(
                 prepared,
                 kind,
                 schedule,
@@ -136,86 +144,35 @@ def evaluate(
                 seed=seed,
                 num_replicas=num_replicas,
                 first_replica=first_replica,
-                num_checkpoints=checkpoints.size,
+                num_checkpoints=kept.size,
                 record_steps=horizon if record_arms else None,
+                record_visits=billed is not None,
                 devices=devices,
                 block_size=block_size,
                 advance=advance,
-                exact_horizon=_visits_all(kind, horizon, trace.num_samples),
+                exact_horizon=_visits_all(kind, horizon, scenario),
             )
+            runs[policy.label] = run
+            if billed is not None and run.visits is not None:
+                charged[policy.label] = {
+                    name: billing.charge(
+                        run.visits, prepared.plans, by_condition, late.get(name)
+                    )
+                    for name, by_condition in billed.items()
+                }
     return results.build(
         runs,
-        checkpoints,
+        kept,
         horizon,
-        trace=trace,
-        costs=costs,
+        bills=charged,
+        deadlines=late,
+        scenario=scenario,
         policies=chosen,
         protocol=protocol,
         stream=kind,
         seed=seed,
         first_replica=first_replica,
     )
-
-
-def prepare(policy: Policy, trace: Trace, costs: Costs, protocol: Protocol) -> Prepared:
-    """Returns a policy's outcomes on every sample, packed for the engine."""
-    plan, outcome = outcomes_of(policy, trace, costs, protocol)
-    billed = _on_device(outcomes.cost_table(costs))
-    all_heads = np.bool_(protocol.learned_cost == "all_heads")
-    num_plans = outcome.reward.shape[1]
-    if outcome.reward.size > MAX_INDEX:
-        raise JsplitError(
-            f"samples x plans must be at most {MAX_INDEX}, got "
-            f"{trace.num_samples} x {num_plans} for policy {policy.label}"
-        )
-    mean = Outcome(*(np.asarray(x, np.float64).mean(0) for x in outcome))
-    comparators, comparator_means = outcome.reward, np.asarray(mean.reward)
-    if num_plans == 1:
-        splits = _on_device(split_plans(trace.num_exits, policy.alpha))
-        by_confidence = outcomes.answers(trace, "confidence")
-        comparators = outcomes.tabulate(splits, by_confidence, billed, all_heads).reward
-        comparator_means = np.asarray(comparators, np.float64).mean(0)
-    best = int(comparator_means.argmax())
-    revealed = None
-    if policy.reveal == "prefix":
-        revealed = outcomes.revealed_by(
-            plan,
-            outcome.exit,
-            strict=protocol.side_information == "strict",
-            lossless=trace.lossless,
-        )
-    choice = None
-    if policy.privileged:
-        choice = np.asarray(outcome.reward).argmax(1).astype(np.int32)
-    packed = tables.pack(
-        outcome,
-        outcomes.costs_by_exit(plan, billed, np.bool_(False)),
-        comparators[:, best],
-        float(comparator_means[best]),
-        np.asarray(mean.reward),
-        revealed,
-        choice,
-    )
-    rewards = outcomes.reward_range(plan, billed, bool(all_heads))
-    return Prepared(policy, packed, mean, rewards)
-
-
-def outcomes_of(
-    policy: Policy, trace: Trace, costs: Costs, protocol: Protocol
-) -> tuple[Plan, Outcome]:
-    """Returns the K plans of a policy and their outcomes, fields [N, K]."""
-    answers = outcomes.answers(trace, policy.score)
-    try:
-        plan = _on_device(policy.plans(trace.num_exits, protocol))
-    except JsplitError as error:
-        raise JsplitError(f"policy {policy.label}: {error}") from None
-    billed = _on_device(outcomes.cost_table(costs))
-    all_heads = np.bool_(protocol.learned_cost == "all_heads")
-    return plan, outcomes.tabulate(plan, answers, billed, all_heads)
-
-
-def _on_device(tree: Any) -> Any:
-    return jax.tree.map(jnp.asarray, tree)
 
 
 def _run(
@@ -228,14 +185,14 @@ def _run(
     **options: Any,
 ) -> shard.Replicas:
     policy, packed = prepared.policy, prepared.tables
-    selector = policy.selector.under(protocol)
+    selector = policy.selector.under(protocol).over_contexts(prepared.num_contexts)
     plays = packed.num_plans if selector.initial_plays else 0
     free = protocol.initial_plays == "free"
     by_rounds = protocol.clock == "rounds"
     params = selector.default_params() if policy.params is None else policy.params
     run = shard.run(
         selector,
-        selector.scaled(params, prepared.rewards),
+        selector.informed(params, prepared.facts),
         packed,
         kind,
         options.pop("seed"),
@@ -263,33 +220,15 @@ def _exact(run: shard.Replicas, mean: Outcome, horizon: int) -> shard.Replicas:
     final = run.realised_regret.copy()
     final[:, -1] = run.pseudo_regret[:, -1]
     return run._replace(
-        reward=horizon * mean.reward[0] * ones,
-        cost=horizon * mean.cost[0] * ones,
+        reward=horizon * mean.reward[0, 0] * ones,
+        cost=horizon * mean.cost[0, 0] * ones,
         realised_regret=final,
     )
 
 
-def _visits_all(kind: str, horizon: int, num_samples: int) -> bool:
-    return kind != "bootstrap" and horizon % num_samples == 0
-
-
-def check_inputs(trace: Trace, costs: Costs) -> None:
-    """Raises unless these are a trace and costs for its exits."""
-    if not isinstance(trace, Trace):
-        raise JsplitError(
-            f"trace must be a jsplit.Trace, got {type(trace).__name__}; build one with "
-            "Trace.from_logits or load_trace"
-        )
-    if not isinstance(costs, Costs):
-        raise JsplitError(
-            f"costs must be a jsplit.Costs, got {type(costs).__name__}; for instance "
-            f"Costs.splitee({trace.num_exits})"
-        )
-    if costs.num_exits != trace.num_exits:
-        raise JsplitError(
-            f"costs must be for the trace's {trace.num_exits} exits, got costs for "
-            f"{costs.num_exits}"
-        )
+def _visits_all(kind: str, horizon: int, scenario: Scenario) -> bool:
+    every = kind != "bootstrap" and horizon % scenario.num_samples == 0
+    return every and scenario.num_conditions == 1
 
 
 def chosen_policies(policies: Sequence[str | Policy]) -> list[Policy]:
@@ -318,9 +257,16 @@ def chosen_policies(policies: Sequence[str | Policy]) -> list[Policy]:
     return chosen
 
 
-def _checkpoints(horizon: int, num_checkpoints: int) -> np.ndarray:
-    steps = np.geomspace(1, horizon, num_checkpoints).round().astype(np.int64)
-    return np.unique(np.append(steps, horizon))
+def _checkpoints(
+    horizon: int, number: int, given: Sequence[int] | None, log_spaced: bool
+) -> np.ndarray:
+    if given is not None:
+        steps = [checks.integer("checkpoints", step, 1, horizon) for step in given]
+    elif log_spaced:
+        steps = np.geomspace(1, horizon, number).round().astype(np.int64)
+    else:
+        steps = np.linspace(0, horizon, number + 1)[1:].round().astype(np.int64)
+    return np.unique(np.append(steps, horizon)).clip(1)
 
 
 def _progress(show: bool, num_runs: int) -> Any:

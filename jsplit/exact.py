@@ -10,8 +10,10 @@ import numpy as np
 
 from jsplit import checks, results, stats
 from jsplit.costs import Costs
-from jsplit.evaluate import check_inputs, chosen_policies, outcomes_of
+from jsplit.evaluate import chosen_policies
 from jsplit.policies.base import Policy
+from jsplit.prepare import outcomes_of, plans_of
+from jsplit.scenario import Scenario, check_inputs
 from jsplit.trace import Trace
 from jsplit.types import JsplitError, Plan, Protocol
 
@@ -63,7 +65,7 @@ def exact_values(
         for policy in chosen_policies(policies)
     }
     return results.build_exact(
-        values, trace=trace, costs=costs, protocol=protocol, level=level
+        values, Scenario.of(trace, costs), protocol=protocol, level=level
     )
 
 
@@ -71,7 +73,8 @@ def _values(
     policy: Policy, trace: Trace, costs: Costs, protocol: Protocol, level: float
 ) -> dict[str, stats.Interval]:
     """Returns the interval of every metric of one policy."""
-    plan, outcome = outcomes_of(policy, trace, costs, protocol)
+    plan = plans_of(policy, trace.num_exits, protocol)
+    outcome = outcomes_of(policy, plan, trace, costs, protocol)
     if outcome.reward.shape[1] != 1:
         raise JsplitError(
             f"policies must have a single plan, got {policy.label} with "

@@ -5,7 +5,6 @@ one: causality by construction. The network is never inside the replay loop; wha
 would have said is in these tables.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -15,7 +14,7 @@ from jax import Array
 
 from jsplit.costs import Costs
 from jsplit.trace import Trace
-from jsplit.types import JsplitError, Outcome, Plan, Range, Score
+from jsplit.types import JsplitError, Outcome, Plan, Score
 
 
 class Answers(NamedTuple):
@@ -34,6 +33,7 @@ class CostTable(NamedTuple):
     compute: Array  # [L]
     head: Array  # [L]
     offload: Array  # [L]
+    input: Array  # []: of shipping the input itself
     mu: Array  # []
 
 
@@ -75,7 +75,7 @@ def answers(trace: Trace, score: Score) -> Answers:
 def cost_table(costs: Costs) -> CostTable:
     """Returns the costs as JAX arrays of the working precision."""
     dtype = jnp.result_type(float)
-    fields = (costs.compute, costs.head, costs.offload, costs.mu)
+    fields = (costs.compute, costs.head, costs.offload, costs.input, costs.mu)
     return CostTable(*(jnp.asarray(field, dtype) for field in fields))
 
 
@@ -112,8 +112,14 @@ def plan_costs(plan: Plan, costs: CostTable, *, all_heads: Array | bool) -> Arra
     """
     heads = jnp.where(jnp.asarray(plan.heads) | all_heads, costs.head, 0)
     device = costs.compute + jnp.cumsum(heads)
-    last = jnp.asarray(plan.depth) - 1
-    return jnp.append(device, device[last] + costs.offload[last])
+    last = _deepest(plan)
+    shipping = device[last] + costs.offload[last]
+    return jnp.append(device, jnp.where(plan.depth == 0, costs.input, shipping))
+
+
+def _deepest(plan: Plan) -> Array:
+    """Returns the position of the deepest exit on the device, 0 if there is none."""
+    return jnp.maximum(jnp.asarray(plan.depth) - 1, 0)
 
 
 def run_plan(
@@ -134,7 +140,7 @@ def run_plan(
         Outcome with scalar fields.
     """
     taken = taken_exit(plan, answers.score)
-    last = jnp.asarray(plan.depth) - 1
+    last = _deepest(plan)
     confidence = jnp.append(answers.confidence, answers.remote_confidence[last])[taken]
     correct = jnp.append(answers.correct, answers.remote_correct[last])[taken]
     billed = plan_costs(plan, costs, all_heads=False)[taken]
@@ -163,72 +169,6 @@ def costs_by_exit(
     """Returns what K plans cost at each exit, [K, L + 1], see `plan_costs`."""
     each = jax.vmap(lambda plan: plan_costs(plan, costs, all_heads=all_heads))
     return each(plans)
-
-
-def exits_of(plans: Plan) -> np.ndarray:
-    """Returns which exits K plans can take, [K, L + 1] bool, last = shipped."""
-    threshold, depth, delay = map(
-        np.asarray, (plans.threshold, plans.depth, plans.delay)
-    )
-    num_exits = threshold.shape[1]
-    exits = np.arange(num_exits)
-    on_device = exits < depth[:, None]
-    always = (threshold == -np.inf) & on_device
-    passed = np.cumsum(always, 1) - always == 0  # no exit before this one always stops
-    stops = on_device & (threshold < np.inf) & passed
-    through = ~always.any(1)
-    found = np.zeros((depth.size, num_exits + 1), bool)
-    plan, exit_ = np.nonzero(stops)
-    found[plan, np.minimum(exit_ + delay[plan], num_exits - 1)] = True
-    found[:, -2] |= through & (depth == num_exits)
-    found[:, -1] = through & (depth < num_exits)
-    return found
-
-
-def reward_range(plans: Plan, costs: CostTable, learn_all_heads: bool) -> Range:
-    """Returns the interval that every reward of K plans lies in.
-
-    reward = confidence - mu cost with confidence in [0, 1], so it reaches from -mu
-    times the largest cost of an exit that some plan can take to 1 - mu times the
-    smallest. Nothing of the trace is looked at.
-    """
-    table = np.asarray(costs_by_exit(plans, costs, np.bool_(learn_all_heads)))
-    learned = table.astype(np.float64)[exits_of(plans)]
-    mu = float(costs.mu)
-    return Range(-mu * float(learned.max()), 1 - mu * float(learned.min()))
-
-
-@functools.partial(jax.jit, static_argnames=("strict", "lossless"))
-def revealed_by(plans: Plan, exits: Array, *, strict: bool, lossless: bool) -> Array:
-    """Returns which plans' rewards a step makes known under side information.
-
-    Playing plan a reveals a plan j no deeper than a. Strictly, only if its reward can
-    be computed from what was: j goes no deeper than a did, and it answers on the
-    device, or it ships and the cloud's answer is known, because the sample was shipped
-    or a ran all layers. A lossy link answers differently for every split, so
-    there a shipped j is known only if it is a itself.
-
-    Args:
-        plans: K plans.
-        exits: [N, K] exits taken, L = shipped.
-        strict: False reveals every plan no deeper than a, as the released code does.
-        lossless: the cloud answers every shipped sample as exit L would.
-
-    Returns:
-        [N, K, K] bool: sample, played plan, plan whose reward becomes known.
-    """
-    depth = jnp.asarray(plans.depth)
-    num_exits = jnp.asarray(plans.threshold).shape[-1]
-    itself = jnp.eye(depth.size, dtype=bool)
-    if not strict:
-        shallower = depth[None, :] <= depth[:, None]  # [played, other]
-        return jnp.broadcast_to(shallower | itself, (*exits.shape, depth.size))
-    shipped = exits == num_exits
-    reached = jnp.where(shipped, (depth - 1)[None], exits)  # deepest exit on the device
-    on_the_way = reached[:, None, :] <= reached[:, :, None]
-    cloud_known = (shipped | (reached == num_exits - 1)) & lossless
-    known = ~shipped[:, None, :] | cloud_known[:, :, None]
-    return (on_the_way & known) | itself[None]
 
 
 def _required(values: np.ndarray | None, what: str, score: str) -> np.ndarray:

@@ -50,14 +50,19 @@ def _split(num_exits: int, depth: int, threshold: float, *, all_heads: bool) -> 
     return _plan(thresholds, depth, heads)
 
 
-def offload_all(num_exits: int, depth: int = 1) -> Plan:
-    """Returns the plan that ships every sample after layer `depth` (1..L-1).
+def offload_all(num_exits: int, depth: int = 1, *, head: bool = False) -> Plan:
+    """Returns the plan that ships every sample after layer `depth`.
 
-    No head is evaluated on the device: nothing depends on its confidence.
+    Args:
+        num_exits: number of exits L.
+        depth: 0..L-1; 0 ships the input itself, nothing run on the device.
+        head: evaluate (and pay) the head at `depth`, for a policy that looks at its
+            confidence before it chooses this plan.
     """
     num_exits = checks.integer("num_exits", num_exits, 2)
-    depth = checks.integer("depth", depth, 1, num_exits - 1)
-    return _plan(np.full(num_exits, NEVER), depth, np.zeros(num_exits, bool))
+    depth = checks.integer("depth", depth, int(head), num_exits - 1)
+    heads = (np.arange(1, num_exits + 1) == depth) & head
+    return _plan(np.full(num_exits, NEVER), depth, heads)
 
 
 def cascade(num_exits: int, threshold: float, *, delay: int = 0) -> Plan:
@@ -83,6 +88,11 @@ def cascade(num_exits: int, threshold: float, *, delay: int = 0) -> Plan:
     )
 
 
+def by_way(plan: Plan, way: int) -> Plan:
+    """Returns the plan with way `way` >= 0 of shipping, see `Condition.ways`."""
+    return plan._replace(way=np.int32(checks.integer("way", way, 0)))
+
+
 def stack(plans: Sequence[Plan]) -> Plan:
     """Returns several plans as one `Plan` whose fields have a leading axis K."""
     if not plans:
@@ -94,4 +104,4 @@ def stack(plans: Sequence[Plan]) -> Plan:
 
 
 def _plan(threshold: np.ndarray, depth: int, heads: np.ndarray, delay: int = 0) -> Plan:
-    return Plan(threshold, np.int32(depth), heads, np.int32(delay))
+    return Plan(threshold, np.int32(depth), heads, np.int32(delay), np.int32(0))

@@ -17,10 +17,11 @@ import jax
 import numpy as np
 
 from jsplit import checks, stats, streams
+from jsplit.bills import QUANTILES, Bill
 from jsplit.costs import Costs
 from jsplit.engine.shard import Replicas
 from jsplit.policies.base import Policy
-from jsplit.trace import Trace
+from jsplit.scenario import Scenario
 from jsplit.types import JsplitError, Protocol
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def build(
     checkpoints: np.ndarray,
     horizon: int,
     *,
-    trace: Trace,
-    costs: Costs,
+    bills: Mapping[str, Mapping[str, Bill]],
+    deadlines: Mapping[str, float],
+    scenario: Scenario,
     policies: Sequence[Policy],
     protocol: Protocol,
     stream: str,
@@ -58,68 +60,118 @@ def build(
     import xarray
 
     first = next(iter(runs.values()))
-    num_plans = max(run.pulls.shape[1] for run in runs.values())
+    num_conditions, unit = scenario.num_conditions, scenario.first.costs.unit
     mean = ("policy", "replica")
     curve = ("policy", "checkpoint", "replica")
 
     def stacked(field: str) -> np.ndarray:
         return np.stack([getattr(run, field) for run in runs.values()])
 
-    pulls = np.zeros((len(runs), first.reward.size, num_plans), np.int32)
+    num_plans = max(run.pulls.shape[1] for run in runs.values()) // num_conditions
+    shape = (len(runs), first.reward.size, num_conditions, num_plans)
+    pulls = np.zeros(shape, np.int32)
     for row, run in zip(pulls, runs.values(), strict=True):
-        row[:, : run.pulls.shape[1]] = run.pulls
+        own = run.pulls.reshape(len(row), num_conditions, -1)
+        row[..., : own.shape[-1]] = own
     variables: dict[str, tuple[Any, ...]] = {
         name: (mean, stacked(name) / horizon, {"long_name": long, "units": units})
         for name, long, units in (
             ("reward", "mean reward", "confidence"),
-            ("cost", "mean billed cost", costs.unit),
+            ("cost", "mean billed cost", unit),
             ("correct", "accuracy", "fraction"),
             ("offloaded", "fraction shipped", "fraction"),
         )
     }
     variables["pulls"] = (
         ("policy", "replica", "plan"),
-        pulls,
+        pulls.sum(2, dtype=np.int32),
         {"long_name": "how often each plan was played", "units": "steps"},
     )
+    if num_conditions > 1:
+        variables["condition_pulls"] = (
+            ("policy", "replica", "condition", "plan"),
+            pulls,
+            {"long_name": "the same by condition", "units": "steps"},
+        )
     for name, long in (
         ("pseudo_regret", "sum of mean-reward gaps to the best fixed plan"),
         ("realised_regret", "reward of the best fixed plan minus the policy's"),
     ):
         values = stacked(name).swapaxes(1, 2)
         variables[name] = (curve, values, {"long_name": long, "units": "confidence"})
-    if first.order is not None:
+    variables["best_played"] = (
+        curve,
+        stacked("best").swapaxes(1, 2),
+        {"long_name": "steps so far at which no plan was better", "units": "steps"},
+    )
+    if first.rows is not None:
         step = ("replica", "step")
-        variables["order"] = (step, first.order, {"long_name": "sample of each step"})
+        condition, order = np.divmod(first.rows, scenario.num_samples)
+        variables["order"] = (step, order, {"long_name": "sample of each step"})
+        if num_conditions > 1:
+            told = {"long_name": "condition of each step, from 0"}
+            variables["condition_at"] = (step, condition, told)
         variables["arm"] = (
             ("policy", *step),
             stacked("arms"),
             {"long_name": "plan played at each step, from 0"},
         )
+    variables |= _bill_variables(bills)
     attrs = {
         "format": FORMAT,
         "stream": stream,
-        "covers": stats.covers(stream, horizon, trace.num_samples),
+        "covers": stats.covers(stream, horizon, scenario.num_samples),
         "num_replicas": first.reward.size,
         "first_replica": first_replica,
         "orders_per_test_set": streams.ORDERS if stream == "bootstrap" else 1,
         "horizon": horizon,
         "seed": seed,
         "privileged": ", ".join(p.label for p in policies if p.privileged),
-        **_inputs(trace, costs, protocol),
+        "deadlines": json.dumps(deadlines),
+        **_inputs(scenario, protocol),
     }
-    coords = {
+    coords: dict[str, Any] = {
         "policy": list(runs),
         "checkpoint": checkpoints.astype(np.int32),
     }
+    if num_conditions > 1:
+        coords["condition"] = scenario.names
+    if bills:
+        coords["bill"] = [*next(iter(bills.values()))]
+        coords["quantile"] = list(QUANTILES)
     return xarray.Dataset(variables, coords, attrs)
+
+
+def _bill_variables(bills: Mapping[str, Mapping[str, Bill]]) -> dict[str, Any]:
+    """Returns the variables of what replicas paid, by policy and bill."""
+    if not bills:
+        return {}
+
+    def stacked(field: str) -> np.ndarray:
+        rows = [[getattr(b, field) for b in one.values()] for one in bills.values()]
+        return np.array(rows)
+
+    one = ("policy", "bill", "replica")
+    tail = ("policy", "bill", "quantile", "replica")
+    return {
+        "billed": (one, stacked("mean"), {"long_name": "mean bill"}),
+        "bill_quantile": (
+            tail,
+            stacked("quantiles"),
+            {"long_name": "cost that a share of the steps does not exceed"},
+        ),
+        "missed": (
+            one,
+            stacked("missed"),
+            {"long_name": "steps above the deadline", "units": "fraction"},
+        ),
+    }
 
 
 def build_exact(
     values: Mapping[str, Mapping[str, stats.Interval]],
+    scenario: Scenario,
     *,
-    trace: Trace,
-    costs: Costs,
     protocol: Protocol,
     level: float,
 ) -> Dataset:
@@ -133,15 +185,31 @@ def build_exact(
     }
     coords = {"policy": [*values], "metric": [*next(iter(values.values()))]}
     attrs = {
-        "covers": f"test-set error of one fixed rule on {trace.num_samples} samples",
+        "covers": f"test-set error of one fixed rule on {scenario.num_samples} samples",
         "level": level,
-        **_inputs(trace, costs, protocol),
+        **_inputs(scenario, protocol),
     }
     return xarray.Dataset(variables, coords, attrs)
 
 
-def _inputs(trace: Trace, costs: Costs, protocol: Protocol) -> dict[str, Any]:
+def _inputs(scenario: Scenario, protocol: Protocol) -> dict[str, Any]:
     """Returns what a result came from, as stored in its attributes."""
+    trace, costs = scenario.first.trace, scenario.first.costs
+    changing = {}
+    if scenario.drift is not None:
+        ways = {n: list(c.all_ways) for n, c in scenario.conditions.items()}
+        changing = {
+            "drift": scenario.drift.label,
+            "conditions": json.dumps(
+                {
+                    name: [
+                        {"trace_sha256": w.trace.sha256, **_numbers(w.costs)}
+                        for w in ways[name]
+                    ]
+                    for name in ways
+                }
+            ),
+        }
     return {
         "protocol": _protocol_name(protocol),
         "switches": json.dumps(protocol.switches()),
@@ -151,15 +219,18 @@ def _inputs(trace: Trace, costs: Costs, protocol: Protocol) -> dict[str, Any]:
         "model": str(trace.meta.get("model", "unnamed")),
         "trace_sha256": trace.sha256,
         "cost_unit": costs.unit,
-        "costs": json.dumps(
-            {
-                "compute": costs.compute.tolist(),
-                "head": costs.head.tolist(),
-                "offload": costs.offload.tolist(),
-                "mu": costs.mu,
-            }
-        ),
+        "costs": json.dumps(_numbers(costs)),
+        **changing,
         **provenance(),
+    }
+
+
+def _numbers(costs: Costs) -> dict[str, Any]:
+    return {
+        "compute": costs.compute.tolist(),
+        "head": costs.head.tolist(),
+        "offload": costs.offload.tolist(),
+        "mu": costs.mu,
     }
 
 

@@ -30,11 +30,15 @@ ROUNDS_SMALL, ROUNDS_MEDIUM, ROUNDS_LARGE = 24, 10, 6
 MEDIUM, LARGE = 256, 1024  # from this N on
 
 
+CHANCE_BITS = 24  # of a chance, so that 0 and 1 are exact in int32
+
+
 class Keys(NamedTuple):
     """What fixes one pass over the data; `*lanes` is () or (replicas,)."""
 
     rounds: Array  # [rounds, 2, *lanes] uint32: multipliers and offsets
     resample: Array  # [2, *lanes] uint32: the same for all passes and orders
+    drift: Array  # [2, *lanes] uint32: the same for all passes
 
 
 def replica_keys(key: Array, num_samples: int) -> Keys:
@@ -47,6 +51,7 @@ def replica_keys(key: Array, num_samples: int) -> Keys:
     return Keys(
         jax.random.bits(rounds, (num_rounds, 2), jnp.uint32),
         jax.random.bits(resample, (2,), jnp.uint32),
+        jax.random.bits(jax.random.fold_in(key, 2), (2,), jnp.uint32),
     )
 
 
@@ -84,6 +89,25 @@ def sample_at(kind: Kind, position: Array, keys: Keys, num_samples: int) -> Arra
     if kind == "bootstrap":
         sample = _draw(sample, jnp.expand_dims(keys.resample, axes), num_samples)
     return sample.astype(jnp.int32)
+
+
+def next_condition(step: Array, before: Array, below: Array, keys: Keys) -> Array:
+    """Returns the condition of a step, drawn given the one before.
+
+    Args:
+        step: [] int32 step of the run.
+        before: [lanes] int32 conditions of the step before.
+        below: [M - 1, M] int32; entry (m, i) is 2^24 times the chance of a condition
+            up to m after condition i.
+        keys: keys of the lanes.
+
+    Returns:
+        [lanes] int32.
+    """
+    counter = step.astype(jnp.uint32)
+    draw = _mix(_mix(counter + keys.drift[0]) ^ keys.drift[1]) >> (32 - CHANCE_BITS)
+    passed = draw.astype(jnp.int32)[None] >= jnp.take(below, before, axis=1)
+    return passed.sum(0, dtype=jnp.int32)
 
 
 def _permute(value: Array, rounds: Array, size: int) -> Array:

@@ -10,6 +10,7 @@ Dimension letters, used in every docstring:
 N      samples of a data set
 L      exits of a network, counted from 1 in words and from 0 in arrays
 C      classes
+M      conditions of a scenario; 1 where nothing changes
 K      plans, which are the arms of a bandit
 R      replicas: one stream of samples and one run of a policy each
 T      steps of a run
@@ -24,8 +25,27 @@ from jax import Array
 Score = Literal["confidence", "entropy", "patience"]
 """What a plan compares with its thresholds; larger always means more certain."""
 
-Reveal = Literal["own", "prefix"]
-"""Whose rewards a step makes known: the played plan's, or also shallower plans'."""
+Reveal = Literal["own", "prefix", "shipped", "all"]
+"""Whose rewards a step makes known: the played plan's; also shallower plans'; those of
+plans that would ship, and every plan's if the sample was shipped; every plan's."""
+
+Signal = Literal["reward", "gain", "disagreement", "agreement"]
+"""What a policy learns from, see `signals`; it is always judged by the reward."""
+
+
+class Context(NamedTuple):
+    """What a policy is told before it chooses, as one of a few numbered contexts.
+
+    kind "condition": which condition of the scenario holds, such as the state of a
+    link. "confidence": the confidence of exit `exit` in `bins` equal bins of [0, 1];
+    every plan of the policy must run that head. "cheapest": the plan that costs least,
+    for plans whose cost does not depend on the sample. "best": the plan with the
+    largest reward on this very sample, which nobody can know.
+    """
+
+    kind: Literal["condition", "confidence", "cheapest", "best"]
+    exit: int = 1
+    bins: int = 1
 
 
 class JsplitError(ValueError):
@@ -41,9 +61,10 @@ class Plan(NamedTuple):
     """
 
     threshold: Any  # [L] float; +inf = never stop here, -inf = always stop
-    depth: Any  # [] int32, 1..L: the deepest exit on the device
+    depth: Any  # [] int32, 0..L: the deepest exit on the device
     heads: Any  # [L] bool; True = this head is evaluated (and paid) if reached
     delay: Any  # [] int32; layers run beyond the exit that stopped, usually 0
+    way: Any  # [] int32; which of the ways there are to ship, usually the only one, 0
 
 
 class Outcome(NamedTuple):
@@ -56,10 +77,24 @@ class Outcome(NamedTuple):
 
 
 class Range(NamedTuple):
-    """The interval that every reward of a policy's plans lies in, known beforehand."""
+    """The interval that all a policy learns from lies in, known beforehand."""
 
     low: Any  # [] float
     high: Any  # [] float
+
+
+class Facts(NamedTuple):
+    """What follows from the costs and the plans alone, before any sample is seen."""
+
+    rewards: Range  # what the policy learns from lies in it
+    price: Any  # [contexts] float: mu * cost of shipping, mean over exits; else [1]
+
+
+class Now(NamedTuple):
+    """What is known when a plan is chosen."""
+
+    t: Array  # [] int32: the 1-based round
+    context: Array | None  # [*lanes] int32, None if the policy asks for no context
 
 
 class Feedback(NamedTuple):
@@ -73,6 +108,7 @@ class Feedback(NamedTuple):
     reward: Array  # [*lanes] float: its reward
     rewards: Array | None  # [K, *lanes] float; meaningless where not revealed
     revealed: Array | None  # [K, *lanes] bool; True = this reward became known
+    context: Array | None = None  # [*lanes] int32: the context of the step
 
 
 @dataclasses.dataclass(frozen=True)

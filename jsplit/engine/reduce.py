@@ -9,11 +9,23 @@ Regret is accumulated as per-step differences, never as the difference of two su
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from jsplit.engine.tables import COST_MASK, COST_SHIFT, COUNTS, Tables, gather
+from jsplit.engine.tables import (
+    BEST_SHIFT,
+    COST_MASK,
+    COST_SHIFT,
+    COUNT_MASK,
+    COUNTS,
+    SHIPPED_SHIFT,
+    Tables,
+    gather,
+)
 
 SEGMENT = 32  # steps summed before closing; also one vectorised pass of the stream
+
+
+UNROLLED_PLANS = 32
 
 
 class Segment(NamedTuple):
@@ -22,7 +34,7 @@ class Segment(NamedTuple):
     reward: Array  # float
     cost: Array  # float
     realised_regret: Array  # float
-    counts: Array  # int32: correct + 2^16 * shipped
+    counts: Array  # int32: correct + 2^16 * shipped + 2^22 * best
 
 
 class Pair(NamedTuple):
@@ -41,6 +53,7 @@ class Totals(NamedTuple):
     realised_regret: Pair
     correct: Array  # int32
     offloaded: Array  # int32
+    best: Array  # int32: steps whose plan was the best one of their condition
 
 
 def empty_segment(num_lanes: int) -> Segment:
@@ -53,24 +66,21 @@ def empty_totals(num_lanes: int) -> Totals:
     """Returns zero totals."""
     zero = jnp.zeros(num_lanes, jnp.result_type(float))
     pair, count = Pair(zero, zero), jnp.zeros(num_lanes, jnp.int32)
-    return Totals(pair, pair, pair, pair, count, count)
+    return Totals(pair, pair, pair, pair, count, count, count)
 
 
-def add_step(
-    segment: Segment, tables: Tables, sample: Array, index: Array, reward: Array
-) -> Segment:
+def add_step(segment: Segment, tables: Tables, row: Array, index: Array) -> Segment:
     """Returns the sums with one step added.
 
     Args:
         segment: sums so far.
         tables: the tables.
-        sample: [lanes] int32 sample of the step.
-        index: [lanes] int32 flat index of (sample, played plan).
-        reward: [lanes] its reward.
+        row: [lanes] int32 row of the step, a sample under a condition.
+        index: [lanes] int32 flat index of (row, played plan).
     """
-    cell = gather(tables.cell, index)
-    cost = gather(tables.cost, (cell >> COST_SHIFT) & COST_MASK)
-    regret = gather(tables.comparator, sample) - reward
+    cell, reward = gather(tables.cell, index), gather(tables.reward, index)
+    cost = gather(tables.cost, cost_number(cell))
+    regret = gather(tables.comparator, row) - reward
     return Segment(
         segment.reward + reward,
         segment.cost + cost,
@@ -79,25 +89,39 @@ def add_step(
     )
 
 
+def cost_number(cell: Array) -> Array:
+    """Returns which entry of `Tables.cost` a cell was billed."""
+    return (cell >> COST_SHIFT) & COST_MASK
+
+
 def close(totals: Totals, segment: Segment, plays: Array, tables: Tables) -> Totals:
     """Returns the totals with a finished segment added.
 
     Args:
         totals: sums of the segments before.
         segment: sums of this one.
-        plays: [K, lanes] int32, how often each plan was played in it.
+        plays: [M * K, lanes] int32, how often each plan was played in it under each
+            condition.
         tables: the tables.
     """
     pseudo = jnp.zeros_like(segment.reward)
-    for plan in range(tables.num_plans):  # in order, whatever the number of lanes
-        pseudo += tables.gap[plan] * plays[plan].astype(pseudo.dtype)
+    gaps = tables.gap.reshape(-1)
+
+    def add_plan(plan: Array, total: Array) -> Array:
+        return total + gaps[plan] * plays[plan].astype(total.dtype)
+
+    # In order, whatever the number of lanes; unrolled where there are few.
+    pseudo = lax.fori_loop(
+        0, gaps.size, add_plan, pseudo, unroll=gaps.size <= UNROLLED_PLANS
+    )
     return Totals(
         _add(totals.reward, segment.reward),
         _add(totals.cost, segment.cost),
         _add(totals.pseudo_regret, pseudo),
         _add(totals.realised_regret, segment.realised_regret),
-        totals.correct + (segment.counts & 0xFFFF),
-        totals.offloaded + (segment.counts >> 16),
+        totals.correct + (segment.counts & COUNT_MASK),
+        totals.offloaded + ((segment.counts >> SHIPPED_SHIFT) & COUNT_MASK),
+        totals.best + (segment.counts >> BEST_SHIFT),
     )
 
 

@@ -42,11 +42,13 @@ class Replicas(NamedTuple):
     cost: np.ndarray  # [R]
     correct: np.ndarray  # [R]
     offloaded: np.ndarray  # [R]
-    pulls: np.ndarray  # [R, K] int32
+    pulls: np.ndarray  # [R, M * K] int32, by condition and plan
     pseudo_regret: np.ndarray  # [checkpoints, R]
     realised_regret: np.ndarray  # [checkpoints, R]
-    order: np.ndarray | None  # [R, T] int32
+    best: np.ndarray  # [checkpoints, R] int32: steps with the best plan
+    rows: np.ndarray | None  # [R, T] int32: sample under a condition
     arms: np.ndarray | None  # [R, T] int32
+    visits: np.ndarray | None  # [R, M * K * (L + 1)] int32
 
 
 def use_all_cores() -> None:
@@ -79,6 +81,7 @@ def run(
     first_replica: int = 0,
     num_checkpoints: int,
     record_steps: int | None = None,
+    record_visits: bool = False,
     devices: Sequence[Any] | None = None,
     block_size: int | None = None,
     advance: Callable[[int], None] = lambda replicas: None,
@@ -96,7 +99,8 @@ def run(
         num_replicas: R.
         first_replica: number of the first replica.
         num_checkpoints: checkpoints of the schedule.
-        record_steps: T to also return the order and the arms, or None.
+        record_steps: T to also return the rows and the arms, or None.
+        record_visits: also return how often each cost was paid.
         devices: where to run; all by default.
         block_size: replicas a device steps through together.
         advance: called with the number of replicas finished.
@@ -115,6 +119,7 @@ def run(
             mesh,
             num_checkpoints,
             record_steps,
+            record_visits,
             params,
             tables,
             _keys(
@@ -133,7 +138,7 @@ def run(
 
 
 @functools.partial(
-    jax.jit, static_argnums=(0, 1, 2, 3, 4), compiler_options=COMPILER_OPTIONS
+    jax.jit, static_argnums=(0, 1, 2, 3, 4, 5), compiler_options=COMPILER_OPTIONS
 )
 def _run_call(
     selector: Selector,
@@ -141,6 +146,7 @@ def _run_call(
     mesh: Mesh,
     num_checkpoints: int,
     record_steps: int | None,
+    record_visits: bool,
     params: Any,
     tables: Tables,
     keys: replay.ReplicaKeys,
@@ -161,6 +167,7 @@ def _run_call(
                 numbers,
                 num_checkpoints=num_checkpoints,
                 record_steps=record_steps,
+                record_visits=record_visits,
             ),
             keys,
         )
@@ -184,7 +191,7 @@ def _keys(key: Array, replicas: Array, num_samples: int) -> replay.ReplicaKeys:
 
 
 def _to_host(part: replay.Replayed, steps: int | None, kept: int) -> Replicas:
-    def lanes_first(values: Array | None) -> np.ndarray:
+    def lanes_first(values: Any) -> np.ndarray:
         # [blocks, ..., lanes] -> [blocks * lanes, ...]
         moved = np.moveaxis(np.asarray(values), -1, 1)
         return moved.reshape(-1, *moved.shape[2:])[:kept]
@@ -204,8 +211,10 @@ def _to_host(part: replay.Replayed, steps: int | None, kept: int) -> Replicas:
         lanes_first(part.pulls),
         curves[:, :, 0],
         curves[:, :, 1],
-        lanes_first(part.order)[:, :steps] if recorded else None,
+        lanes_first(part.best),
+        lanes_first(part.rows)[:, :steps] if recorded else None,
         lanes_first(part.arms)[:, :steps] if recorded else None,
+        None if part.visits is None else lanes_first(part.visits),
     )
 
 

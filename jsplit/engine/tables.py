@@ -13,72 +13,76 @@ from jax import Array
 
 from jsplit.types import JsplitError, Outcome
 
-# A cell, an int32: bit 0 correct, bits 1-15 which cost, bit 16 shipped. Sums of up to
-# 2^15 cells masked with COUNTS keep both counts apart.
-COUNTS = 0x10001
+# A cell, an int32: bit 0 correct, bits 1-15 which cost, bit 16 shipped, bit 22 whether
+# the plan was the best one of the condition. Sums of up to 63 cells masked with COUNTS
+# keep the three counts apart.
+COUNTS = 0x410001
 COST_SHIFT, COST_MASK = 1, 0x7FFF
+SHIPPED_SHIFT, BEST_SHIFT, COUNT_MASK = 16, 22, 0x3F
 WORD = 32  # revealed plans are bits of int32 words
 
 
 class Tables(NamedTuple):
-    """What the replay loop gathers; N samples, K plans, L exits."""
+    """What the replay loop gathers; N samples under M conditions, K plans, L exits.
 
-    reward: Array  # [N * K] float
-    cell: Array  # [N * K] int32, see above
-    cost: Array  # [K * (L + 1)] float: the cost behind each cost number
-    comparator: Array  # [N] float: reward of the best fixed plan on each sample
-    gap: Array  # [K] float: mean reward of the best fixed plan minus that of plan k
-    revealed: Array | None  # [words, N * K] int32: bit j = plan j becomes known
-    choice: Array | None  # [N] int32: the plan a clairvoyant plays
+    A row is a sample under a condition: row = condition * N + sample.
+    """
+
+    reward: Array  # [M * N * K] float
+    cell: Array  # [M * N * K] int32, see above
+    cost: Array  # [M * K * (L + 1)] float: the cost behind each cost number
+    comparator: Array  # [M * N] float: reward of the condition's best fixed plan
+    gap: Array  # [M, K] float: mean reward of the best fixed plan minus that of plan k
+    learned: Array | None  # [M * N * K] float: what is learned, if not the reward
+    revealed: Array | None  # [words, M * N * K] int32: bit j = plan j becomes known
+    context: Array | None  # [M * N] int32: what the policy is told beforehand
+
+    @property
+    def num_conditions(self) -> int:
+        """M."""
+        return self.gap.shape[0]
 
     @property
     def num_plans(self) -> int:
         """K."""
-        return self.gap.size
+        return self.gap.shape[1]
 
     @property
     def num_samples(self) -> int:
         """N."""
-        return self.comparator.size
+        return self.comparator.size // self.num_conditions
 
 
 def pack(
     outcome: Outcome,
     plan_costs: Array,
-    comparator: Array,
-    comparator_mean: float,
-    mean_reward: np.ndarray,
+    comparator: np.ndarray,
+    gap: np.ndarray,
+    *,
+    learned: np.ndarray | None,
     revealed: Array | None,
-    choice: np.ndarray | None,
+    context: np.ndarray | None,
 ) -> Tables:
     """Returns the tables of a policy.
 
     Args:
-        outcome: [N, K] outcomes.
-        plan_costs: [K, L + 1] cost of each plan at each exit, last = shipped.
-        comparator: [N] reward of the best fixed plan.
-        comparator_mean: its mean over the N samples, in float64.
-        mean_reward: [K] mean reward of every plan, in float64.
-        revealed: [N, K, K] bool, or None if only the played plan is.
-        choice: [N] plan a clairvoyant plays, or None.
+        outcome: [M * N, K] outcomes, condition by condition.
+        plan_costs: [M, K, L + 1] cost of each plan at each exit, last = shipped.
+        comparator: [M * N] reward of the best fixed plan of the condition.
+        gap: [M, K] its mean minus the mean reward of every plan, in float64.
+        learned: [M * N, K] what playing a plan teaches, or None if its reward.
+        revealed: [M * N, K, K] bool, or None if only the played plan is.
+        context: [M * N] what the policy is told beforehand, or None.
 
     Raises:
-        JsplitError: if there are more plan-exit pairs than a cell can number.
+        JsplitError: if there are more costs than a cell can number.
     """
-    num_plans, levels = plan_costs.shape
-    if num_plans * levels > COST_MASK:
+    if plan_costs.size > COST_MASK:
         raise JsplitError(
-            f"plans x (exits + 1) must be at most {COST_MASK}, got "
-            f"{num_plans} x {levels}"
+            f"conditions x plans x (exits + 1) must be at most {COST_MASK}, got "
+            f"{' x '.join(map(str, plan_costs.shape))}"
         )
-    return _pack(
-        outcome,
-        plan_costs,
-        comparator,
-        np.asarray(comparator_mean - mean_reward, np.float64),
-        revealed,
-        choice,
-    )
+    return _pack(outcome, plan_costs, comparator, gap, learned, revealed, context)
 
 
 @jax.jit
@@ -87,17 +91,25 @@ def _pack(
     plan_costs: Array,
     comparator: Array,
     gap: Array,
+    learned: Array | None,
     revealed: Array | None,
-    choice: Array | None,
+    context: Array | None,
 ) -> Tables:
     dtype = outcome.reward.dtype
-    num_plans, levels = plan_costs.shape
-    shipped = outcome.exit == levels - 1
-    number = jnp.arange(num_plans, dtype=jnp.int32)[None] * levels + outcome.exit
+    num_conditions, num_plans, levels = plan_costs.shape
+    num_samples = comparator.size // num_conditions
+    number = jnp.arange(num_conditions * num_plans, dtype=jnp.int32) * levels
+    number = (
+        jnp.repeat(number.reshape(num_conditions, num_plans), num_samples, 0)
+        + outcome.exit
+    )
+    shipped = (outcome.exit == levels - 1).astype(jnp.int32)
+    best = jnp.repeat((gap <= 0).astype(jnp.int32), num_samples, 0)
     cell = (
         outcome.correct.astype(jnp.int32)
         + (number << COST_SHIFT)
-        + shipped.astype(jnp.int32) * (COUNTS - 1)
+        + (shipped << SHIPPED_SHIFT)
+        + (best << BEST_SHIFT)
     )
     return Tables(
         outcome.reward.reshape(-1),
@@ -105,13 +117,14 @@ def _pack(
         plan_costs.reshape(-1).astype(dtype),
         comparator.astype(dtype),
         gap.astype(dtype),
+        None if learned is None else learned.reshape(-1).astype(dtype),
         None if revealed is None else _bits(revealed),
-        choice,
+        context,
     )
 
 
 def _bits(revealed: Array) -> Array:
-    """Returns [N, K, K] bool as [words, N * K] int32, see `gather_bits`."""
+    """Returns [rows, K, K] bool as [words, rows * K] int32, see `gather_bits`."""
     num_samples, num_plans, _ = revealed.shape
     words = -(-num_plans // WORD)
     padded = jnp.pad(revealed, ((0, 0), (0, 0), (0, words * WORD - num_plans)))
@@ -127,7 +140,7 @@ def gather(values: Array, index: Array) -> Array:
 
 
 def gather_bits(words: Array, index: Array, num_plans: int) -> Array:
-    """Returns [K, lanes] bool, the bits of a [words, N * K] table at `index`.
+    """Returns [K, lanes] bool, the bits of a [words, rows * K] table at `index`.
 
     Args:
         words: packed bits, plan 32 w + j in bit j of word w.

@@ -25,7 +25,7 @@ from jsplit.policies.base import (
 )
 from jsplit.policies.scaled import on_unit_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Feedback
+from jsplit.types import Feedback, Now
 
 # For 12 arms and T = 10,000 steps the proofs ask for sqrt(K ln K / ((e-1) T)) = 0.042
 # in EXP3 and, for one change, sqrt(K (ln(K T) + e) / ((e-1) T)) = 0.10 in EXP3.S.
@@ -47,9 +47,9 @@ class ExponentialWeights(Selector):
         total = weights.sum(0, keepdims=True)
         return (1 - params.gamma) * (weights / total) + params.gamma / len(weights)
 
-    def select(self, params: Any, state: Any, key: Array, t: Array) -> Array:
+    def select(self, params: Any, state: Any, key: Array, now: Now) -> Array:
         """Returns the arm at which the sum of the chances passes a uniform draw."""
-        del t
+        del now
         below = jnp.cumsum(self.chances(params, state), axis=0)
         uniform = per_lane(lambda key: jax.random.uniform(key, (), below.dtype), key)
         # The chances may add up to just under 1, and then a draw lie above all sums.

@@ -13,7 +13,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsplit.types import Feedback, Plan, Protocol, Range, Reveal, Score
+from jsplit.types import (
+    Context,
+    Facts,
+    Feedback,
+    Now,
+    Plan,
+    Protocol,
+    Reveal,
+    Score,
+    Signal,
+)
 
 
 class NoParams(NamedTuple):
@@ -48,28 +58,29 @@ class Selector(abc.ABC):
         """Returns the state before the first step, arrays `[K, *lanes]`."""
 
     @abc.abstractmethod
-    def select(self, params: Any, state: Any, key: Array, t: Array) -> Array:
+    def select(self, params: Any, state: Any, key: Array, now: Now) -> Array:
         """Returns the arm to play, `[*lanes]` int32.
 
         Args:
             params: the numbers.
             state: the state.
             key: `[*lanes]` typed keys, fresh at every step.
-            t: [] int32, the 1-based round.
+            now: the round and, for a policy that asks for it, the context.
         """
 
     @abc.abstractmethod
     def update(self, params: Any, state: Any, feedback: Feedback) -> Any:
         """Returns the state after `feedback`, of the same structure and types."""
 
-    def scaled(self, params: Any, rewards: Range) -> Any:
-        """Returns `params` told the range of the rewards, usually as they were.
-
-        The range follows from the costs and the plans alone: see
-        `outcomes.reward_range`.
-        """
-        del rewards
+    def informed(self, params: Any, facts: Facts) -> Any:
+        """Returns `params` told what the costs imply, usually as they were."""
+        del facts
         return params
+
+    def over_contexts(self, num_contexts: int) -> "Selector":
+        """Returns the selector for so many contexts, usually itself."""
+        del num_contexts
+        return self
 
     def under(self, protocol: Protocol) -> "Selector":
         """Returns the selector that a protocol's switches ask for, usually itself."""
@@ -88,6 +99,8 @@ class Policy:
         numbers: what the user set or the defaults, shown in results.
         params: the selector's numbers; None for its defaults.
         reveal: whose rewards a step makes known.
+        learns: what those rewards are; the policy is judged by "reward" in any case.
+        context: what it is told before it chooses; None for nothing.
         score: what the plans' thresholds are compared with.
         alpha: threshold of the fixed splits that single-plan policies are compared
             with in their regret.
@@ -100,6 +113,8 @@ class Policy:
     numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
     params: Any = None
     reveal: Reveal = "own"
+    learns: Signal = "reward"
+    context: Context | None = None
     score: Score = "confidence"
     alpha: float = 0.7
     privileged: bool = False

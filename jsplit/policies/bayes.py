@@ -17,7 +17,7 @@ from jsplit.policies.index import IndexSelector
 from jsplit.policies.running import MeanStats, fold
 from jsplit.policies.scaled import on_unit_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Feedback
+from jsplit.types import Feedback, Now
 
 SIGMA = 0.5  # no reward in [0, 1] has a larger standard deviation
 
@@ -88,10 +88,10 @@ class ThompsonGaussian(ThompsonSelector):
         return GaussianParams(1.0)
 
     def select(
-        self, params: GaussianParams, state: MeanStats, key: Array, t: Array
+        self, params: GaussianParams, state: MeanStats, key: Array, now: Now
     ) -> Array:
         """Returns the arm with the largest draw."""
-        del t
+        del now
         shape = state.mean.shape[:1]
         normal = per_lane(lambda key: jax.random.normal(key, shape), key)
         weight = 1 / (state.known + 1)
@@ -125,10 +125,10 @@ class ThompsonBeta(ThompsonSelector):
         return BetaParams()
 
     def select(
-        self, params: BetaParams, state: MeanStats, key: Array, t: Array
+        self, params: BetaParams, state: MeanStats, key: Array, now: Now
     ) -> Array:
         """Returns the arm with the largest draw."""
-        del t
+        del now
         total = state.mean * state.known
         successes = params.successes + total
         # Rounding may bring the mean of rewards that are all 1 to just above 1.

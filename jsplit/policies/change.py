@@ -15,7 +15,7 @@ from jsplit.policies.base import Policy, Selector, best_arm
 from jsplit.policies.running import known_rewards
 from jsplit.policies.scaled import on_unit_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Feedback
+from jsplit.types import Feedback, Now
 
 DELTA = 0.01
 EXPLORATION = 0.05
@@ -103,9 +103,9 @@ class GLRUCB(Selector):
             jnp.int32(0),
         )
 
-    def select(self, params: GLRParams, state: GLRState, key: Array, t: Array) -> Array:
+    def select(self, params: GLRParams, state: GLRState, key: Array, now: Now) -> Array:
         """Returns the arm in turn, or the one with the largest index."""
-        del key, t
+        del key, now
         total, known = state.tally
         num_arms, dtype = total.shape[0], total.dtype
         period = num_arms / jnp.maximum(jnp.asarray(params.exploration, dtype), 1e-9)

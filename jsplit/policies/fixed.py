@@ -6,9 +6,9 @@ comparison should leave out.
 
 from jsplit import checks, plans
 from jsplit.policies.base import Policy
-from jsplit.policies.simple import Always, Uniform
+from jsplit.policies.simple import Always, Follow, Uniform
 from jsplit.policies.splitee import ALPHA, split_plans
-from jsplit.types import Plan, Protocol
+from jsplit.types import Context, Plan, Protocol
 
 
 def final_exit() -> Policy:
@@ -43,15 +43,16 @@ def fixed_split(*, depth: int = 1, alpha: float = ALPHA) -> Policy:
 
 
 def offload_all(*, depth: int = 1) -> Policy:
-    """Offload everything: split at `depth` (1..L-1) and ship every sample.
+    """Offload everything: split at `depth` (0..L-1) and ship every sample.
 
     At depth 1 with a lossless link this has the accuracy of the final exit at, often, a
     fraction of its cost. No published comparison of this line has it.
 
     Args:
-        depth: the layer after which every sample is shipped.
+        depth: the layer after which every sample is shipped, 0..L-1; 0 ships the input
+            itself (`Costs.input`).
     """
-    depth = checks.integer("depth", depth, 1)
+    depth = checks.integer("depth", depth, 0)
 
     def build(num_exits: int, protocol: Protocol) -> Plan:
         del protocol
@@ -94,7 +95,8 @@ def oracle(*, alpha: float = ALPHA) -> Policy:
         del protocol
         return split_plans(num_exits, alpha)
 
-    return Policy("oracle", build, Always(), alpha=alpha, privileged=True)
+    told = Context("best")
+    return Policy("oracle", build, Follow(), context=told, alpha=alpha, privileged=True)
 
 
 def confidence_cascade(*, alpha: float = ALPHA) -> Policy:

@@ -14,7 +14,7 @@ from jsplit.policies.base import Policy, Selector, best_arm, one_hot
 from jsplit.policies.running import known_rewards
 from jsplit.policies.scaled import on_unit_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Feedback
+from jsplit.types import Feedback, Now
 
 XI = 0.6  # the proofs ask for more than 1/2
 # The paper's simulations, for T = 10,000 steps: gamma = 1 - 1/(4 sqrt(T)); its window,
@@ -66,10 +66,10 @@ class DiscountedUCB(Selector):
         return WeightedStats(zeros, zeros)
 
     def select(
-        self, params: DiscountedParams, state: WeightedStats, key: Array, t: Array
+        self, params: DiscountedParams, state: WeightedStats, key: Array, now: Now
     ) -> Array:
         """Returns the arm with the largest index."""
-        del key, t
+        del key, now
         log = jnp.log(jnp.maximum(state.weight.sum(0, keepdims=True), 1))
         # An arm so long forgotten that nothing is left gets a huge bonus.
         inverse = 1 / jnp.maximum(state.weight, jnp.finfo(state.weight.dtype).tiny)
@@ -152,11 +152,11 @@ class SlidingWindowUCB(Selector):
         )
 
     def select(
-        self, params: WindowParams, state: WindowState, key: Array, t: Array
+        self, params: WindowParams, state: WindowState, key: Array, now: Now
     ) -> Array:
         """Returns the arm with the largest index."""
         del key
-        log = jnp.log(jnp.minimum(t, self.window).astype(state.total.dtype))
+        log = jnp.log(jnp.minimum(now.t, self.window).astype(state.total.dtype))
         inverse = 1 / jnp.maximum(state.known, 1)
         index = state.total * inverse + jnp.sqrt(params.xi * log * inverse)
         return best_arm(jnp.where(state.known > 0, index, jnp.inf))

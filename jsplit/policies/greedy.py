@@ -14,7 +14,7 @@ from jsplit import checks
 from jsplit.policies.base import Policy, Selector, best_arm, per_lane
 from jsplit.policies.running import MeanStats, fold
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Feedback
+from jsplit.types import Feedback, Now
 
 EPSILON = 0.1
 PLAYS = 20
@@ -59,12 +59,12 @@ class EpsilonGreedy(Selector):
         return MeanStats.zeros(num_arms, lanes)
 
     def select(
-        self, params: EpsilonParams, state: MeanStats, key: Array, t: Array
+        self, params: EpsilonParams, state: MeanStats, key: Array, now: Now
     ) -> Array:
         """Returns a random arm or the best one."""
         num_arms, dtype = state.mean.shape[0], state.mean.dtype
         coin, place = per_lane(lambda key: jax.random.uniform(key, (2,), dtype), key)
-        epsilon = params.epsilon * t.astype(dtype) ** -params.decay
+        epsilon = params.epsilon * now.t.astype(dtype) ** -params.decay
         # place < 1, but its product may be rounded up to K.
         anyone = jnp.minimum((place * num_arms).astype(jnp.int32), num_arms - 1)
         return jnp.where(coin < epsilon, anyone, best_arm(state.mean))
@@ -113,10 +113,10 @@ class ExploreThenCommit(Selector):
         return CommitState(MeanStats.zeros(num_arms, lanes), jnp.int32(0))
 
     def select(
-        self, params: CommitParams, state: CommitState, key: Array, t: Array
+        self, params: CommitParams, state: CommitState, key: Array, now: Now
     ) -> Array:
         """Returns the next arm in turn, or the best one."""
-        del key, t
+        del key, now
         turn = state.step % state.stats.mean.shape[0]
         return jnp.where(
             self._explores(params, state), turn, best_arm(state.stats.mean)

@@ -13,7 +13,7 @@ from jax import Array
 
 from jsplit.policies.base import Selector, best_arm
 from jsplit.policies.running import MeanStats, fold
-from jsplit.types import Feedback
+from jsplit.types import Feedback, Now
 
 
 class IndexSelector(Selector):
@@ -33,10 +33,10 @@ class IndexSelector(Selector):
         del params
         return MeanStats.zeros(num_arms, lanes)
 
-    def select(self, params: Any, state: Any, key: Array, t: Array) -> Array:
+    def select(self, params: Any, state: Any, key: Array, now: Now) -> Array:
         """Returns the arm with the largest index."""
         del key
-        return best_arm(self.index(params, state, t))
+        return best_arm(self.index(params, state, now.t))
 
     def update(self, params: Any, state: Any, feedback: Feedback) -> Any:
         """Returns the statistics with the revealed rewards folded in."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsplit.policies.base import Selector
-from jsplit.types import Feedback, Protocol, Range
+from jsplit.types import Facts, Feedback, Now, Protocol, Range
 
 
 class UnitParams(NamedTuple):
@@ -50,9 +50,9 @@ class UnitRewards(Selector):
         """Returns the state of the selector inside."""
         return self.selector.init(params.inner, num_arms, lanes)
 
-    def select(self, params: UnitParams, state: Any, key: Array, t: Array) -> Array:
+    def select(self, params: UnitParams, state: Any, key: Array, now: Now) -> Array:
         """Returns the arm that the selector inside picks."""
-        return self.selector.select(params.inner, state, key, t)
+        return self.selector.select(params.inner, state, key, now)
 
     def update(self, params: UnitParams, state: Any, feedback: Feedback) -> Any:
         """Returns the state after the scaled rewards."""
@@ -66,9 +66,14 @@ class UnitRewards(Selector):
         seen = feedback._replace(reward=unit(feedback.reward), rewards=rewards)
         return self.selector.update(params.inner, state, seen)
 
-    def scaled(self, params: UnitParams, rewards: Range) -> UnitParams:
+    def informed(self, params: UnitParams, facts: Facts) -> UnitParams:
         """Returns the numbers with the range of the rewards."""
-        return params._replace(rewards=rewards)
+        inner = self.selector.informed(params.inner, facts)
+        return UnitParams(inner, facts.rewards)
+
+    def over_contexts(self, num_contexts: int) -> "UnitRewards":
+        """Returns the selector for so many contexts."""
+        return UnitRewards(self.selector.over_contexts(num_contexts))
 
     def under(self, protocol: Protocol) -> "UnitRewards":
         """Returns the selector that a protocol's switches ask for."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsplit.policies.base import NoParams, Selector, per_lane
-from jsplit.types import Feedback, Protocol
+from jsplit.types import Feedback, Now, Protocol
 
 
 class Lanes(NamedTuple):
@@ -44,10 +44,27 @@ class Always(Unlearning):
         del params, num_arms
         return Lanes(jnp.zeros(lanes, jnp.int32))
 
-    def select(self, params: NoParams, state: Lanes, key: Array, t: Array) -> Array:
+    def select(self, params: NoParams, state: Lanes, key: Array, now: Now) -> Array:
         """Returns arm 0."""
-        del params, key, t
+        del params, key, now
         return state.arm
+
+
+@dataclasses.dataclass(frozen=True)
+class Follow(Unlearning):
+    """Plays the arm that the context names."""
+
+    def init(
+        self, params: NoParams, num_arms: int, lanes: tuple[int, ...] = ()
+    ) -> Lanes:
+        """Returns arm 0, which is never looked at."""
+        del params, num_arms
+        return Lanes(jnp.zeros(lanes, jnp.int32))
+
+    def select(self, params: NoParams, state: Lanes, key: Array, now: Now) -> Array:
+        """Returns the context."""
+        del params, key
+        return state.arm if now.context is None else now.context
 
 
 class UniformState(NamedTuple):
@@ -83,10 +100,10 @@ class Uniform(Selector):
         )
 
     def select(
-        self, params: NoParams, state: UniformState, key: Array, t: Array
+        self, params: NoParams, state: UniformState, key: Array, now: Now
     ) -> Array:
         """Returns a uniform draw, or the arm of the first step again."""
-        del params, t
+        del params, now
 
         def draw(key: Array) -> Array:
             return jax.random.randint(key, (), 0, state.num_arms, jnp.int32)

@@ -1,0 +1,119 @@
+"""What the same decisions cost in other units: latency, energy, money; means and tails.
+
+Here: from how often each (condition, plan, exit) was visited to bills. Called by
+`evaluate`. A decision takes one of few exits, so a replica's visits hold its whole
+distribution of costs, and any other costs can be charged to it afterwards, exactly.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jsplit import checks, outcomes
+from jsplit.costs import Costs
+from jsplit.scenario import Scenario
+from jsplit.types import JsplitError, Plan
+
+QUANTILES = (0.5, 0.95, 0.99)
+OWN = "cost"  # the bill that is the costs a policy learns with
+
+BillCosts = Costs | Sequence[Costs | Sequence[Costs]]
+
+
+class Bill(NamedTuple):
+    """What a policy's replicas paid under one kind of costs."""
+
+    mean: np.ndarray  # [R]
+    quantiles: np.ndarray  # [len(QUANTILES), R]
+    missed: np.ndarray  # [R] share of the steps above the deadline, NaN without one
+
+
+def checked(
+    bills: Mapping[str, BillCosts], deadlines: Mapping[str, float], scenario: Scenario
+) -> dict[str, list[list[Costs]]]:
+    """Returns the costs of every bill by condition and way, the policies' own first.
+
+    Raises:
+        JsplitError: if costs do not fit the scenario or a deadline names no bill.
+    """
+    conditions = scenario.conditions.values()
+    own = [[way.costs for way in one.all_ways] for one in conditions]
+    found = {OWN: own}
+    if not isinstance(bills, Mapping):
+        raise JsplitError(
+            f"bills must be a dict of costs by name, got {checks.shown(bills)}"
+        )
+    for name, given in bills.items():
+        if name == OWN:
+            raise JsplitError(f"bills must not be called {OWN!r}: it is always there")
+        found[str(name)] = _by_condition(str(name), given, own)
+    for name, deadline in deadlines.items():
+        checks.choice("deadlines", name, found)
+        checks.number(f"deadline of {name}", deadline, 0.0)
+    return found
+
+
+def charge(
+    visits: np.ndarray,
+    plans: Plan,
+    costs: Sequence[Sequence[Costs]],
+    deadline: float | None,
+) -> Bill:
+    """Returns what replicas pay for their visits.
+
+    Args:
+        visits: [R, M * K * (L + 1)] how often each plan took each exit under each
+            condition.
+        plans: K plans.
+        costs: by condition and way.
+        deadline: a step that costs more is missed; None for no deadline.
+    """
+    ways = np.asarray(plans.way)
+    prices = np.stack([_prices(plans, by_way, ways) for by_way in costs]).reshape(-1)
+    order = np.argsort(prices, kind="stable")
+    steps = visits.sum(1, keepdims=True)
+    share = np.cumsum(visits[:, order], axis=1, dtype=np.float64) / steps
+    # The smallest cost that at least a share q of the steps do not exceed.
+    ranks = [(share < q - 1e-12).sum(1) for q in QUANTILES]
+    quantiles = np.stack([prices[order][np.minimum(r, prices.size - 1)] for r in ranks])
+    missed = np.full(len(visits), np.nan)
+    if deadline is not None:
+        missed = visits[:, prices > deadline].sum(1) / steps[:, 0]
+    return Bill(visits @ prices / steps[:, 0], quantiles, missed)
+
+
+def _prices(plans: Plan, by_way: Sequence[Costs], ways: np.ndarray) -> np.ndarray:
+    """Returns the cost of every plan at every exit, [K, L + 1] float64."""
+    with jax.enable_x64(True):
+        tables = [
+            outcomes.costs_by_exit(plans, outcomes.cost_table(costs), np.bool_(False))
+            for costs in by_way
+        ]
+    table = np.stack([np.asarray(one) for one in tables])
+    return table[ways, np.arange(ways.size)]
+
+
+def _by_condition(name: str, given: Any, own: list[list[Costs]]) -> list[list[Costs]]:
+    """Returns a bill's costs by condition and way, checked against `own`."""
+    if isinstance(given, Costs):
+        given = [given] * len(own)
+    rows = [
+        [one] * len(ways) if isinstance(one, Costs) else list(one)
+        for one, ways in zip(given, own, strict=False)
+    ]
+    fits = [len(row) for row in rows] == [len(ways) for ways in own]
+    if not fits or len(given) != len(own):
+        raise JsplitError(
+            f"bill {name!r} must hold one Costs, or one per condition ({len(own)}) and "
+            f"way of shipping ({len(own[0])}), got {checks.shown(given)}"
+        )
+    for row in rows:
+        for costs in row:
+            if not isinstance(costs, Costs) or costs.num_exits != own[0][0].num_exits:
+                raise JsplitError(
+                    f"bill {name!r} must hold costs for {own[0][0].num_exits} exits, "
+                    f"got {checks.shown(costs)}"
+                )
+    return rows

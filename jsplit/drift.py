@@ -1,0 +1,185 @@
+"""How the conditions of a scenario follow one another, as data for the engine.
+
+Here: abrupt, gradual, periodic, random, Markov and recorded changes. Not here: what
+the conditions are (`scenario`) or who walks along them (`streams`, `engine`). A Markov
+chain whose transitions may differ from step to step covers all of them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jsplit import checks
+from jsplit.types import JsplitError
+
+
+class Chain(NamedTuple):
+    """Chances of the conditions of T steps."""
+
+    phase: np.ndarray  # [T] int: which transition leads to the step
+    transition: np.ndarray  # [P, M, M]: chance of each condition, given the one before
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """How conditions follow one another.
+
+    Attributes:
+        label: what it is, as stored with results.
+        num_conditions: M, or None if it fits any number.
+        chain: (T, M) -> the chain of the first T steps. Transition 0 leads to step 0
+            alone and does not depend on the condition before.
+    """
+
+    label: str
+    num_conditions: int | None
+    chain: Callable[[int, int], Chain]
+
+
+def abrupt(*at: int) -> Drift:
+    """Returns the drift whose condition m + 1 starts at step `at[m]`.
+
+    Args:
+        *at: increasing steps >= 1, counted from 0; one less than there are conditions.
+
+    Example:
+        >>> abrupt(100, 300).num_conditions
+        3
+    """
+    starts = [checks.integer("at", step, 1) for step in at]
+    if not starts or sorted(set(starts)) != starts:
+        raise JsplitError(f"at must be increasing steps, at least one, got {at!r}")
+
+    def series(horizon: int) -> np.ndarray:
+        return np.searchsorted(starts, np.arange(horizon), side="right")
+
+    return _known(f"abrupt({', '.join(map(str, starts))})", len(starts) + 1, series)
+
+
+def periodic(period: int) -> Drift:
+    """Returns the drift that visits the conditions in turn, `period` steps each."""
+    period = checks.integer("period", period, 1)
+    label = f"periodic({period})"
+
+    def chain(horizon: int, num_conditions: int) -> Chain:
+        return _follow(np.arange(horizon) // period % num_conditions, num_conditions)
+
+    return Drift(label, None, chain)
+
+
+def recorded(series: Sequence[int] | np.ndarray) -> Drift:
+    """Returns the drift that repeats a recorded series of conditions.
+
+    Args:
+        series: condition of each step, from 0. A run longer than it starts it again.
+    """
+    values = np.asarray(series)
+    if values.ndim != 1 or not values.size or values.dtype.kind not in "iu":
+        raise JsplitError(
+            "series must be a list of condition numbers from 0, got "
+            f"{checks.shown(series)}"
+        )
+    if values.min() < 0:
+        raise JsplitError(f"series must be >= 0, got {values.min()}")
+
+    def repeated(horizon: int) -> np.ndarray:
+        return np.resize(values, horizon)
+
+    return _known(f"recorded({values.size} steps)", int(values.max()) + 1, repeated)
+
+
+def ramp(start: int, end: int) -> Drift:
+    """Returns the drift from condition 0 to 1, ever more likely from `start` to `end`.
+
+    At step t condition 1 holds with chance (t - start) / (end - start), within [0, 1].
+
+    Args:
+        start: step >= 0 until which condition 0 holds.
+        end: step > start from which condition 1 holds.
+    """
+    start = checks.integer("start", start, 0)
+    end = checks.integer("end", end, start + 1)
+
+    def chain(horizon: int, num_conditions: int) -> Chain:
+        del num_conditions
+        step = np.arange(start, end + 1)
+        second = (step - start) / (end - start)
+        transition = np.stack([1 - second, second], 1)[:, None].repeat(2, 1)
+        return Chain(np.clip(np.arange(horizon), start, end) - start, transition)
+
+    return Drift(f"ramp({start}, {end})", 2, chain)
+
+
+def mixture(*weights: float) -> Drift:
+    """Returns the drift that draws every step's condition anew, with these weights."""
+    chances = _chances("weights", [weights])
+
+    def chain(horizon: int, num_conditions: int) -> Chain:
+        del num_conditions
+        return Chain(np.zeros(horizon, int), chances.repeat(len(weights), 0)[None])
+
+    label = f"mixture({', '.join(f'{w:g}' for w in weights)})"
+    return Drift(label, len(weights), chain)
+
+
+def markov(
+    transition: Sequence[Sequence[float]] | np.ndarray,
+    initial: Sequence[float] | None = None,
+) -> Drift:
+    """Returns the drift of a Markov chain, such as a link that is good or bad.
+
+    Args:
+        transition: [M, M]; row i holds the chances of the next condition after i.
+        initial: [M] chances of the first; by default those of the long run.
+    """
+    matrix = _chances("transition", transition)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise JsplitError(f"transition must be square, got shape {matrix.shape}")
+    first = _long_run(matrix) if initial is None else _chances("initial", [initial])[0]
+    if first.size != len(matrix):
+        raise JsplitError(f"initial must hold {len(matrix)} chances, got {first.size}")
+
+    def chain(horizon: int, num_conditions: int) -> Chain:
+        start = first[None].repeat(num_conditions, 0)
+        return Chain(np.minimum(np.arange(horizon), 1), np.stack([start, matrix]))
+
+    label = f"markov({np.array2string(matrix, separator=', ', precision=4)})"
+    return Drift(label.replace("\n", ""), len(matrix), chain)
+
+
+def _known(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:
+    def chain(horizon: int, num_conditions: int) -> Chain:
+        return _follow(series(horizon), num_conditions)
+
+    return Drift(label, num, chain)
+
+
+def _follow(series: np.ndarray, num_conditions: int) -> Chain:
+    """Returns the chain that does as the series says."""
+    certain = np.eye(num_conditions)[:, None].repeat(num_conditions, 1)
+    return Chain(series, certain)
+
+
+def _chances(name: str, rows: Any) -> np.ndarray:
+    try:
+        table = np.asarray(rows, np.float64)
+    except (TypeError, ValueError):
+        table = np.zeros(0)
+    if table.ndim != 2 or not table.size:
+        raise JsplitError(f"{name} must hold chances, got {checks.shown(rows)}")
+    if not (table >= 0).all() or not np.allclose(table.sum(1), 1, atol=1e-6):
+        raise JsplitError(
+            f"{name} must be >= 0 and add up to 1, got {checks.shown(rows)}"
+        )
+    return table / table.sum(1, keepdims=True)
+
+
+def _long_run(matrix: np.ndarray) -> np.ndarray:
+    """Returns a distribution that the chain keeps: pi P = pi, sum pi = 1."""
+    size = len(matrix)
+    system = np.vstack([matrix.T - np.eye(size), np.ones(size)])
+    solution = np.linalg.lstsq(system, np.append(np.zeros(size), 1), rcond=None)[0]
+    solution = np.clip(solution, 0, None)
+    return solution / solution.sum()

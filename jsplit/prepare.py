@@ -1,0 +1,198 @@
+"""A policy bound to a scenario: its outcomes on every sample, packed for the engine.
+
+Here: from policy, traces, costs and protocol to tables. Not here: what is run on them
+(`evaluate`, `engine`) or exact values (`exact`).
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsplit import outcomes, signals
+from jsplit.costs import Costs
+from jsplit.engine import tables
+from jsplit.policies.base import Policy
+from jsplit.policies.splitee import split_plans
+from jsplit.scenario import Condition, Scenario, Way
+from jsplit.trace import Trace
+from jsplit.types import Facts, JsplitError, Outcome, Plan, Protocol, Range
+
+MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A policy bound to a scenario and a protocol: all that the engine needs."""
+
+    policy: Policy
+    plans: Plan
+    tables: tables.Tables
+    mean: Outcome  # [M, K] float64 means over the N samples, by condition and plan
+    facts: Facts
+    num_contexts: int
+
+
+class Known(NamedTuple):
+    """Outcomes of K plans while one condition holds."""
+
+    outcome: Outcome  # [N, K]
+    learned: np.ndarray  # [N, K] float64
+    plan_costs: np.ndarray  # [K, L + 1]
+    comparator: np.ndarray  # [N] reward of the best fixed plan
+    comparator_mean: float
+
+
+def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
+    """Returns a policy's outcomes under every condition, packed for the engine.
+
+    Raises:
+        JsplitError: if the policy does not fit the scenario.
+    """
+    plans = plans_of(policy, scenario.num_exits, protocol)
+    num_plans = np.size(plans.depth)
+    size = scenario.num_conditions * scenario.num_samples * num_plans
+    if size > MAX_INDEX:
+        raise JsplitError(
+            f"conditions x samples x plans must be at most {MAX_INDEX}, got "
+            f"{scenario.num_conditions} x {scenario.num_samples} x {num_plans} for "
+            f"policy {policy.label}"
+        )
+    _check_ways(policy, plans, scenario)
+    conditions = list(scenario.conditions.values())
+    known = [_known(policy, plans, one, protocol) for one in conditions]
+    means = [
+        Outcome(*(np.asarray(field, np.float64).mean(0) for field in one.outcome))
+        for one in known
+    ]
+    mean = Outcome(*(np.stack(field) for field in zip(*means, strict=True)))
+    comparator_mean = np.array([one.comparator_mean for one in known])
+    outcome = Outcome(
+        *(jnp.concatenate(f) for f in zip(*(k.outcome for k in known), strict=True))
+    )
+    lossless = all(w.trace.lossless for c in conditions for w in c.all_ways)
+    strict = protocol.side_information == "strict"
+    learned = None
+    if policy.learns != "reward":
+        learned = np.concatenate([one.learned for one in known])
+    told = None
+    if policy.context is not None:
+        told = np.concatenate(
+            [
+                signals.contexts(
+                    policy.context, m, plans, here.trace, one.outcome, one.plan_costs
+                )
+                for m, (here, one) in enumerate(zip(conditions, known, strict=True))
+            ]
+        )
+    packed = tables.pack(
+        outcome,
+        jnp.asarray(np.stack([one.plan_costs for one in known])),
+        np.concatenate([one.comparator for one in known]),
+        comparator_mean[:, None] - mean.reward,
+        learned=learned,
+        revealed=signals.revealed(
+            policy, plans, outcome, strict=strict, lossless=lossless
+        ),
+        context=told,
+    )
+    return Prepared(
+        policy, plans, packed, mean, *_facts(policy, plans, scenario, protocol)
+    )
+
+
+def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
+    """Returns the K plans of a policy, as arrays on the device."""
+    try:
+        return _on_device(policy.plans(num_exits, protocol))
+    except JsplitError as error:
+        raise JsplitError(f"policy {policy.label}: {error}") from None
+
+
+def outcomes_of(
+    policy: Policy, plans: Plan, trace: Trace, costs: Costs, protocol: Protocol
+) -> Outcome:
+    """Returns what K plans do on every sample, fields [N, K], whatever their way."""
+    answers = outcomes.answers(trace, policy.score)
+    billed = outcomes.cost_table(costs)
+    return outcomes.tabulate(plans, answers, billed, _all_heads(protocol))
+
+
+def _known(
+    policy: Policy, plans: Plan, condition: Condition, protocol: Protocol
+) -> Known:
+    ways = [_by_way(policy, plans, way, protocol) for way in condition.all_ways]
+    chosen = np.asarray(plans.way)
+
+    def select(values: list[Any]) -> Any:
+        """Returns every plan's column from the way it ships."""
+        if len(values) == 1:
+            return values[0]
+        stacked = jnp.stack([jnp.asarray(value) for value in values])
+        return stacked[chosen, :, jnp.arange(chosen.size)].T
+
+    outcome = Outcome(*map(select, zip(*(way[0] for way in ways), strict=True)))
+    learned = np.asarray(select([way[1] for way in ways]))
+    plan_costs = np.stack([way[2] for way in ways])[chosen, np.arange(chosen.size)]
+    comparators = np.asarray(outcome.reward)
+    if chosen.size == 1:
+        splits = _on_device(split_plans(condition.trace.num_exits, policy.alpha))
+        comparators = outcomes.tabulate(
+            splits,
+            outcomes.answers(condition.trace, "confidence"),
+            outcomes.cost_table(condition.costs),
+            _all_heads(protocol),
+        ).reward
+        comparators = np.asarray(comparators)
+    means = comparators.astype(np.float64).mean(0)
+    best = int(means.argmax())
+    return Known(outcome, learned, plan_costs, comparators[:, best], float(means[best]))
+
+
+def _by_way(
+    policy: Policy, plans: Plan, way: Way, protocol: Protocol
+) -> tuple[Outcome, np.ndarray, np.ndarray]:
+    """Returns outcomes [N, K], what they teach and plan costs [K, L + 1] of one way."""
+    outcome = outcomes_of(policy, plans, way.trace, way.costs, protocol)
+    learned = signals.learned(policy, plans, way.trace, way.costs, outcome)
+    billed = outcomes.costs_by_exit(
+        plans, outcomes.cost_table(way.costs), np.bool_(False)
+    )
+    return outcome, learned, np.asarray(billed)
+
+
+def _facts(
+    policy: Policy, plans: Plan, scenario: Scenario, protocol: Protocol
+) -> tuple[Facts, int]:
+    """Returns what the costs imply, and the number of contexts."""
+    conditions = list(scenario.conditions.values())
+    ranges = [
+        signals.learned_range(policy, plans, way.costs, bool(_all_heads(protocol)))
+        for one in conditions
+        for way in one.all_ways
+    ]
+    lows, highs = zip(*ranges, strict=True)
+    size = signals.num_contexts(
+        policy.context, scenario.num_conditions, np.size(plans.depth)
+    )
+    price = signals.prices(policy.context, [one.costs for one in conditions], size)
+    return Facts(Range(min(lows), max(highs)), price), size
+
+
+def _check_ways(policy: Policy, plans: Plan, scenario: Scenario) -> None:
+    wanted, there = int(np.max(plans.way)) + 1, len(scenario.first.all_ways)
+    if wanted > there:
+        raise JsplitError(
+            f"policy {policy.label} needs {wanted} ways of shipping, got {there}; see "
+            "jsplit.Condition"
+        )
+
+
+def _all_heads(protocol: Protocol) -> np.bool_:
+    return np.bool_(protocol.learned_cost == "all_heads")
+
+
+def _on_device(tree: Any) -> Any:
+    return jax.tree.map(jnp.asarray, tree)

@@ -1,0 +1,218 @@
+"""What a network says and what a decision costs, under conditions that change.
+
+Here: `Condition` and `Scenario`, which `evaluate` takes in place of a trace and costs.
+Not here: how conditions follow one another (`drift`). A condition may be a distortion
+of the input, so that there is one trace per condition, or the state of a link, so that
+there is one `Costs` per condition.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jsplit import checks
+from jsplit.costs import Costs
+from jsplit.drift import Chain, Drift
+from jsplit.trace import Trace
+from jsplit.types import JsplitError
+
+
+class Way(NamedTuple):
+    """One way of shipping: to another tier, at another rate, with fewer bits."""
+
+    trace: Trace
+    costs: Costs
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """What a network says and what a decision costs while a condition holds.
+
+    Attributes:
+        trace: N samples, L exits.
+        costs: costs for the L exits.
+        ways: other ways of shipping that a plan may choose (`Plan.way` 1, 2, ...), such
+            as a second tier, a coarser quantisation or a narrower encoder: a trace and
+            costs each. Way 0 is `trace` and `costs`.
+    """
+
+    trace: Trace
+    costs: Costs
+    ways: tuple[tuple[Trace, Costs], ...] = ()
+
+    @property
+    def all_ways(self) -> tuple[Way, ...]:
+        """Every way of shipping, the condition's own first."""
+        return (Way(self.trace, self.costs), *(Way(*way) for way in self.ways))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """Conditions on the same N samples, and how they follow one another.
+
+    Args:
+        conditions: by name; a `Condition` or a pair (trace, costs) each. All traces
+            have the same number of samples and exits.
+        drift: how they follow one another, see `jsplit.drift`.
+
+    Raises:
+        JsplitError: if the conditions do not fit each other or the drift.
+
+    Example:
+        >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
+        >>> correct = [[False, True], [True, True], [True, False]]
+        >>> trace = Trace.from_arrays(confidence, correct=correct)
+        >>> good, bad = Costs.splitee(2, offload=0.1), Costs.splitee(2, offload=0.9)
+        >>> link = {"good": (trace, good), "bad": (trace, bad)}
+        >>> Scenario(link, drift.markov([[0.9, 0.1], [0.3, 0.7]])).num_conditions
+        2
+    """
+
+    conditions: Mapping[str, Condition]
+    drift: Drift | None
+
+    def __init__(
+        self,
+        conditions: Mapping[str, Condition | tuple[Trace, Costs]],
+        drift: Drift | None = None,
+    ) -> None:
+        if not isinstance(conditions, Mapping) or not conditions:
+            raise JsplitError(
+                "conditions must be a dict of at least one (trace, costs) by name, got "
+                f"{checks.shown(conditions)}"
+            )
+        found = {str(name): _condition(name, one) for name, one in conditions.items()}
+        _check_alike(found)
+        object.__setattr__(self, "conditions", found)
+        object.__setattr__(self, "drift", _fitting(drift, len(found)))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the conditions."""
+        return list(self.conditions)
+
+    @property
+    def num_conditions(self) -> int:
+        """M."""
+        return len(self.conditions)
+
+    @property
+    def first(self) -> Condition:
+        """The first condition."""
+        return next(iter(self.conditions.values()))
+
+    @property
+    def num_samples(self) -> int:
+        """N."""
+        return self.first.trace.num_samples
+
+    @property
+    def num_exits(self) -> int:
+        """L."""
+        return self.first.trace.num_exits
+
+    def chain(self, horizon: int) -> Chain | None:
+        """Returns the chain of T steps, None if there is one condition."""
+        if self.drift is None:
+            return None
+        return self.drift.chain(horizon, self.num_conditions)
+
+    @classmethod
+    def of(cls, trace: "Trace | Scenario", costs: Costs | None) -> "Scenario":
+        """Returns the scenario that the arguments of `evaluate` describe."""
+        if isinstance(trace, Scenario):
+            if costs is not None:
+                raise JsplitError(
+                    "costs must not be given with a scenario, whose conditions have "
+                    "their own"
+                )
+            return trace
+        check_inputs(trace, costs)
+        assert costs is not None
+        return cls({"": Condition(trace, costs)})
+
+
+def check_inputs(trace: Trace, costs: Costs | None) -> None:
+    """Raises unless these are a trace and costs for its exits."""
+    if not isinstance(trace, Trace):
+        raise JsplitError(
+            f"trace must be a jsplit.Trace, got {type(trace).__name__}; build one with "
+            "Trace.from_logits or load_trace"
+        )
+    if not isinstance(costs, Costs):
+        raise JsplitError(
+            f"costs must be a jsplit.Costs, got {type(costs).__name__}; for instance "
+            f"Costs.splitee({trace.num_exits})"
+        )
+    if costs.num_exits != trace.num_exits:
+        raise JsplitError(
+            f"costs must be for the trace's {trace.num_exits} exits, got costs for "
+            f"{costs.num_exits}"
+        )
+
+
+def _condition(name: str, given: Condition | tuple[Trace, Costs]) -> Condition:
+    if not isinstance(given, Condition):
+        if not isinstance(given, Sequence) or len(given) != 2:
+            raise JsplitError(
+                f"condition {name!r} must be a pair (trace, costs) or a Condition, got "
+                f"{checks.shown(given)}"
+            )
+        given = Condition(*given)
+    for way in given.all_ways:
+        try:
+            check_inputs(*way)
+        except JsplitError as error:
+            raise JsplitError(f"condition {name!r}: {error}") from None
+    return given
+
+
+def _check_alike(conditions: Mapping[str, Condition]) -> None:
+    def sizes(one: Condition) -> list[tuple[int, int]]:
+        return [way.trace.confidence.shape for way in one.all_ways]
+
+    shapes = {shape for one in conditions.values() for shape in sizes(one)}
+    if len(shapes) > 1:
+        raise JsplitError(
+            "all traces of a scenario must have the same samples and exits, got shapes "
+            f"{', '.join(map(str, sorted(shapes)))}"
+        )
+    costs = [way.costs for one in conditions.values() for way in one.all_ways]
+    for what, values in (
+        ("ways of shipping", {len(one.ways) for one in conditions.values()}),
+        ("unit of cost", {one.unit for one in costs}),
+        ("mu", {one.mu for one in costs}),
+    ):
+        if len(values) > 1:
+            raise JsplitError(
+                f"all conditions must have the same {what}, got "
+                f"{', '.join(map(str, sorted(values)))}"
+            )
+
+
+def _fitting(drift: Drift | None, num_conditions: int) -> Drift | None:
+    if num_conditions == 1:
+        return None
+    if not isinstance(drift, Drift):
+        raise JsplitError(
+            f"drift must say how {num_conditions} conditions follow one another, such "
+            f"as jsplit.drift.periodic(1000), got {checks.shown(drift)}"
+        )
+    wanted = drift.num_conditions
+    if wanted is not None and wanted != num_conditions:
+        raise JsplitError(
+            f"drift {drift.label} is for {wanted} conditions, got {num_conditions}"
+        )
+    return drift
+
+
+def occupancy(chain: Chain) -> np.ndarray:
+    """Returns the expected share of the steps that each condition holds, [M]."""
+    size = chain.transition.shape[-1]
+    now, total = np.full(size, 1 / size), np.zeros(size)
+    for phase in chain.phase:
+        now = now @ chain.transition[phase]
+        total += now
+    return total / len(chain.phase)
