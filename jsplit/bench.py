@@ -15,8 +15,10 @@ import numpy as np
 from jax import Array, lax
 
 from jsplit.costs import Costs
-from jsplit.evaluate import evaluate, prepare
+from jsplit.evaluate import evaluate
 from jsplit.policies.registry import make_policy
+from jsplit.prepare import prepare
+from jsplit.scenario import Scenario
 from jsplit.trace import Trace
 from jsplit.types import Protocol
 
@@ -70,10 +72,11 @@ def measure_engine(
     """
     trace = synthetic_trace(num_samples, num_exits)
     costs = Costs.splitee(num_exits)
+    scenario = Scenario.of(trace, costs)
     rows = []
     for name, side_information in (("splitee", False), ("splitee_s", True)):
         rewards = np.asarray(
-            prepare(make_policy(name), trace, costs, Protocol()).tables.reward
+            prepare(make_policy(name), scenario, Protocol()).tables.reward
         ).reshape(num_samples, num_exits)
         shipped = trace.confidence < 0.7
         shipped[:, -1] = False

@@ -5,6 +5,7 @@ Here: from policy, traces, costs and protocol to tables. Not here: what is run o
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -67,7 +68,8 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
         Outcome(*(np.asarray(field, np.float64).mean(0) for field in one.outcome))
         for one in known
     ]
-    mean = Outcome(*(np.stack(field) for field in zip(*means, strict=True)))
+    stacked: Any = (np.stack(field) for field in zip(*means, strict=True))
+    mean = Outcome(*stacked)
     comparator_mean = np.array([one.comparator_mean for one in known])
     outcome = Outcome(
         *(jnp.concatenate(f) for f in zip(*(k.outcome for k in known), strict=True))
@@ -126,7 +128,7 @@ def _known(
     ways = [_by_way(policy, plans, way, protocol) for way in condition.all_ways]
     chosen = np.asarray(plans.way)
 
-    def select(values: list[Any]) -> Any:
+    def select(values: Sequence[Any]) -> Any:
         """Returns every plan's column from the way it ships."""
         if len(values) == 1:
             return values[0]

@@ -12,8 +12,10 @@ import pytest
 from conftest import random_trace
 
 import jsplit
-from jsplit.evaluate import prepare
+from jsplit.engine.tables import BEST_SHIFT
 from jsplit.policies.registry import REGISTRY
+from jsplit.prepare import prepare
+from jsplit.scenario import Scenario
 
 N, L = 100, 5  # the shapes of test_invariance, so that both share programs
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
@@ -41,7 +43,7 @@ def what_was_computed(policy, trace, protocol, order, arms):
     plans, score = policy.plans(L, protocol), scores(policy, trace)
     device, cloud = np.zeros((2, N, L), bool)
     for n, arm in zip(order, arms, strict=True):
-        threshold, depth, heads, delay = (field[arm] for field in plans)
+        threshold, depth, heads, delay, _ = (field[arm] for field in plans)
         stops = [i for i in range(depth) if score[n, i] >= threshold[i]]
         if not stops and depth < L:
             cloud[n, depth - 1] = True
@@ -95,9 +97,11 @@ def play(policy, trace, protocol):
 
 def steps(policy, trace, protocol, run):
     """Reward, correctness, cost number and shipped bit of every step of a run."""
-    tables = prepare(policy, trace, COSTS, protocol).tables
+    tables = prepare(policy, Scenario.of(trace, COSTS), protocol).tables
     cell = run.order.values * tables.num_plans + run.arm.values
-    return np.asarray(tables.reward)[cell], np.asarray(tables.cell)[cell]
+    # All but whether no plan was better, which only the whole trace can tell.
+    seen = np.asarray(tables.cell)[cell] & ~(1 << BEST_SHIFT)
+    return np.asarray(tables.reward)[cell], seen
 
 
 def changes(policy, trace, protocol, fill):

@@ -18,24 +18,28 @@ import jsplit
 from jsplit.policies import index, scaled, simple
 from jsplit.policies.base import NoParams
 from jsplit.policies.registry import REGISTRY, make_policy, policy_numbers
-from jsplit.types import Feedback, Protocol
+from jsplit.types import Facts, Feedback, Now, Protocol, Range
 
 K, LANES, STEPS = 4, 3, 12
+CONTEXTS = 2
 N, L = 100, 5  # the shapes of test_causality, so that both share programs
 
 POLICIES = {name: make_policy(name) for name in REGISTRY}
+
+
+# Rewards of the tests lie in [0, 1].
+FACTS = Facts(Range(0.0, 1.0), np.linspace(0.1, 0.5, CONTEXTS, dtype=np.float32))
 
 
 def selectors():
     """Every selector once, with numbers, by the first policy that uses it."""
     found = {}
     for name, policy in POLICIES.items():
-        if policy.selector not in [one for one, _ in found.values()]:
-            default = policy.selector.default_params()
-            found[name] = (
-                policy.selector,
-                (default if policy.params is None else policy.params),
-            )
+        selector = policy.selector.over_contexts(CONTEXTS)
+        if selector not in [one for one, _ in found.values()]:
+            default = selector.default_params()
+            params = default if policy.params is None else policy.params
+            found[name] = selector, selector.informed(params, FACTS)
     found["random_exit per run"] = simple.Uniform(per_run=True), NoParams()
     return found
 
@@ -44,20 +48,23 @@ SELECTORS = selectors()
 every_selector = pytest.mark.parametrize("name", SELECTORS)
 
 
-def feedback_of(arm, rewards, known):
+def feedback_of(arm, rewards, known, context):
     """What a step tells: of the played arm, or of every known one."""
     own = jnp.take_along_axis(rewards, arm[None], 0)[0]
     if known is None:
-        return Feedback(arm, own, None, None)
+        return Feedback(arm, own, None, None, context)
     played = jnp.arange(K, dtype=arm.dtype).reshape(-1, *[1] * arm.ndim) == arm[None]
-    return Feedback(arm, own, rewards, known | played)
+    return Feedback(arm, own, rewards, known | played, context)
 
 
 def one_step(selector, params, state, t, key, rewards, known):
-    arm = selector.select(params, state, key, t)
+    # Lanes differ in their context by their first reward, which nobody sees yet.
+    context = (rewards[0] < 0.5).astype(jnp.int32)
+    arm = selector.select(params, state, key, Now(t, context))
     if selector.initial_plays:
         arm = jnp.where(t <= K, jnp.zeros_like(arm) + t - 1, arm)
-    return selector.update(params, state, feedback_of(arm, rewards, known)), arm
+    seen = feedback_of(arm, rewards, known, context)
+    return selector.update(params, state, seen), arm
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -114,16 +121,16 @@ def test_shapes_and_types_are_a_fixed_point(name, lanes, wide):
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), lanes))
         init = functools.partial(selector.init, num_arms=K, lanes=lanes)
         state = jax.eval_shape(init, params)
-        time = jax.ShapeDtypeStruct((), jnp.int32)
-        arm = jax.eval_shape(selector.select, params, state, keys, time)
+        now = Now(jax.ShapeDtypeStruct((), jnp.int32), count)
+        arm = jax.eval_shape(selector.select, params, state, keys, now)
         assert (arm.shape, arm.dtype) == (lanes, jnp.int32)
         for leaf in jax.tree.leaves(state):
             assert leaf.shape == () or leaf.shape[leaf.ndim - len(lanes) :] == lanes
             assert leaf.dtype in (dtype, jnp.int32, jnp.bool_)
         known = jax.ShapeDtypeStruct((K, *lanes), jnp.bool_)
         for feedback in (
-            Feedback(count, real(lanes), None, None),
-            Feedback(count, real(lanes), real((K, *lanes)), known),
+            Feedback(count, real(lanes), None, None, count),
+            Feedback(count, real(lanes), real((K, *lanes)), known, count),
         ):
             after = jax.eval_shape(selector.update, params, state, feedback)
             assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -213,17 +220,19 @@ def test_ties_go_to_the_lowest_arm(name):
     rewards = jnp.full((K, K), 0.5, jnp.float32)
     keys = jax.random.split(jax.random.key(0), K)
     state, _ = episode(selector, params, keys, rewards, None)
-    assert selector.select(params, state, keys[0], jnp.int32(K + 1)) == 0
+    now = Now(jnp.int32(K + 1), jnp.int32(0))
+    assert selector.select(params, state, keys[0], now) == 0
     # Also when one arm is worse than three that tie.
     low = rewards.at[:, 0].set(0.1)
     state, _ = episode(selector, params, keys, low, None)
     numbers = params if inside is selector else params.inner
     values = np.asarray(inside.index(numbers, state, jnp.int32(K + 1)))
     assert (values[1:] == values[1]).all()
-    assert selector.select(params, state, keys[0], jnp.int32(K + 1)) == values.argmax()
+    assert selector.select(params, state, keys[0], now) == values.argmax()
 
 
-STRUCTURE = {"window": "sliding_window_ucb"}  # numbers that compile another program
+# Numbers that compile another program.
+STRUCTURE = {"window", "num_thresholds", "bins", "shallowest"}
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -233,7 +242,7 @@ def test_equal_policies_and_other_numbers_share_a_program(name):
     assert policy.selector == again.selector
     assert hash(policy.selector) == hash(again.selector)
     for number, default in policy_numbers(name).items():
-        if STRUCTURE.get(number) == name:
+        if number in STRUCTURE:
             continue
         value = default + 1 if isinstance(default, int) else default * 0.5 or 0.5
         other = make_policy(name, **{number: value})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jsplit
-from jsplit import outcomes, plans
+from jsplit import outcomes, plans, signals
 from jsplit.policies.index import UCB, UCBParams
 from jsplit.policies.registry import (
     REGISTRY,
@@ -21,7 +21,7 @@ from jsplit.policies.registry import (
     policy_numbers,
     policy_summary,
 )
-from jsplit.types import Feedback, Protocol
+from jsplit.types import Feedback, Now, Protocol
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 SHIPPED = 3  # the exit taken by a shipped sample of a 3-exit network
@@ -185,11 +185,11 @@ def test_revealed_by_hand():
     exits = jnp.asarray([[SHIPPED, 1, 2], [0, SHIPPED, 2], [SHIPPED, SHIPPED, 2]])
     yes, no = True, False
 
-    released = outcomes.revealed_by(splits, exits, strict=False, lossless=True)
+    released = signals.revealed_by(splits, exits, strict=False, lossless=True)
     lower = [[yes, no, no], [yes, yes, no], [yes, yes, yes]]
     assert released.tolist() == [lower] * 3
 
-    strict = outcomes.revealed_by(splits, exits, strict=True, lossless=True)
+    strict = signals.revealed_by(splits, exits, strict=True, lossless=True)
     assert strict.tolist() == [
         # Split 1 ships: what the cloud says is unknown when split 2 answers itself.
         [[yes, no, no], [no, yes, no], [yes, yes, yes]],
@@ -197,7 +197,7 @@ def test_revealed_by_hand():
         [[yes, no, no], [yes, yes, no], [yes, yes, yes]],
     ]
 
-    lossy = outcomes.revealed_by(splits, exits, strict=True, lossless=False)
+    lossy = signals.revealed_by(splits, exits, strict=True, lossless=False)
     assert lossy.tolist() == [
         # The cloud answers differently for every split: a shipped one knows itself.
         [[yes, no, no], [no, yes, no], [no, yes, yes]],
@@ -226,11 +226,11 @@ def test_ucb_index_by_hand(x64, beta):
     state = play(state, 1, 0.25)
     bonus = beta * math.sqrt(math.log(3))
     np.testing.assert_allclose(index(3), [0.5 + bonus, 0.25 + bonus])
-    assert selector.select(params, state, key, jnp.int32(3)) == 0
+    assert selector.select(params, state, key, Now(jnp.int32(3), None)) == 0
     state = play(state, 1, 0.75)  # mean 0.5 of two
     bonus = beta * math.sqrt(math.log(4))
     np.testing.assert_allclose(index(4), [0.5 + bonus, 0.5 + bonus / math.sqrt(2)])
-    assert selector.select(params, state, key, jnp.int32(4)) == 0
+    assert selector.select(params, state, key, Now(jnp.int32(4), None)) == 0
 
 
 def test_ucb_learns_every_revealed_arm(x64):

@@ -9,11 +9,11 @@ import reference_selectors as twins
 from conftest import random_trace
 
 import jsplit
-from jsplit import outcomes, plans
+from jsplit import outcomes, plans, signals
 from jsplit.policies import adversarial, bayes, change, greedy, kl
 from jsplit.policies.fixed import confidence_cascade, final_exit, offload_all
 from jsplit.policies.splitee import split_plans
-from jsplit.types import Feedback, Protocol, Range
+from jsplit.types import Facts, Feedback, Now, Protocol, Range
 
 N, L = 100, 5  # the shapes of test_causality, so that both share programs
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
@@ -81,7 +81,7 @@ def drive(selector, params, rewards, twin, draws_of, check=lambda state: None):
     arms = []
     for t, (row, key) in enumerate(zip(rewards, keys, strict=True), 1):
         check(state)
-        arm = int(select(params, state, key, jnp.int32(t)))
+        arm = int(select(params, state, key, Now(jnp.int32(t), None)))
         if selector.initial_plays and t <= num_arms:
             arm = t - 1
         assert arm == twin.pick(t, draws_of(key)), t
@@ -197,7 +197,7 @@ def test_kl_bound_is_on_the_boundary_in_float32_and_float64():
 
 
 def range_of(plan, costs=COSTS, *, all_heads=False):
-    return outcomes.reward_range(plan, outcomes.cost_table(costs), all_heads)
+    return signals.learned_range(jsplit.make_policy("splitee"), plan, costs, all_heads)
 
 
 def test_reward_range_by_hand(x64):
@@ -241,7 +241,9 @@ def test_every_reward_lies_in_the_range_and_near_its_ends(mu):
 def test_scaled_policies_do_not_depend_on_the_unit_of_rewards():
     """mu and costs of another size: the same decisions where the scaled rewards are."""
     policy = jsplit.make_policy("ucb_tuned")
-    params = policy.selector.scaled(policy.params, Range(-3.0, 1.0))
+    params = policy.selector.informed(
+        policy.params, Facts(Range(-3.0, 1.0), np.zeros(1))
+    )
     plain = policy.selector.selector
     rewards = rising(60, seed=2)
     one = policy.selector.init(params, 4)

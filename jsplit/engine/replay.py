@@ -116,7 +116,7 @@ def make_schedule(
     row = np.searchsorted(checkpoints, start + count)
     num_passes = -(-horizon // num_samples)
     passes = np.searchsorted(start, np.arange(num_passes + 1) * num_samples)
-    segments = (x.astype(np.int32) for x in (start, count, row, passes))
+    segments: Any = (x.astype(np.int32) for x in (start, count, row, passes))
     if phase is None or transition is None:
         return Schedule(*segments)
     below = np.cumsum(transition, axis=-1)[..., :-1].swapaxes(-1, -2)

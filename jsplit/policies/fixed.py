@@ -62,6 +62,33 @@ def offload_all(*, depth: int = 1) -> Policy:
     return Policy("offload_all", build, Always(), numbers)
 
 
+def dynamic_split(*, shallowest: int = 1) -> Policy:
+    """Dynamic split: ship everything after the layer that costs least just now.
+
+    The argmin over a table of known costs, such as latencies under the link's state:
+    T(i) = device(i) + shipping(i), or the whole network on the device. It is told which
+    condition of the scenario holds; accuracy is the final exit's at every split.
+
+    Args:
+        shallowest: first layer after which it may ship, 0..L-1; 0 is the input itself.
+
+    Reference:
+        Bakhtiarnia et al., Dynamic split computing, arXiv 2205.11269.
+    """
+    shallowest = checks.integer("shallowest", shallowest, 0)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        checks.integer("shallowest", shallowest, 0, num_exits - 1)
+        shipping = [
+            plans.offload_all(num_exits, depth)
+            for depth in range(shallowest, num_exits)
+        ]
+        return plans.stack([*shipping, plans.exit_at(num_exits, num_exits)])
+
+    return Policy("dynamic_split", build, Follow(), context=Context("cheapest"))
+
+
 def random_exit(*, alpha: float = ALPHA) -> Policy:
     """Random exit: a split drawn uniformly for every sample.
 

@@ -9,7 +9,7 @@ from typing import Any
 from jsplit import checks, plans
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.index import UCB, UCBParams
-from jsplit.types import Plan, Protocol, Reveal
+from jsplit.types import Context, Plan, Protocol, Reveal
 
 ALPHA = 0.7  # SplitEE's released code: .70 (IMDb, Yelp), .75 (QQP, SNLI), .85 (SciTail)
 
@@ -92,6 +92,7 @@ def over_splits(
     alpha: float,
     reveal: Reveal = "own",
     all_heads: bool = False,
+    context: Context | None = None,
 ) -> Policy:
     """Returns the policy that picks one of the L splits with `selector`.
 
@@ -102,6 +103,7 @@ def over_splits(
         alpha: confidence in [0, 1] from which the device answers.
         reveal: "own" learns the split that was played, "prefix" shallower ones too.
         all_heads: evaluate (and pay) every head on the way.
+        context: what the selector is told before it picks.
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
 
@@ -109,7 +111,15 @@ def over_splits(
         del protocol
         return split_plans(num_exits, alpha, all_heads=all_heads)
 
-    return Policy(name, build, selector, params=params, reveal=reveal, alpha=alpha)
+    return Policy(
+        name,
+        build,
+        selector,
+        params=params,
+        reveal=reveal,
+        context=context,
+        alpha=alpha,
+    )
 
 
 def _ucb(beta: float) -> tuple[UCB, UCBParams]:

@@ -1,0 +1,240 @@
+"""Learners told which condition holds: per-condition UCB, LinUCB, I-SplitEE.
+
+Here: selectors that read the context, such as the state of a link or a known
+distortion. Selectors that must notice a change themselves are in `forgetting` and
+`change`.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsplit import checks
+from jsplit.policies.base import Policy, Selector, best_arm
+from jsplit.policies.index import UCBParams
+from jsplit.policies.running import MeanStats, fold, known_rewards
+from jsplit.policies.splitee import ALPHA, over_splits
+from jsplit.types import Context, Facts, Feedback, Now
+
+ISPLITEE_ALPHA = 0.5  # I-SplitEE's released code
+
+
+def in_context(tree: Any, context: Array) -> Any:
+    """Returns leaves `[C, ..., *lanes]` at each lane's context, `[..., *lanes]`."""
+
+    def at(leaf: Array) -> Array:
+        axes = tuple(range(leaf.ndim - context.ndim))
+        index = jnp.expand_dims(context, axes)
+        return jnp.take_along_axis(leaf, index, axis=0, mode="promise_in_bounds")[0]
+
+    return jax.tree.map(at, tree)
+
+
+def put_context(tree: Any, values: Any, context: Array) -> Any:
+    """Returns `tree` with `values` `[..., *lanes]` at every lane's context."""
+
+    def put(leaf: Array, value: Array) -> Array:
+        axes = tuple(range(leaf.ndim - context.ndim))
+        here = jnp.arange(leaf.shape[0], dtype=context.dtype).reshape(
+            -1, *[1] * (leaf.ndim - 1)
+        ) == jnp.expand_dims(context, axes)
+        return jnp.where(here, value[None], leaf)
+
+    return jax.tree.map(put, tree, values)
+
+
+class ContextStats(NamedTuple):
+    """What is known in every context."""
+
+    stats: MeanStats  # [C, K, *lanes]
+    rounds: Array  # [C, *lanes] int32: steps in each context
+
+
+@dataclasses.dataclass(frozen=True)
+class ContextualUCB(Selector):
+    """UCB with a memory of its own in every context.
+
+    index_j = mean_cj + beta sqrt(ln t_c / known_cj), t_c the rounds in context c, this
+    one included; an arm not yet known in c is played first, the lowest before others.
+
+    Attributes:
+        num_contexts: C; structure, set by `evaluate`.
+    """
+
+    num_contexts: int = 1
+
+    def default_params(self) -> UCBParams:
+        """Returns beta = 1."""
+        return UCBParams(1.0)
+
+    def over_contexts(self, num_contexts: int) -> "ContextualUCB":
+        """Returns the selector for so many contexts."""
+        return ContextualUCB(num_contexts)
+
+    def init(
+        self, params: UCBParams, num_arms: int, lanes: tuple[int, ...] = ()
+    ) -> ContextStats:
+        """Returns zero counts."""
+        del params
+        stats = MeanStats.zeros(self.num_contexts, (num_arms, *lanes))
+        return ContextStats(stats, jnp.zeros((self.num_contexts, *lanes), jnp.int32))
+
+    def select(
+        self, params: UCBParams, state: ContextStats, key: Array, now: Now
+    ) -> Array:
+        """Returns the arm with the largest index."""
+        del key
+        stats, rounds = in_context(state, now.context)
+        bonus = params.beta * jnp.sqrt(jnp.log((rounds + 1).astype(stats.mean.dtype)))
+        index = stats.mean + bonus[None] * stats.inverse_sqrt
+        return best_arm(jnp.where(stats.known > 0, index, jnp.inf))
+
+    def update(
+        self, params: UCBParams, state: ContextStats, feedback: Feedback
+    ) -> ContextStats:
+        """Returns the statistics of the step's context with its rewards folded in."""
+        del params
+        stats, rounds = in_context(state, feedback.context)
+        after = ContextStats(fold(stats, feedback), rounds + 1)
+        return put_context(state, after, feedback.context)
+
+
+class LinParams(NamedTuple):
+    """Numbers of `LinUCB`."""
+
+    beta: Array | float = 1.0  # [] exploration
+    price: Any = np.zeros(1)  # [C] feature of each context, set by `evaluate`
+
+
+class LinStats(NamedTuple):
+    """Sums of a ridge regression of every arm's reward on (1, price)."""
+
+    count: Array  # [K, *lanes] float: 1 + rewards known
+    price: Array  # [K, *lanes] float: sum of prices
+    square: Array  # [K, *lanes] float: 1 + sum of squared prices
+    reward: Array  # [K, *lanes] float: sum of rewards
+    product: Array  # [K, *lanes] float: sum of reward times price
+
+
+@dataclasses.dataclass(frozen=True)
+class LinUCB(Selector):
+    """index_j = theta_j . x + beta sqrt(x . A_j^-1 x), x = (1, price of shipping now).
+
+    A_j = I + sum x x', theta_j = A_j^-1 sum r x over the rewards known of arm j. The
+    price is mu times the mean cost of shipping, so what is learned in one state of a
+    link carries over to others. Two features: A is inverted by its closed form.
+
+    Reference:
+        Li, Chu, Langford and Schapire, WWW 2010, arXiv 1003.0146, algorithm 1
+        (disjoint).
+    """
+
+    def default_params(self) -> LinParams:
+        """Returns beta = 1."""
+        return LinParams()
+
+    def informed(self, params: LinParams, facts: Facts) -> LinParams:
+        """Returns the numbers with the price of every context."""
+        return params._replace(price=facts.price)
+
+    def init(
+        self, params: LinParams, num_arms: int, lanes: tuple[int, ...] = ()
+    ) -> LinStats:
+        """Returns the sums of no rewards: A = I."""
+        del params
+        zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
+        return LinStats(zeros + 1, zeros, zeros + 1, zeros, zeros)
+
+    def select(self, params: LinParams, state: LinStats, key: Array, now: Now) -> Array:
+        """Returns the arm with the largest index."""
+        del key
+        price = _price(params, now.context, state.count.dtype)[None]
+        # A^-1 = [[square, -price], [-price, count]] / determinant.
+        scale = 1 / (state.count * state.square - state.price * state.price)
+        level = state.square * state.reward - state.price * state.product
+        slope = state.count * state.product - state.price * state.reward
+        spread = state.square - 2 * price * state.price + price * price * state.count
+        width = jnp.sqrt(jnp.maximum(spread * scale, 0))
+        return best_arm((level + slope * price) * scale + params.beta * width)
+
+    def update(
+        self, params: LinParams, state: LinStats, feedback: Feedback
+    ) -> LinStats:
+        """Returns the sums with the revealed rewards added."""
+        known, rewards = known_rewards(feedback, state.count.shape[0])
+        price = _price(params, feedback.context, state.count.dtype)[None]
+        one = known.astype(state.count.dtype)
+        reward = jnp.where(known, rewards, 0)
+        return LinStats(
+            state.count + one,
+            state.price + one * price,
+            state.square + one * (price * price),
+            state.reward + reward,
+            state.product + reward * price,
+        )
+
+
+def _price(params: LinParams, context: Array, dtype: Any) -> Array:
+    return jnp.asarray(params.price, dtype)[context]
+
+
+def contextual_ucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
+    """Contextual UCB over splits: SplitEE with a memory for every condition.
+
+    See `ContextualUCB`. It is told which condition of the scenario holds.
+
+    Args:
+        alpha: confidence in [0, 1] from which the device answers.
+        beta: exploration, >= 0.
+    """
+    params = UCBParams(checks.number("beta", beta, 0.0))
+    told = Context("condition")
+    return over_splits(
+        "contextual_ucb", ContextualUCB(), params, alpha=alpha, context=told
+    )
+
+
+def linucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
+    """LinUCB over splits: rewards are linear in the price of shipping.
+
+    See `LinUCB`. It is told which condition of the scenario holds.
+
+    Args:
+        alpha: confidence in [0, 1] from which the device answers.
+        beta: exploration, >= 0.
+    """
+    params = LinParams(checks.number("beta", beta, 0.0))
+    told = Context("condition")
+    return over_splits("linucb", LinUCB(), params, alpha=alpha, context=told)
+
+
+def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
+    """I-SplitEE: side information, learned anew under every known distortion.
+
+    SplitEE-S's rewards and side information; its heads are all evaluated, and free in
+    `Costs.isplitee`. In a scenario of distortions it is told which one holds.
+
+    Args:
+        alpha: confidence in [0, 1] from which the device answers; published 0.5.
+        beta: exploration, >= 0; published 1.
+
+    Reference:
+        Bajpai et al., I-SplitEE, arXiv 2401.10541.
+
+    Differences from the released code: there past exits are credited again at every
+    step and arm 0 never learns from shipping, which is not the described algorithm.
+    """
+    params = UCBParams(checks.number("beta", beta, 0.0))
+    return over_splits(
+        "isplitee",
+        ContextualUCB(),
+        params,
+        alpha=alpha,
+        reveal="prefix",
+        all_heads=True,
+        context=Context("condition"),
+    )

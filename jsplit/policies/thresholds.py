@@ -1,0 +1,89 @@
+"""Learners whose arms are thresholds: AdaEE's, and exits and thresholds together.
+
+Here: which plans there are. The selectors are those of other files.
+"""
+
+import numpy as np
+
+from jsplit import checks, plans
+from jsplit.policies.base import Policy
+from jsplit.policies.index import UCB, UCBParams
+from jsplit.types import Plan, Protocol
+
+LOW, HIGH = 0.5, 1.0  # a sure answer of two classes is never below 0.5
+NUM_THRESHOLDS = 6
+
+
+def grid(low: float, high: float, num_thresholds: int) -> np.ndarray:
+    """Returns evenly spaced thresholds, both ends included."""
+    low = checks.number("low", low, 0.0, 1.0)
+    high = checks.number("high", high, low, 1.0)
+    return np.linspace(low, high, checks.integer("num_thresholds", num_thresholds, 1))
+
+
+def adaee(
+    *,
+    depth: int = 1,
+    low: float = LOW,
+    high: float = HIGH,
+    num_thresholds: int = NUM_THRESHOLDS,
+    beta: float = 1.0,
+) -> Policy:
+    """AdaEE (UCBEE): UCB over the threshold at one exit, learning what shipping gains.
+
+    An arm a teaches 0 if C_d >= a and max(C_L - C_d, 0) - mu offload_d otherwise.
+
+    Args:
+        depth: the exit d whose threshold is learned, 1..L-1.
+        low: smallest threshold, in [0, 1].
+        high: largest threshold, in [low, 1].
+        num_thresholds: how many, >= 1; structure, so another number compiles again.
+        beta: exploration, >= 0.
+
+    Reference:
+        Pacheco et al., AdaEE: adaptive early-exit DNN inference through multi-armed
+        bandits, IEEE ICC 2023; Pacheco et al., UCBEE, IEEE Transactions on Network and
+        Service Management 22, 2025.
+    """
+    depth = checks.integer("depth", depth, 1)
+    alphas = grid(low, high, num_thresholds)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        checks.integer("depth", depth, 1, num_exits - 1)
+        return plans.stack([plans.split(num_exits, depth, a) for a in alphas])
+
+    params = UCBParams(checks.number("beta", beta, 0.0))
+    return Policy("adaee", build, UCB(), params=params, learns="gain")
+
+
+def joint_ucb(
+    *,
+    low: float = LOW,
+    high: float = HIGH,
+    num_thresholds: int = NUM_THRESHOLDS,
+    beta: float = 1.0,
+) -> Policy:
+    """Joint UCB: SplitEE's UCB over every pair of split and threshold.
+
+    Splits 1..L-1 at each threshold, and the final exit, which has none.
+
+    Args:
+        low: smallest threshold, in [0, 1].
+        high: largest threshold, in [low, 1].
+        num_thresholds: how many, >= 1; structure, so another number compiles again.
+        beta: exploration, >= 0.
+    """
+    alphas = grid(low, high, num_thresholds)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        pairs = [
+            plans.split(num_exits, depth, alpha)
+            for depth in range(1, num_exits)
+            for alpha in alphas
+        ]
+        return plans.stack([*pairs, plans.exit_at(num_exits, num_exits)])
+
+    params = UCBParams(checks.number("beta", beta, 0.0))
+    return Policy("joint_ucb", build, UCB(), params=params)
