@@ -6,6 +6,7 @@ statistics and reports turn decisions into claims.
 
 from typing import TYPE_CHECKING
 
+from jsplit import drift
 from jsplit.calibration import calibrate, expected_calibration_error
 from jsplit.costs import Costs
 from jsplit.engine.shard import use_all_cores
@@ -14,10 +15,13 @@ from jsplit.exact import exact_values
 from jsplit.loading import load_trace, sample_trace
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
+from jsplit.profiles import Link, Machine, Profile, link_states
+from jsplit.recovery import recovery
 from jsplit.results import load_result, save_result
+from jsplit.scenario import Condition, Scenario
 from jsplit.summary import summarize
 from jsplit.trace import Trace
-from jsplit.types import Feedback, JsplitError, Outcome, Plan, Protocol
+from jsplit.types import Context, Feedback, JsplitError, Now, Outcome, Plan, Protocol
 from jsplit.until import evaluate_until
 
 if TYPE_CHECKING:
@@ -28,26 +32,36 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Condition",
+    "Context",
     "Costs",
     "Feedback",
     "JsplitError",
+    "Link",
+    "Machine",
+    "Now",
     "Outcome",
     "Plan",
     "Policy",
+    "Profile",
     "Protocol",
+    "Scenario",
     "Selector",
     "Trace",
     "calibrate",
+    "drift",
     "evaluate",
     "evaluate_until",
     "exact_values",
     "expected_calibration_error",
+    "link_states",
     "load_result",
     "load_trace",
     "make_policy",
     "models",
     "policy_names",
     "record",
+    "recovery",
     "report",
     "sample_trace",
     "save_result",

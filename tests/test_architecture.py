@@ -47,7 +47,7 @@ ALLOWED = {
 }
 # Who may import what is heavy or belongs in one place.
 ONLY_IN = {
-    "xarray": {"results", "summary"},
+    "xarray": {"results", "summary", "recovery"},
     "matplotlib": {"report.figures"},
     "flax": {"models", "training", "recording", "quickstart", "bench_models"},
     "optax": {"training"},

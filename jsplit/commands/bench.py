@@ -10,7 +10,7 @@ from jsplit import checks
 from jsplit.commands.common import AsJson, print_json
 from jsplit.types import JsplitError
 
-# Options of each half: default and least value.
+# Options of each part: default and least value.
 ENGINE = {"num_samples": (25_000, 1), "num_exits": (12, 2), "num_replicas": (4096, 1)}
 MODELS = {
     "batch_size": (32, 1),
@@ -30,17 +30,21 @@ class Bench:
     models: one pass over all exits, beside a pass for the final exit only, a pass per
     exit, and PyTorch's BERT where torch and transformers are installed.
 
-    Either runs in one process and takes a few minutes; close other programs.
+    policies: a step of every policy beside UCB1's.
+
+    Each runs in one process and takes minutes; close other programs.
     """
 
-    what: tyro.conf.Positional[Literal["engine", "models"]] = "engine"
+    what: tyro.conf.Positional[Literal["engine", "models", "policies"]] = "engine"
     """What to measure."""
     num_samples: int | None = None
-    """engine: samples, also the steps of a run (25,000)."""
+    """engine, policies: samples, also the steps of a run (25,000)."""
     num_exits: int | None = None
-    """engine: exits (12)."""
+    """engine, policies: exits (12)."""
     num_replicas: int | None = None
-    """engine: replicas (4,096)."""
+    """engine, policies: replicas (4,096)."""
+    policies: tuple[str, ...] | None = None
+    """policies: their names; all by default."""
     networks: tuple[str, ...] | None = None
     """models: names of networks (bert mobilenet_v2); unknown ones are left out."""
     batch_size: int | None = None
@@ -60,7 +64,11 @@ class Bench:
         import jax
 
         checks.integer("repeats", self.repeats, 1)
-        measure = self._engine if self.what == "engine" else self._models
+        measure = {
+            "engine": self._engine,
+            "models": self._models,
+            "policies": self._policies,
+        }[self.what]
         options = self._options()
         columns, rows = measure(options)
         devices = f"{len(jax.devices())} x {jax.devices()[0].device_kind}"
@@ -88,6 +96,17 @@ class Bench:
         )
         return ["policy", "how", "ns per replica and step", "times jsplit"], rows
 
+    def _policies(self, options: dict[str, int]) -> tuple[list[str], list[Any]]:
+        from jsplit import bench_policies
+
+        rows = bench_policies.measure_policies(
+            self.policies,
+            **options,
+            repeats=self.repeats,
+            report=lambda row: print(f"{row.policy} done", file=sys.stderr),
+        )
+        return ["policy", "ns per replica and step", "times ucb1"], rows
+
     def _models(self, options: dict[str, int]) -> tuple[list[str], list[Any]]:
         from jsplit import bench_models
 
@@ -104,15 +123,22 @@ class Bench:
         return ["network", "way", *times], rows
 
     def _options(self) -> dict[str, int]:
-        """Returns the options of the half measured; refuses those of the other."""
-        halves = {"engine": {**ENGINE}, "models": {**MODELS, "networks": None}}
-        mine, other = halves.pop(self.what), halves.popitem()
-        for name in other[1]:
-            if getattr(self, name) is not None:
-                raise JsplitError(f"{name} belongs to `jsplit bench {other[0]}`")
-        mine.pop("networks", None)
+        """Returns the options of what is measured; refuses those of the rest."""
+        parts: dict[str, dict[str, Any]] = {
+            "engine": ENGINE,
+            "models": {**MODELS, "networks": None},
+            "policies": {**ENGINE, "policies": None},
+        }
+        mine = parts.pop(self.what)
+        for other, options in parts.items():
+            for name in options.keys() - mine.keys():
+                if getattr(self, name) is not None:
+                    raise JsplitError(f"{name} belongs to `jsplit bench {other}`")
         chosen = {}
-        for name, (default, low) in mine.items():
+        for name, given in mine.items():
+            if given is None:
+                continue
+            default, low = given
             value = getattr(self, name)
             chosen[name] = checks.integer(
                 name, default if value is None else value, low

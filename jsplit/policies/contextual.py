@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsplit import checks
+from jsplit import checks, plans
 from jsplit.policies.base import Policy, Selector, best_arm
 from jsplit.policies.index import UCBParams
 from jsplit.policies.running import MeanStats, fold, known_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Context, Facts, Feedback, Now
+from jsplit.types import Context, Facts, Feedback, Now, Plan, Protocol
 
 ISPLITEE_ALPHA = 0.5  # I-SplitEE's released code
 
@@ -195,6 +195,41 @@ def contextual_ucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     told = Context("condition")
     return over_splits(
         "contextual_ucb", ContextualUCB(), params, alpha=alpha, context=told
+    )
+
+
+def way_ucb(*, alpha: float = ALPHA, beta: float = 1.0, num_ways: int = 2) -> Policy:
+    """Way UCB: contextual UCB over every pair of split and way of shipping.
+
+    Ways are tiers (edge, cloud), quantisations or widths of an encoder, see
+    `Condition.ways`: which split, how coarse and to whom, under each state of a link.
+
+    Args:
+        alpha: confidence in [0, 1] from which the device answers.
+        beta: exploration, >= 0.
+        num_ways: ways to choose from, >= 1; structure, so another number compiles
+            again.
+    """
+    alpha = checks.number("alpha", alpha, 0.0, 1.0)
+    num_ways = checks.integer("num_ways", num_ways, 1)
+
+    def build(num_exits: int, protocol: Protocol) -> Plan:
+        del protocol
+        pairs = [
+            plans.by_way(plans.split(num_exits, depth, alpha), way)
+            for way in range(num_ways)
+            for depth in range(1, num_exits)
+        ]
+        return plans.stack([*pairs, plans.exit_at(num_exits, num_exits)])
+
+    params = UCBParams(checks.number("beta", beta, 0.0))
+    return Policy(
+        "way_ucb",
+        build,
+        ContextualUCB(),
+        params=params,
+        context=Context("condition"),
+        alpha=alpha,
     )
 
 

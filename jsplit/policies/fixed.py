@@ -62,7 +62,7 @@ def offload_all(*, depth: int = 1) -> Policy:
     return Policy("offload_all", build, Always(), numbers)
 
 
-def dynamic_split(*, shallowest: int = 1) -> Policy:
+def dynamic_split(*, shallowest: int = 1, num_ways: int = 1) -> Policy:
     """Dynamic split: ship everything after the layer that costs least just now.
 
     The argmin over a table of known costs, such as latencies under the link's state:
@@ -71,17 +71,20 @@ def dynamic_split(*, shallowest: int = 1) -> Policy:
 
     Args:
         shallowest: first layer after which it may ship, 0..L-1; 0 is the input itself.
+        num_ways: ways of shipping to choose from, see `Condition.ways`.
 
     Reference:
         Bakhtiarnia et al., Dynamic split computing, arXiv 2205.11269.
     """
     shallowest = checks.integer("shallowest", shallowest, 0)
+    num_ways = checks.integer("num_ways", num_ways, 1)
 
     def build(num_exits: int, protocol: Protocol) -> Plan:
         del protocol
         checks.integer("shallowest", shallowest, 0, num_exits - 1)
         shipping = [
-            plans.offload_all(num_exits, depth)
+            plans.by_way(plans.offload_all(num_exits, depth), way)
+            for way in range(num_ways)
             for depth in range(shallowest, num_exits)
         ]
         return plans.stack([*shipping, plans.exit_at(num_exits, num_exits)])
