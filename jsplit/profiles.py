@@ -2,11 +2,11 @@
 
 Here: one cost form for all,
 
-    time   = device(i) + heads * head + shipped * (round trip + bytes(i) / rate + tail(i))
+    time   = device(i) + heads * head + shipped * (round trip + bytes(i) / rate + rest)
     energy = device power * device time + radio power * sending time
 
-and the states of a link. Not here: what a plan adds up (`outcomes`) or how states follow
-one another (`drift`). Called by users.
+and the states of a link. Not here: what a plan adds up (`outcomes`) or how states
+follow one another (`drift`). Called by users.
 """
 
 import dataclasses
@@ -134,9 +134,8 @@ class Profile:
                     f"2, got shape {array.shape}"
                 )
             if not (np.isfinite(array) & (array >= 0)).all():
-                raise JsplitError(
-                    f"{name} must be finite and >= 0, got {checks.shown(array.tolist())}"
-                )
+                shown = checks.shown(array.tolist())
+                raise JsplitError(f"{name} must be finite and >= 0, got {shown}")
             object.__setattr__(self, name, array)
         if self.input_bytes is not None:
             checks.number("input_bytes", self.input_bytes, 0.0)
@@ -177,8 +176,8 @@ class Profile:
         for name in ("layer_flops", "head_flops", "split_bytes"):
             if name not in meta:
                 raise JsplitError(
-                    f"trace must have {name} in its metadata, as `jsplit record` writes "
-                    "them; this one has none: use Profile(...)"
+                    f"trace must have {name} in its metadata, as `jsplit record` "
+                    "writes them; this one has none: use Profile(...)"
                 )
         numbers = (meta[n] for n in ("layer_flops", "head_flops", "split_bytes"))
         return cls(*numbers, device, link, server, input_bytes)
