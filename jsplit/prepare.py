@@ -61,7 +61,7 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
             f"{scenario.num_conditions} x {scenario.num_samples} x {num_plans} for "
             f"policy {policy.label}"
         )
-    _check_ways(policy, plans, scenario)
+    check_ways(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
     known = [_known(policy, plans, one, protocol) for one in conditions]
     means = [
@@ -111,6 +111,16 @@ def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
         return _on_device(policy.plans(num_exits, protocol))
     except JsplitError as error:
         raise JsplitError(f"policy {policy.label}: {error}") from None
+
+
+def check_ways(policy: Policy, plans: Plan, scenario: Scenario) -> None:
+    """Raises unless every plan's way of shipping is there."""
+    wanted, there = int(np.max(plans.way)) + 1, len(scenario.first.all_ways)
+    if wanted > there:
+        raise JsplitError(
+            f"policy {policy.label} needs {wanted} ways of shipping, got {there}; see "
+            "jsplit.Condition"
+        )
 
 
 def outcomes_of(
@@ -181,15 +191,6 @@ def _facts(
     )
     price = signals.prices(policy.context, [one.costs for one in conditions], size)
     return Facts(Range(min(lows), max(highs)), price), size
-
-
-def _check_ways(policy: Policy, plans: Plan, scenario: Scenario) -> None:
-    wanted, there = int(np.max(plans.way)) + 1, len(scenario.first.all_ways)
-    if wanted > there:
-        raise JsplitError(
-            f"policy {policy.label} needs {wanted} ways of shipping, got {there}; see "
-            "jsplit.Condition"
-        )
 
 
 def _all_heads(protocol: Protocol) -> np.bool_:
