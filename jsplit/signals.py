@@ -18,7 +18,6 @@ from jsplit.policies.base import Policy
 from jsplit.trace import Trace
 from jsplit.types import Context, JsplitError, Outcome, Plan, Range
 
-
 WORTHLESS = 2.0**-30  # of shipping at a cost of 1; not 0, see `learned`
 
 
