@@ -10,8 +10,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from jsplit import checks
 from jsplit.costs import Costs
 from jsplit.drift import Chain, Drift
@@ -217,13 +215,3 @@ def _fitting(drift: Drift | None, num_conditions: int) -> Drift | None:
             f"drift {drift.label} is for {wanted} conditions, got {num_conditions}"
         )
     return drift if num_conditions > 1 else None  # nothing changes
-
-
-def occupancy(chain: Chain) -> np.ndarray:
-    """Returns the expected share of the steps that each condition holds, [M]."""
-    size = chain.transition.shape[-1]
-    now, total = np.full(size, 1 / size), np.zeros(size)
-    for phase in chain.phase:
-        now = now @ chain.transition[phase]
-        total += now
-    return total / len(chain.phase)
