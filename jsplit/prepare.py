@@ -64,10 +64,7 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
     check_ways(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
     known = [_known(policy, plans, one, protocol) for one in conditions]
-    means = [
-        Outcome(*(np.asarray(field, np.float64).mean(0) for field in one.outcome))
-        for one in known
-    ]
+    means = [Outcome(*map(_column_means, one.outcome)) for one in known]
     stacked: Any = (np.stack(field) for field in zip(*means, strict=True))
     mean = Outcome(*stacked)
     comparator_mean = np.array([one.comparator_mean for one in known])
@@ -158,7 +155,7 @@ def _known(
             _all_heads(protocol),
         ).reward
         comparators = np.asarray(comparators)
-    means = comparators.astype(np.float64).mean(0)
+    means = _column_means(comparators)
     best = int(means.argmax())
     return Known(outcome, learned, plan_costs, comparators[:, best], float(means[best]))
 
@@ -191,6 +188,15 @@ def _facts(
     )
     price = signals.prices(policy.context, [one.costs for one in conditions], size)
     return Facts(Range(min(lows), max(highs)), price), size
+
+
+def _column_means(values: Any) -> np.ndarray:
+    """Returns the float64 means of [N, K] columns, each summed as if it were alone.
+
+    NumPy adds up one column in another order than several side by side, and a plan
+    that is the best one must have its mean to the last bit.
+    """
+    return np.ascontiguousarray(np.asarray(values, np.float64).T).mean(1)
 
 
 def _all_heads(protocol: Protocol) -> np.bool_:

@@ -19,7 +19,7 @@ COSTS = jsplit.Costs.splitee(2)
 
 def scenario(how, num_conditions=2):
     names = map(str, range(num_conditions))
-    return jsplit.Scenario({name: (TRACE, COSTS) for name in names}, how)
+    return jsplit.Scenario(dict.fromkeys(names, (TRACE, COSTS)), how)
 
 
 def recorded(how, num_conditions=2, *, replicas=16, **options):
