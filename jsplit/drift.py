@@ -65,7 +65,14 @@ def periodic(period: int) -> Drift:
     """Returns the drift that visits the conditions in turn, `period` steps each.
 
     Args:
-        period: steps >= 1 until the next condition. It fits any number of conditions.
+        period: steps >= 1 until the next condition.
+
+    Returns:
+        A drift that fits any number of conditions.
+
+    Example:
+        >>> periodic(2).chain(7, 3).phase
+        array([0, 0, 1, 1, 2, 2, 0])
     """
     period = checks.integer("period", period, 1)
     label = f"periodic({period})"
@@ -116,6 +123,9 @@ def ramp(start: int, end: int) -> Drift:
     Args:
         start: step >= 0 until which condition 0 holds.
         end: step > start from which condition 1 holds.
+
+    Raises:
+        JsplitError: if the steps are out of order.
     """
     start = checks.integer("start", start, 0)
     end = checks.integer("end", end, start + 1)

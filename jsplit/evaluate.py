@@ -72,9 +72,11 @@ def evaluate(
             a trace, evenly for a scenario.
         checkpoints: these steps, in 1..T, instead; T is added.
         bills: other costs of the same decisions, by name, such as energy beside
-            latency; one `Costs`, or one per condition. Given, even if empty, the result
-            also has the median and the 95th and 99th percentile over the steps.
-        deadlines: by name of a bill ("cost" for the costs themselves), the cost from
+            latency; one `Costs`, or one per condition, or a list by way of shipping per
+            condition. Given, even if empty, the result also has the median and the 95th
+            and 99th percentile over the steps: the smallest cost that at least such a
+            share of the steps do not exceed.
+        deadlines: by name of a bill ("cost" for the costs themselves), the cost >= 0
             above which a step is late.
         block_size: replicas a device steps through together; changes speed only.
         devices: JAX devices to use, all by default; changes speed only.
@@ -98,8 +100,8 @@ def evaluate(
         >>> correct = [[False, True], [True, True], [True, False]]
         >>> trace = Trace.from_arrays(confidence, correct=correct)
         >>> result = evaluate(trace, ["splitee", "final_exit"], Costs.splitee(2))
-        >>> result.correct.mean("replica").sel(policy="final_exit").item()
-        0.6666666666666666
+        >>> round(result.correct.mean("replica").sel(policy="final_exit").item(), 6)
+        0.666667
     """
     scenario = Scenario.of(trace, costs)
     num_replicas = checks.integer("num_replicas", num_replicas, 1, MAX_REPLICAS)

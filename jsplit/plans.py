@@ -89,7 +89,12 @@ def cascade(num_exits: int, threshold: float, *, delay: int = 0) -> Plan:
 
 
 def by_way(plan: Plan, way: int) -> Plan:
-    """Returns the plan with way `way` >= 0 of shipping, see `Condition.ways`."""
+    """Returns the plan with another way of shipping, see `Condition.ways`.
+
+    Args:
+        plan: one plan.
+        way: 0 for the condition's own trace and costs, 1, 2, ... for its other ways.
+    """
     return plan._replace(way=np.int32(checks.integer("way", way, 0)))
 
 

@@ -33,7 +33,17 @@ class Condition:
         costs: costs for the L exits.
         ways: other ways of shipping that a plan may choose (`Plan.way` 1, 2, ...), such
             as a second tier, a coarser quantisation or a narrower encoder: a trace and
-            costs each. Way 0 is `trace` and `costs`.
+            costs each. Way 0 is `trace` and `costs`. Contexts and the plans that single
+            plans are compared with are those of way 0.
+
+    Example:
+        >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
+        >>> correct = [[False, True], [True, True], [True, False]]
+        >>> trace = Trace.from_arrays(confidence, correct=correct)
+        >>> edge, cloud = Costs.splitee(2, offload=0.1), Costs.splitee(2, offload=0.4)
+        >>> both = Condition(trace, edge, ((trace, cloud),))
+        >>> [way.costs.input for way in both.all_ways]
+        [0.1, 0.4]
     """
 
     trace: Trace

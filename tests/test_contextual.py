@@ -12,13 +12,16 @@ from conftest import random_trace
 from reference_contextual import Arm, Ways, act
 
 import jsplit
+from jsplit import plans as plan_makers
+from jsplit import signals
 from jsplit.engine import replay
-from jsplit.policies import contextual, hierarchical
+from jsplit.policies import contextual, hierarchical, simple
 from jsplit.policies.base import Policy
 from jsplit.policies.index import UCBParams
-from jsplit.types import Facts, Feedback, JsplitError, Now, Range
+from jsplit.prepare import outcomes_of, plans_of
+from jsplit.types import Facts, Feedback, JsplitError, Now, Outcome, Protocol, Range
 
-N, L, REPLICAS = 100, 5, 3
+N, L, REPLICAS = 100, 5, 3  # programs are those of test_causality
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
 
 # One selector at a time.
@@ -272,18 +275,18 @@ def itself(n, m, arm):
 @pytest.mark.usefixtures("x64")
 def test_adaee_learns_the_gain():
     trace, here = trace_of(), [Ways((trace_of(),), (COSTS,))]
-    arms = [Arm(2, alpha) for alpha in np.linspace(0.2, 0.9, 5)]
+    arms = [Arm(2, alpha) for alpha in np.linspace(0.2, 0.9, 6)]
 
     def gain(n, m, j):
         own, cloud = trace.confidence[n, 1], trace.confidence[n, -1]
         return 0 if own >= arms[j].alpha else max(cloud - own, 0) - 0.2
 
-    numbers = {"low": 0.2, "high": 0.9, "num_thresholds": 5, "beta": 0.3}
+    numbers = {"low": 0.2, "high": 0.9, "beta": 0.3}
     played = check(
         evaluated("adaee", depth=2, **numbers),
         here,
         arms,
-        lambda: twins.UCB(5, 0.3),
+        lambda: twins.UCB(6, 0.3),
         gain,
         itself,
     )
@@ -293,11 +296,11 @@ def test_adaee_learns_the_gain():
 @pytest.mark.usefixtures("x64")
 def test_joint_ucb_is_ucb_over_pairs_and_the_final_exit():
     here = [Ways((trace_of(),), (COSTS,))]
-    alphas = [0.4, 0.6, 0.8]
+    alphas = np.linspace(0.4, 0.9, 6)
     arms = [Arm(depth, alpha) for depth in range(1, L) for alpha in alphas]
     arms.append(Arm(L, twins.ALWAYS))
     check(
-        evaluated("joint_ucb", low=0.4, high=0.8, num_thresholds=3, beta=0.2),
+        evaluated("joint_ucb", low=0.4, high=0.9, beta=0.2),
         here,
         arms,
         lambda: twins.UCB(len(arms), 0.2),
@@ -338,15 +341,23 @@ def test_hi_lcb_learns_agreement_of_what_it_ships(name):
     arms = [Arm(2, twins.ALWAYS), Arm(2, twins.NEVER)]
     lesson = agreement(trace, 2, 0.6)
     played = check(
-        evaluated(name, trace, costs, depth=2, bins=4, xi=0.05),
+        evaluated(name, trace, costs, depth=2, xi=0.02),
         here,
         arms,
-        lambda: twins.HILCB(4, 0.05, monotone=name == "hi_lcb"),
+        lambda: twins.HILCB(10, 0.02, monotone=name == "hi_lcb"),
         lambda n, m, j: lesson(n, j == 1),
         lambda n, m, arm: [0, 1] if arm == 1 else [1],
-        lambda n, m: min(math.floor(trace.confidence[n, 1] * 4), 3),
+        lambda n, m: min(math.floor(trace.confidence[n, 1] * 10), 9),
     )
     assert 0 < played.mean() < 1
+
+
+def uniforms(*shape):
+    """What every replica and step draws from its key, [R, N, *shape]."""
+    keys = replay.replica_keys(jax.random.key(2), jnp.arange(REPLICAS), N).draws
+    fold = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))
+    draw = functools.partial(jax.random.uniform, shape=shape)
+    return np.asarray(jax.vmap(jax.vmap(draw))(fold(keys, jnp.arange(N))))
 
 
 @pytest.mark.parametrize("offload", [0.0, 0.2, 1.0, 1.3])
@@ -355,7 +366,7 @@ def test_hil_n_learns_from_what_it_ships_to_explore(offload):
     """Also where shipping costs as much as an error, or nothing at all."""
     trace = trace_of(sure=0.1)
     costs = jsplit.Costs.splitee(L, offload=offload)
-    alphas = np.linspace(0, 1, 6)
+    alphas = np.linspace(0, 1, 11)
     arms = [*(Arm(1, alpha) for alpha in alphas), Arm(1, twins.NEVER)]
     agrees = trace.prediction[:, 0] == trace.prediction[:, -1]
 
@@ -366,21 +377,32 @@ def test_hil_n_learns_from_what_it_ships_to_explore(offload):
         return ("ships", offload) if ships(n, j) else ("accepts", agrees[n])
 
     def known(n, m, arm):
-        return [j for j in range(7) if ships(n, j) or ships(n, arm)]
+        return [j for j in range(12) if ships(n, j) or ships(n, arm)]
 
-    keys = replay.replica_keys(jax.random.key(2), jnp.arange(REPLICAS), N).draws
-    steps = jnp.arange(N)
-    fold = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))
-    uniform = functools.partial(jax.random.uniform, shape=(2,))
-    draws = np.asarray(jax.vmap(jax.vmap(uniform))(fold(keys, steps)))
     check(
-        evaluated("hil_n", trace, costs, num_thresholds=6, eta=0.3, epsilon=0.2),
+        evaluated("hil_n", trace, costs, eta=0.3, epsilon=0.2),
         [Ways((trace,), (costs,))],
         arms,
-        lambda: twins.ExploringHedge(6, 0.3, 0.2),
+        lambda: twins.ExploringHedge(11, 0.3, 0.2),
         lesson,
         known,
-        draws=draws,
+        draws=uniforms(2),
+    )
+
+
+@pytest.mark.usefixtures("x64")
+def test_hil_f_learns_from_every_threshold():
+    trace, here = trace_of(sure=0.1), [Ways((trace_of(sure=0.1),), (COSTS,))]
+    arms = [Arm(3, alpha) for alpha in np.linspace(0, 1, 11)]
+    lesson = agreement(trace, 3, 0.2)
+    check(
+        evaluated("hil_f", trace, depth=3, eta=0.5),
+        here,
+        arms,
+        lambda: twins.Hedge(11, 0.5),
+        lambda n, m, j: lesson(n, not trace.confidence[n, 2] >= arms[j].alpha),
+        lambda n, m, arm: range(11),
+        draws=uniforms(),
     )
 
 
@@ -470,3 +492,59 @@ def test_dynamic_split_takes_the_argmin_of_the_costs(link, shallowest):
         lambda n, m: m,
     )
     assert len(np.unique(played)) > 1
+
+
+# What is told, before and after, by hand.
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.6, 2.0])
+@pytest.mark.parametrize("name", ["adaee", "uee_ucb", "hi_lcb", "hil_n", "hil_f"])
+def test_lessons_lie_in_their_range_and_reach_its_ends(name, mu):
+    """Confidences of 0 and 1 and answers that agree or not can meet at every exit."""
+    sure = np.array([[0, 1], [1, 0], [0, 0], [1, 1]], float).repeat(2, 0)
+    sure = np.stack([*[sure[:, 0]] * (L - 1), sure[:, 1]], 1)
+    prediction = np.zeros((8, L), int)
+    prediction[::2, 1:] = 1  # agrees with the first exit, or not
+    trace = jsplit.Trace.from_arrays(sure, prediction, np.zeros(8, int))
+    costs = jsplit.Costs.splitee(L, offload=0.7, mu=mu)
+    policy = jsplit.make_policy(name)
+    plans = plans_of(policy, L, Protocol())
+    outcome = outcomes_of(policy, plans, trace, costs, Protocol())
+    lessons = signals.learned(policy, plans, trace, costs, outcome)
+    low, high = signals.learned_range(policy, plans, costs, False)
+    # Disagreement with exit 1 at its own cost, the dearest without any: not possible.
+    reach = mu * 0.1 if name == "uee_ucb" else 0
+    assert low - 1e-6 <= lessons.min() <= low + 1e-6
+    assert high - reach - 1e-6 <= lessons.max() <= high + 1e-6
+
+
+def test_accepted_answers_are_known_only_if_shipped_by_hand():
+    """Plans: accept, ship, and ship by another way; the sample is not sure."""
+    stack = plan_makers.stack(
+        [
+            plan_makers.exit_at(3, 1),
+            plan_makers.offload_all(3, 1),
+            plan_makers.by_way(plan_makers.offload_all(3, 1), 1),
+        ]
+    )
+    field = jnp.zeros((1, 3))
+    outcome = Outcome(field, field, field > 0, jnp.asarray([[0, 3, 3]]))
+
+    def revealed(reveal):
+        policy = Policy("any", lambda *_: stack, hierarchical.Hedge(), reveal=reveal)
+        found = signals.revealed(policy, stack, outcome, strict=True, lossless=True)
+        return None if found is None else found[0].astype(int).tolist()
+
+    assert revealed("own") is None
+    assert revealed("all") == [[1, 1, 1]] * 3
+    # Rows: played; columns: known. The other way is another cloud.
+    assert revealed("shipped") == [[0, 1, 1], [1, 1, 1], [0, 1, 1]]
+    assert revealed("prefix") == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
+def test_cheapest_needs_costs_that_do_not_depend_on_the_sample():
+    splits = jsplit.make_policy("splitee").plans
+    told = jsplit.Context("cheapest")
+    policy = Policy("mine", splits, simple.Follow(), context=told)
+    with pytest.raises(JsplitError, match="'cheapest' needs plans whose cost does not"):
+        jsplit.evaluate(random_trace(20, L), [policy], COSTS, num_replicas=1)

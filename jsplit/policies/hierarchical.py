@@ -49,7 +49,8 @@ class HILCB(Selector):
     lcb_c = mean_c - sqrt(xi ln t / n_c) over the n_c shipped samples of bin c, minus
     infinity without any. With `monotone`, as in HI-LCB, agreement is taken to grow with
     confidence, so the bound of a bin is the largest of its own and all lower bins'.
-    Ships unless bound > 1 - mu offload, that is, unless 1 - bound < mu offload.
+    Ships unless bound > 1 - mu offload, that is, unless 1 - bound < mu offload. Where
+    the cost of shipping changes, offload is that of the step before.
 
     Attributes:
         monotone: whether lower bins vouch for higher ones.
