@@ -56,7 +56,9 @@ def recovery(
     steps = result["checkpoint"].values
     horizon = int(steps[-1])
     at = checks.integer("at", at, 0, horizon - 1)
-    until = checks.integer("until", until or horizon, at + 1, horizon)
+    until = checks.integer(
+        "until", horizon if until is None else until, at + 1, horizon
+    )
     share = checks.number("share", share, 0.0, 1.0)
     level = checks.number("level", level, 0.0, 1.0)
     inside = np.flatnonzero((steps >= at) & (steps <= until))
