@@ -41,8 +41,8 @@ def recovery(
 
     Returns:
         An `xarray.Dataset` over policies: `recovered`, the share of replicas that did,
-        with Wilson's interval `recovered_low` and `recovered_high`; `median`, `early`
-        and `late` steps from the change to recovery in half, 5 and 95 % of the
+        with Wilson's interval `recovered_low` and `recovered_high`; `early`, `half`
+        and `late` steps from the change to recovery in 5, 50 and 95 % of the
         replicas, infinite where so many did not recover; `final_best`, the share of
         replicas that play the best plan at least so often in the last stretch, with
         `final_best_low` and `final_best_high`.
@@ -80,7 +80,7 @@ def recovery(
     waited = np.where(enough.any(1), time[first], np.inf)
     columns = {
         "recovered": enough.any(1).mean(1),
-        "median": _quantile(waited, 0.5),
+        "half": _quantile(waited, 0.5),
         "early": _quantile(waited, 0.05),
         "late": _quantile(waited, 0.95),
         "final_best": enough[:, -1].mean(1),
