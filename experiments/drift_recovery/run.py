@@ -16,6 +16,14 @@ HERE = pathlib.Path(__file__).parent
 CHANGE, HORIZON, EVERY = 20_000, 40_000, 100
 WINDOWS = (600, 1_200, 2_400)
 GAMMAS = (0.995, 0.9975, 0.999)
+DRAWN = (
+    "ucb1",
+    "splitee",
+    "sliding_window_ucb(window=1200, xi=0.1)",
+    "discounted_ucb(gamma=0.999, xi=0.02)",
+    "glr_ucb",
+    "contextual_ucb",
+)
 
 
 def policies() -> list[str]:
@@ -78,5 +86,5 @@ def table(result: "jsplit.results.Dataset") -> str:
 if __name__ == "__main__":
     result = evaluation()
     (HERE / "table.md").write_text(table(result), encoding="utf-8")
-    report.regret_curves(result, HERE / "regret.png")
+    report.regret_curves(result, HERE / "regret.png", policies=DRAWN)
     print(table(result))
