@@ -9,6 +9,7 @@ Terminal and Markdown show the same cells, made once by `layout`.
 
 import contextlib
 import csv
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -242,6 +243,13 @@ def caption(table: Any) -> str:
         f"{attrs['baseline']}; regret is pseudo-regret after the last step; corr. is "
         "the correlation over replicas of a policy's accuracy with the baseline's.",
     ]
+    if "drift" in attrs:
+        names = ", ".join(json.loads(attrs["conditions"]))
+        sentences.insert(1, f"Conditions {names}, drift {attrs['drift']}.")
+    deadlines = json.loads(attrs.get("deadlines", "{}"))
+    if deadlines:
+        late = ", ".join(f"{bill} above {limit:g}" for bill, limit in deadlines.items())
+        sentences.append(f"Late: {late}.")
     shown = [cell for row in layout(table) for cell in row.cells]
     if any(cell.interval == EXACT for cell in shown):
         sentences.append(f"{EXACT}: the same in every replica.")
