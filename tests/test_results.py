@@ -65,6 +65,7 @@ def test_dims_coords_dtypes_and_units(shuffled):
         "pulls": ((*per_run, "plan"), np.int32, "steps"),
         "pseudo_regret": (curve, np.float64, "confidence"),
         "realised_regret": (curve, np.float64, "confidence"),
+        "best_played": (curve, np.int32, "steps"),
     }
     assert all(variable.attrs["long_name"] for variable in shuffled.data_vars.values())
     checkpoints = shuffled.checkpoint.values
