@@ -73,12 +73,12 @@ def recovery(
     if at == 0:
         played = np.concatenate([np.zeros_like(played[:, :1]), played], axis=1)
     played = played[:, inside]
-    length = np.diff(steps[inside])
-    enough = np.diff(played, axis=1) >= share * length[:, None]
+    length: np.ndarray = np.diff(steps[inside])
+    enough: np.ndarray = np.diff(played, axis=1) >= share * length[:, None]
     time = (steps[inside][1:] - at).astype(float)
     first = enough.argmax(1)  # [policy, replica]
     waited = np.where(enough.any(1), time[first], np.inf)
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "recovered": enough.any(1).mean(1),
         "half": _quantile(waited, 0.5),
         "early": _quantile(waited, 0.05),
@@ -86,7 +86,7 @@ def recovery(
         "final_best": enough[:, -1].mean(1),
     }
     for name, hits in (("recovered", enough.any(1)), ("final_best", enough[:, -1])):
-        found = stats.wilson_interval(hits.sum(1), hits.shape[1], level=level)
+        found = stats.wilson_interval(hits.sum(1), result.sizes["replica"], level=level)
         columns[f"{name}_low"], columns[f"{name}_high"] = found.low, found.high
     return xarray.Dataset(
         {name: ("policy", values) for name, values in columns.items()},
