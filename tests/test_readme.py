@@ -25,7 +25,14 @@ def test_network_of_your_own_has_two_exits():
     exec(compile(examples()[1], "README.md", "exec"), names)
     model = names["TwoExits"](3, nnx.Rngs(0))
     assert model(jnp.ones((5, 64))).shape == (5, 2, 3)
-    assert len(examples()) == 2
+
+
+def test_rules_are_fitted_on_the_trace_of_the_first_example():
+    names = {}
+    setup = examples()[0].split("result =")[0]
+    exec(compile(setup + examples()[2], "README.md", "exec"), names)
+    assert names["values"].sizes["policy"] == 5
+    assert len(examples()) == 3
 
 
 def test_every_public_name_exists():
