@@ -183,9 +183,11 @@ def _num_certified(
         risk: drop that is tested.
         size: of each test.
     """
+    # The test bets in order, and a file may be sorted, by class for instance.
+    order = np.random.default_rng(0).permutation(held_out.num_samples)
     final = held_out.correct[:, -1].astype(np.float64)
     for number, alpha in enumerate(alphas):
-        drops = final - answers(alpha)
+        drops = (final - answers(alpha))[order]
         p_value = stats.betting_p_value(drops, risk, low=-1.0, high=1.0, level=1 - size)
         if p_value > size:
             return number
