@@ -48,7 +48,14 @@ def test_policy_of_your_own_takes_one_file_and_one_line(monkeypatch):
     )
     assert (result.pulls.sum("plan") == 60).all()
     assert (result.pulls >= 1).all()
-    assert len(examples()) == 4
+
+
+def test_rules_are_fitted_on_the_trace_of_the_first_example():
+    names = {}
+    setup = examples()[0].split("result =")[0]
+    exec(compile(setup + examples()[4], "README.md", "exec"), names)
+    assert names["values"].sizes["policy"] == 5
+    assert len(examples()) == 5
 
 
 def test_every_public_name_exists():
