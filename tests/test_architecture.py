@@ -41,7 +41,7 @@ ALLOWED = {
     "data": {"types", "checks", "data"},
     "training": {"types", "checks", "data", "models", "training"},
     "fitting": {
-        *{"types", "checks", "costs", "plans", "trace", "stats", "evaluate"},
+        *{"types", "checks", "costs", "plans", "trace", "scenario", "stats"},
         *{"policies.base", "policies.simple", "policies.splitee", "fitting"},
     },
     "recording": {

@@ -7,9 +7,9 @@ import numpy as np
 
 from jsplit import checks, plans
 from jsplit.costs import Costs
-from jsplit.evaluate import check_inputs
 from jsplit.fitting.fitted import policy_of, readable
 from jsplit.policies.base import Policy
+from jsplit.scenario import check_inputs
 from jsplit.trace import Trace
 
 STEPS = 100  # of bisection: halves the range of ln(ratio) below any rounding

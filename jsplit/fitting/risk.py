@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from jsplit import checks, plans, stats
 from jsplit.costs import Costs
-from jsplit.evaluate import check_inputs
 from jsplit.fitting.fitted import policy_of
 from jsplit.fitting.splits import descending_alphas
 from jsplit.policies.base import Policy
+from jsplit.scenario import check_inputs
 from jsplit.stats.base import open_unit
 from jsplit.trace import Trace
 

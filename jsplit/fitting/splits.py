@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from jsplit import checks, plans
 from jsplit.costs import Costs
-from jsplit.evaluate import check_inputs
 from jsplit.fitting.fitted import policy_of, readable
 from jsplit.policies.base import Policy
+from jsplit.scenario import check_inputs
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
