@@ -31,9 +31,13 @@ class Bill(NamedTuple):
 
 
 def checked(
-    bills: Mapping[str, BillCosts], deadlines: Mapping[str, float], scenario: Scenario
-) -> dict[str, list[list[Costs]]]:
-    """Returns the costs of every bill by condition and way, the policies' own first.
+    bills: Mapping[str, BillCosts] | None,
+    deadlines: Mapping[str, float] | None,
+    scenario: Scenario,
+) -> tuple[dict[str, list[list[Costs]]], dict[str, float]]:
+    """Returns the costs of every bill by condition and way, and every deadline.
+
+    The first bill, called "cost", holds the costs that policies learn with.
 
     Raises:
         JsplitError: if costs do not fit the scenario or a deadline names no bill.
@@ -41,18 +45,25 @@ def checked(
     conditions = scenario.conditions.values()
     own = [[way.costs for way in one.all_ways] for one in conditions]
     found = {OWN: own}
-    if not isinstance(bills, Mapping):
-        raise JsplitError(
-            f"bills must be a dict of costs by name, got {checks.shown(bills)}"
-        )
+    bills = {} if bills is None else bills
+    deadlines = {} if deadlines is None else deadlines
+    for what, kind, values in (
+        ("bills", "costs", bills),
+        ("deadlines", "numbers", deadlines),
+    ):
+        if not isinstance(values, Mapping):
+            raise JsplitError(
+                f"{what} must be a dict of {kind} by name, got {checks.shown(values)}"
+            )
     for name, given in bills.items():
         if name == OWN:
             raise JsplitError(f"bills must not be called {OWN!r}: it is always there")
         found[str(name)] = _by_condition(str(name), given, own)
+    late = {}
     for name, deadline in deadlines.items():
-        checks.choice("deadlines", name, found)
-        checks.number(f"deadline of {name}", deadline, 0.0)
-    return found
+        name = checks.choice("deadlines", name, found)
+        late[name] = checks.number(f"deadline of {name}", deadline, 0.0)
+    return found, late
 
 
 def charge(
@@ -68,7 +79,8 @@ def charge(
             condition.
         plans: K plans.
         costs: by condition and way.
-        deadline: a step that costs more is missed; None for no deadline.
+        deadline: a step that costs more is missed, by more than rounding; None for no
+            deadline.
     """
     ways = np.asarray(plans.way)
     prices = np.stack([_prices(plans, by_way, ways) for by_way in costs]).reshape(-1)
@@ -80,7 +92,8 @@ def charge(
     quantiles = np.stack([prices[order][np.minimum(r, prices.size - 1)] for r in ranks])
     missed = np.full(len(visits), np.nan)
     if deadline is not None:
-        missed = visits[:, prices > deadline].sum(1) / steps[:, 0]
+        late = prices > deadline * (1 + 1e-12)
+        missed = visits[:, late].sum(1) / steps[:, 0]
     return Bill(visits @ prices / steps[:, 0], quantiles, missed)
 
 
@@ -97,14 +110,15 @@ def _prices(plans: Plan, by_way: Sequence[Costs], ways: np.ndarray) -> np.ndarra
 
 def _by_condition(name: str, given: Any, own: list[list[Costs]]) -> list[list[Costs]]:
     """Returns a bill's costs by condition and way, checked against `own`."""
-    if isinstance(given, Costs):
-        given = [given] * len(own)
-    rows = [
-        [one] * len(ways) if isinstance(one, Costs) else list(one)
-        for one, ways in zip(given, own, strict=False)
-    ]
-    fits = [len(row) for row in rows] == [len(ways) for ways in own]
-    if not fits or len(given) != len(own):
+    by_condition = [given] * len(own) if isinstance(given, Costs) else given
+    fits = isinstance(by_condition, Sequence) and len(by_condition) == len(own)
+    rows = []
+    if fits:
+        for one, ways in zip(by_condition, own, strict=True):
+            row = [one] * len(ways) if isinstance(one, Costs) else one
+            fits &= isinstance(row, Sequence) and len(row) == len(ways)
+            rows.append(row)
+    if not fits:
         raise JsplitError(
             f"bill {name!r} must hold one Costs, or one per condition ({len(own)}) and "
             f"way of shipping ({len(own[0])}), got {checks.shown(given)}"

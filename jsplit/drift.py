@@ -29,8 +29,8 @@ class Drift:
     Attributes:
         label: what it is, as stored with results.
         num_conditions: M, or None if it fits any number.
-        chain: (T, M) -> the chain of the first T steps. Transition 0 leads to step 0
-            alone and does not depend on the condition before.
+        chain: (T, M) -> the chain of the first T steps. The transition that leads to
+            step 0 does not depend on the condition before, since there is none.
     """
 
     label: str
@@ -47,6 +47,9 @@ def abrupt(*at: int) -> Drift:
     Example:
         >>> abrupt(100, 300).num_conditions
         3
+
+    Raises:
+        JsplitError: if the steps do not increase from at least 1.
     """
     starts = [checks.integer("at", step, 1) for step in at]
     if not starts or sorted(set(starts)) != starts:
@@ -59,7 +62,11 @@ def abrupt(*at: int) -> Drift:
 
 
 def periodic(period: int) -> Drift:
-    """Returns the drift that visits the conditions in turn, `period` steps each."""
+    """Returns the drift that visits the conditions in turn, `period` steps each.
+
+    Args:
+        period: steps >= 1 until the next condition. It fits any number of conditions.
+    """
     period = checks.integer("period", period, 1)
     label = f"periodic({period})"
 
@@ -73,9 +80,20 @@ def recorded(series: Sequence[int] | np.ndarray) -> Drift:
     """Returns the drift that repeats a recorded series of conditions.
 
     Args:
-        series: condition of each step, from 0. A run longer than it starts it again.
+        series: condition >= 0 of each step. A run longer than it starts it again. The
+            largest is the last condition of the scenario.
+
+    Raises:
+        JsplitError: if it does not hold whole numbers >= 0.
+
+    Example:
+        >>> recorded([0, 0, 1]).chain(5, 2).phase
+        array([0, 0, 1, 0, 0])
     """
-    values = np.asarray(series)
+    try:
+        values = np.asarray(series)
+    except ValueError:  # rows of different lengths
+        values = np.zeros(0)
     if values.ndim != 1 or not values.size or values.dtype.kind not in "iu":
         raise JsplitError(
             "series must be a list of condition numbers from 0, got "
@@ -113,7 +131,14 @@ def ramp(start: int, end: int) -> Drift:
 
 
 def mixture(*weights: float) -> Drift:
-    """Returns the drift that draws every step's condition anew, with these weights."""
+    """Returns the drift that draws every step's condition anew, with these weights.
+
+    Args:
+        *weights: chance >= 0 of each condition; they add up to 1.
+
+    Raises:
+        JsplitError: if they do not.
+    """
     chances = _chances("weights", [weights])
 
     def chain(horizon: int, num_conditions: int) -> Chain:
@@ -131,8 +156,17 @@ def markov(
     """Returns the drift of a Markov chain, such as a link that is good or bad.
 
     Args:
-        transition: [M, M]; row i holds the chances of the next condition after i.
-        initial: [M] chances of the first; by default those of the long run.
+        transition: [M, M]; row i holds the chances >= 0 of the next condition after i,
+            which add up to 1.
+        initial: [M] chances of the first; by default those of the long run, pi = pi P.
+            Where several distributions are kept, it is the one nearest to uniform.
+
+    Raises:
+        JsplitError: if these are no chances or their shapes do not fit.
+
+    Example:
+        >>> markov([[0.9, 0.1], [0.3, 0.7]]).chain(2, 2).transition[0, 0].round(6)
+        array([0.75, 0.25])
     """
     matrix = _chances("transition", transition)
     if matrix.shape[0] != matrix.shape[1]:
@@ -164,11 +198,12 @@ def _follow(series: np.ndarray, num_conditions: int) -> Chain:
 
 def _chances(name: str, rows: Any) -> np.ndarray:
     try:
-        table = np.asarray(rows, np.float64)
-    except (TypeError, ValueError):
+        table = np.asarray(rows)
+    except ValueError:  # rows of different lengths
         table = np.zeros(0)
-    if table.ndim != 2 or not table.size:
+    if table.ndim != 2 or not table.size or table.dtype.kind not in "iuf":
         raise JsplitError(f"{name} must hold chances, got {checks.shown(rows)}")
+    table = table.astype(np.float64)
     if not (table >= 0).all() or not np.allclose(table.sum(1), 1, atol=1e-6):
         raise JsplitError(
             f"{name} must be >= 0 and add up to 1, got {checks.shown(rows)}"

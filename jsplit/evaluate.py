@@ -4,7 +4,7 @@ Here: `evaluate`, which checks arguments, runs the engine on the tables of each 
 (`prepare`) and hands the sums to `results`. Called by users and the command line.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,10 +128,9 @@ def evaluate(
     schedule = replay.make_schedule(
         horizon, scenario.num_samples, kept, *(chain or (None, None))
     )
-    late = dict(deadlines or {})
-    billed = None
-    if bills is not None or late:
-        billed = billing.checked(bills or {}, late, scenario)
+    billed, late = None, {}
+    if bills is not None or deadlines:
+        billed, late = billing.checked(bills, deadlines, scenario)
     runs, charged = {}, {}
     with _progress(progress, len(chosen) * num_replicas) as advance:
         for policy in chosen:
@@ -261,12 +260,16 @@ def _checkpoints(
     horizon: int, number: int, given: Sequence[int] | None, log_spaced: bool
 ) -> np.ndarray:
     if given is not None:
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise JsplitError(
+                f"checkpoints must be a list of steps, got {checks.shown(given)}"
+            )
         steps = [checks.integer("checkpoints", step, 1, horizon) for step in given]
     elif log_spaced:
         steps = np.geomspace(1, horizon, number).round().astype(np.int64)
     else:
         steps = np.linspace(0, horizon, number + 1)[1:].round().astype(np.int64)
-    return np.unique(np.append(steps, horizon)).clip(1)
+    return np.unique(np.append(steps, horizon).clip(1))
 
 
 def _progress(show: bool, num_runs: int) -> Any:

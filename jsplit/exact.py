@@ -12,7 +12,7 @@ from jsplit import checks, results, stats
 from jsplit.costs import Costs
 from jsplit.evaluate import chosen_policies
 from jsplit.policies.base import Policy
-from jsplit.prepare import outcomes_of, plans_of
+from jsplit.prepare import check_ways, outcomes_of, plans_of
 from jsplit.scenario import Scenario, check_inputs
 from jsplit.trace import Trace
 from jsplit.types import JsplitError, Plan, Protocol
@@ -74,6 +74,7 @@ def _values(
 ) -> dict[str, stats.Interval]:
     """Returns the interval of every metric of one policy."""
     plan = plans_of(policy, trace.num_exits, protocol)
+    check_ways(policy, plan, Scenario.of(trace, costs))
     outcome = outcomes_of(policy, plan, trace, costs, protocol)
     if outcome.reward.shape[1] != 1:
         raise JsplitError(

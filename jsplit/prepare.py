@@ -61,13 +61,10 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
             f"{scenario.num_conditions} x {scenario.num_samples} x {num_plans} for "
             f"policy {policy.label}"
         )
-    _check_ways(policy, plans, scenario)
+    check_ways(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
     known = [_known(policy, plans, one, protocol) for one in conditions]
-    means = [
-        Outcome(*(np.asarray(field, np.float64).mean(0) for field in one.outcome))
-        for one in known
-    ]
+    means = [Outcome(*map(_column_means, one.outcome)) for one in known]
     stacked: Any = (np.stack(field) for field in zip(*means, strict=True))
     mean = Outcome(*stacked)
     comparator_mean = np.array([one.comparator_mean for one in known])
@@ -113,6 +110,16 @@ def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
         raise JsplitError(f"policy {policy.label}: {error}") from None
 
 
+def check_ways(policy: Policy, plans: Plan, scenario: Scenario) -> None:
+    """Raises unless every plan's way of shipping is there."""
+    wanted, there = int(np.max(plans.way)) + 1, len(scenario.first.all_ways)
+    if wanted > there:
+        raise JsplitError(
+            f"policy {policy.label} needs {wanted} ways of shipping, got {there}; see "
+            "jsplit.Condition"
+        )
+
+
 def outcomes_of(
     policy: Policy, plans: Plan, trace: Trace, costs: Costs, protocol: Protocol
 ) -> Outcome:
@@ -148,7 +155,7 @@ def _known(
             _all_heads(protocol),
         ).reward
         comparators = np.asarray(comparators)
-    means = comparators.astype(np.float64).mean(0)
+    means = _column_means(comparators)
     best = int(means.argmax())
     return Known(outcome, learned, plan_costs, comparators[:, best], float(means[best]))
 
@@ -183,13 +190,13 @@ def _facts(
     return Facts(Range(min(lows), max(highs)), price), size
 
 
-def _check_ways(policy: Policy, plans: Plan, scenario: Scenario) -> None:
-    wanted, there = int(np.max(plans.way)) + 1, len(scenario.first.all_ways)
-    if wanted > there:
-        raise JsplitError(
-            f"policy {policy.label} needs {wanted} ways of shipping, got {there}; see "
-            "jsplit.Condition"
-        )
+def _column_means(values: Any) -> np.ndarray:
+    """Returns the float64 means of [N, K] columns, each summed as if it were alone.
+
+    NumPy adds up one column in another order than several side by side, and a plan
+    that is the best one must have its mean to the last bit.
+    """
+    return np.ascontiguousarray(np.asarray(values, np.float64).T).mean(1)
 
 
 def _all_heads(protocol: Protocol) -> np.bool_:

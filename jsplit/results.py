@@ -120,7 +120,7 @@ def build(
     attrs = {
         "format": FORMAT,
         "stream": stream,
-        "covers": stats.covers(stream, horizon, scenario.num_samples),
+        "covers": _covers(stream, horizon, scenario),
         "num_replicas": first.reward.size,
         "first_replica": first_replica,
         "orders_per_test_set": streams.ORDERS if stream == "bootstrap" else 1,
@@ -140,6 +140,13 @@ def build(
         coords["bill"] = [*next(iter(bills.values()))]
         coords["quantile"] = list(QUANTILES)
     return xarray.Dataset(variables, coords, attrs)
+
+
+def _covers(stream: str, horizon: int, scenario: Scenario) -> str:
+    covers = stats.covers(stream, horizon, scenario.num_samples)
+    if scenario.drift is None:
+        return covers
+    return f"{covers}; conditions follow {scenario.drift.label}"
 
 
 def _bill_variables(bills: Mapping[str, Mapping[str, Bill]]) -> dict[str, Any]:
@@ -197,19 +204,16 @@ def _inputs(scenario: Scenario, protocol: Protocol) -> dict[str, Any]:
     trace, costs = scenario.first.trace, scenario.first.costs
     changing = {}
     if scenario.drift is not None:
-        ways = {n: list(c.all_ways) for n, c in scenario.conditions.items()}
-        changing = {
-            "drift": scenario.drift.label,
-            "conditions": json.dumps(
-                {
-                    name: [
-                        {"trace_sha256": w.trace.sha256, **_numbers(w.costs)}
-                        for w in ways[name]
-                    ]
-                    for name in ways
-                }
-            ),
+        changing["drift"] = scenario.drift.label
+    if scenario.drift is not None or scenario.first.ways:
+        by_way = {
+            name: [
+                {"trace_sha256": way.trace.sha256, **_numbers(way.costs)}
+                for way in one.all_ways
+            ]
+            for name, one in scenario.conditions.items()
         }
+        changing["conditions"] = json.dumps(by_way)
     return {
         "protocol": _protocol_name(protocol),
         "switches": json.dumps(protocol.switches()),
@@ -230,6 +234,7 @@ def _numbers(costs: Costs) -> dict[str, Any]:
         "compute": costs.compute.tolist(),
         "head": costs.head.tolist(),
         "offload": costs.offload.tolist(),
+        "input": costs.input,
         "mu": costs.mu,
     }
 

@@ -7,10 +7,8 @@ there is one `Costs` per condition.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
-
-import numpy as np
 
 from jsplit import checks
 from jsplit.costs import Costs
@@ -61,12 +59,13 @@ class Scenario:
         JsplitError: if the conditions do not fit each other or the drift.
 
     Example:
+        >>> from jsplit.drift import markov
         >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
         >>> correct = [[False, True], [True, True], [True, False]]
         >>> trace = Trace.from_arrays(confidence, correct=correct)
         >>> good, bad = Costs.splitee(2, offload=0.1), Costs.splitee(2, offload=0.9)
         >>> link = {"good": (trace, good), "bad": (trace, bad)}
-        >>> Scenario(link, drift.markov([[0.9, 0.1], [0.3, 0.7]])).num_conditions
+        >>> Scenario(link, markov([[0.9, 0.1], [0.3, 0.7]])).num_conditions
         2
     """
 
@@ -155,18 +154,28 @@ def check_inputs(trace: Trace, costs: Costs | None) -> None:
 
 def _condition(name: str, given: Condition | tuple[Trace, Costs]) -> Condition:
     if not isinstance(given, Condition):
-        if not isinstance(given, Sequence) or len(given) != 2:
+        if not _is_pair(given, 2):
             raise JsplitError(
                 f"condition {name!r} must be a pair (trace, costs) or a Condition, got "
                 f"{checks.shown(given)}"
             )
         given = Condition(*given)
+    ways = given.ways
+    if not _is_pair(ways, None) or not all(_is_pair(way, 2) for way in ways):
+        raise JsplitError(
+            f"condition {name!r}: ways must hold pairs (trace, costs), got "
+            f"{checks.shown(ways)}"
+        )
     for way in given.all_ways:
         try:
             check_inputs(*way)
         except JsplitError as error:
             raise JsplitError(f"condition {name!r}: {error}") from None
     return given
+
+
+def _is_pair(value: object, size: int | None) -> bool:
+    return isinstance(value, tuple | list) and size in (None, len(value))
 
 
 def _check_alike(conditions: Mapping[str, Condition]) -> None:
@@ -193,26 +202,16 @@ def _check_alike(conditions: Mapping[str, Condition]) -> None:
 
 
 def _fitting(drift: Drift | None, num_conditions: int) -> Drift | None:
-    if num_conditions == 1:
+    if num_conditions == 1 and drift is None:
         return None
     if not isinstance(drift, Drift):
         raise JsplitError(
-            f"drift must say how {num_conditions} conditions follow one another, such "
-            f"as jsplit.drift.periodic(1000), got {checks.shown(drift)}"
+            f"drift must be a jsplit.drift that says how {num_conditions} conditions "
+            f"follow one another, such as periodic(1000), got {checks.shown(drift)}"
         )
     wanted = drift.num_conditions
     if wanted is not None and wanted != num_conditions:
         raise JsplitError(
             f"drift {drift.label} is for {wanted} conditions, got {num_conditions}"
         )
-    return drift
-
-
-def occupancy(chain: Chain) -> np.ndarray:
-    """Returns the expected share of the steps that each condition holds, [M]."""
-    size = chain.transition.shape[-1]
-    now, total = np.full(size, 1 / size), np.zeros(size)
-    for phase in chain.phase:
-        now = now @ chain.transition[phase]
-        total += now
-    return total / len(chain.phase)
+    return drift if num_conditions > 1 else None  # nothing changes

@@ -18,6 +18,8 @@ from jsplit.policies.base import Policy
 from jsplit.trace import Trace
 from jsplit.types import Context, JsplitError, Outcome, Plan, Range
 
+WORTHLESS = 2.0**-30  # of shipping at a cost of 1; not 0, see `learned`
+
 
 def learned(
     policy: Policy, plans: Plan, trace: Trace, costs: Costs, outcome: Outcome
@@ -30,9 +32,14 @@ def learned(
     - "gain": max(C_cloud - C_d, 0) - mu * offload_d if shipped, else 0.
     - "disagreement": 1[the answer differs from exit 1's] minus mu times its cost.
     - "agreement": 1[exit i's answer is the cloud's], or 1 - mu * offload_d if shipped.
+      That is `WORTHLESS` instead of 0 where mu * offload_d is 1, so that what shipping
+      teaches always tells it from an answer that the cloud disagrees with.
 
-    None but "reward" under a link that changes the cloud's answers is defined by
-    predictions that a trace has, so those need a lossless link.
+    The last two compare predictions, and a trace has none for what the cloud says over
+    a link that changes its answers, so they need a lossless one.
+
+    Raises:
+        JsplitError: if the trace lacks what is learned from.
     """
     reward = np.asarray(outcome.reward, np.float64)
     if policy.learns == "reward":
@@ -47,7 +54,8 @@ def learned(
     if policy.learns == "disagreement":
         bill = costs.mu * np.asarray(outcome.cost, np.float64)
         return (answer != prediction[:, :1]) - bill
-    return np.where(shipped, 1 - fee, answer == prediction[:, -1:])
+    worth = np.where(fee == 1, WORTHLESS, 1 - fee)
+    return np.where(shipped, worth, answer == prediction[:, -1:])
 
 
 def learned_range(
@@ -63,8 +71,9 @@ def learned_range(
     fee = costs.mu * np.where(depth > 0, costs.offload[depth - 1], costs.input)
     fee = fee[possible[:, -1]]
     if policy.learns in ("gain", "agreement"):
-        offset = float(policy.learns == "agreement")
-        ends = [0.0, 1.0, *(offset - fee), *(1 - fee)]
+        least = 1 - fee if policy.learns == "agreement" else -fee
+        most = [1.0] if policy.learns == "agreement" else []
+        ends = [0.0, *most, *least, *(1 - fee)]
         return Range(min(ends), max(ends))
     all_heads = learn_all_heads and policy.learns == "reward"
     table = outcomes.costs_by_exit(
@@ -84,7 +93,8 @@ def revealed(
 
     - "prefix": see `revealed_by`.
     - "shipped": a plan that ships has a known reward; one that answers on the device is
-      known only if the played plan shipped, because it takes the cloud to tell.
+      known only if the played plan shipped, because it takes the cloud to tell, and by
+      the same way.
     - "all": every plan's.
     """
     if policy.reveal == "own":
@@ -94,8 +104,8 @@ def revealed(
     num_exits = jnp.asarray(plans.threshold).shape[-1]
     shipped = outcome.exit == num_exits
     if policy.reveal == "all":
-        shipped = jnp.ones_like(shipped)
-    return shipped[:, None, :] | shipped[:, :, None]
+        return jnp.ones((*shipped.shape, shipped.shape[1]), bool)
+    return shipped[:, None, :] | (shipped[:, :, None] & _same_way(plans)[None])
 
 
 @functools.partial(jax.jit, static_argnames=("strict", "lossless"))
@@ -106,7 +116,8 @@ def revealed_by(plans: Plan, exits: Array, *, strict: bool, lossless: bool) -> A
     be computed from what was: j goes no deeper than a did, and it answers on the
     device, or it ships and the cloud's answer is known, because the sample was shipped
     or a ran all layers. A lossy link answers differently for every split, so
-    there a shipped j is known only if it is a itself.
+    there a shipped j is known only if it is a itself. Another way of shipping may be
+    another network, so nothing is known of a plan with another way.
 
     Args:
         plans: K plans.
@@ -128,7 +139,13 @@ def revealed_by(plans: Plan, exits: Array, *, strict: bool, lossless: bool) -> A
     on_the_way = reached[:, None, :] <= reached[:, :, None]
     cloud_known = (shipped | (reached == num_exits - 1)) & lossless
     known = ~shipped[:, None, :] | cloud_known[:, :, None]
-    return (on_the_way & known) | itself[None]
+    return (on_the_way & known & _same_way(plans)[None]) | itself[None]
+
+
+def _same_way(plans: Plan) -> Array:
+    """Returns which of K plans ship by the same way, [K, K] bool."""
+    way = jnp.asarray(plans.way)
+    return way[None] == way[:, None]
 
 
 def num_contexts(context: Context | None, num_conditions: int, num_plans: int) -> int:

@@ -11,6 +11,7 @@ from jsplit import checks, results, stats
 from jsplit.costs import Costs
 from jsplit.evaluate import MAX_REPLICAS, chosen_policies, evaluate
 from jsplit.policies.base import Policy
+from jsplit.scenario import Scenario
 from jsplit.stats.base import open_unit
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
@@ -19,9 +20,9 @@ MAX_CHUNKS = 20
 
 
 def evaluate_until(
-    trace: Trace,
+    trace: Trace | Scenario,
     policies: Sequence[str | Policy],
-    costs: Costs,
+    costs: Costs | None = None,
     *,
     half_width: Mapping[str, float],
     method: str = "t",
@@ -46,9 +47,9 @@ def evaluate_until(
     because the run went on until the longer one was short enough.
 
     Args:
-        trace: what the network says at every exit.
+        trace: what the network says at every exit, or a `Scenario`.
         policies: as for `evaluate`.
-        costs: costs for the L exits.
+        costs: costs for the L exits; none with a scenario.
         half_width: wanted half-width, > 0, by metric in its own unit, such as
             {"accuracy": 0.0005, "cost": 0.01}.
         method: "t" or "anytime".

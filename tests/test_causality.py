@@ -6,6 +6,7 @@ stream replayed: arms, rewards and decisions must be the same to the last bit.
 """
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -16,10 +17,22 @@ from jsplit.engine.tables import BEST_SHIFT
 from jsplit.policies.registry import REGISTRY
 from jsplit.prepare import prepare
 from jsplit.scenario import Scenario
+from jsplit.types import JsplitError
 
 N, L = 100, 5  # the shapes of test_invariance, so that both share programs
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
-COMPETITORS = [name for name in REGISTRY if not jsplit.make_policy(name).privileged]
+EVEN = jsplit.Costs.splitee(L, offload=1.0)  # as much as an error
+NUMBERS = {"way_ucb": {"num_ways": 1}}  # a trace has one way of shipping
+
+
+def make(name):
+    return jsplit.make_policy(name, **NUMBERS.get(name, {}))
+
+
+COMPETITORS = [name for name in REGISTRY if not make(name).privileged]
+NEED_PREDICTIONS = [
+    name for name in COMPETITORS if make(name).learns in ("agreement", "disagreement")
+]
 PAPER = jsplit.Protocol()
 RELEASED = jsplit.Protocol.named("released")
 PEEKING = jsplit.Protocol(side_information="released")
@@ -161,22 +174,59 @@ def lossy():
 @pytest.mark.parametrize("name", COMPETITORS)
 @pytest.mark.usefixtures("x64")
 def test_policy_ignores_what_was_not_computed(name, fill, trace):
-    policy = jsplit.make_policy(name)
+    policy = make(name)
     assert changes(policy, trace, PAPER, fill) == set()
 
 
-@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.parametrize(
+    "name", [name for name in COMPETITORS if name not in NEED_PREDICTIONS]
+)
 @pytest.mark.usefixtures("x64")
 def test_policy_ignores_what_was_not_computed_on_a_lossy_link(name, lossy):
     """There the cloud's answer to one split says nothing about the others."""
-    policy = jsplit.make_policy(name)
-    assert changes(policy, lossy, PAPER, "random") == set()
+    assert changes(make(name), lossy, PAPER, "random") == set()
+
+
+@pytest.mark.parametrize("name", NEED_PREDICTIONS)
+def test_policy_that_learns_from_predictions_refuses_a_lossy_link(name, lossy):
+    with pytest.raises(JsplitError, match=f"policy {name} .* needs .* a lossless link"):
+        play(make(name), lossy, PAPER)
+
+
+@pytest.mark.parametrize("fill", ["random", 0, 1])
+@pytest.mark.usefixtures("x64")
+def test_hil_n_does_not_guess_where_shipping_costs_as_much_as_an_error(
+    fill, trace, monkeypatch
+):
+    """There the lesson of shipping is that of a wrong answer, but for 2^-30."""
+    monkeypatch.setattr(sys.modules[__name__], "COSTS", EVEN)
+    assert changes(make("hil_n"), trace, PAPER, fill) == set()
+
+
+@pytest.mark.usefixtures("x64")
+def test_hil_f_is_not_causal(trace):
+    """It is told what accepting would have cost, which takes shipping: privileged."""
+    assert "arm" in changes(make("hil_f"), trace, PAPER, 0)
+
+
+@pytest.mark.parametrize("name", ["hi_lcb", "hil_n"])
+@pytest.mark.usefixtures("x64")
+def test_policies_that_accept_leave_answers_of_the_cloud_unseen(
+    name, trace, monkeypatch
+):
+    """The tests above could fail: there is much that they never learn."""
+    monkeypatch.setattr(sys.modules[__name__], "COSTS", EVEN)
+    run = play(make(name), trace, PAPER)
+    _, cloud = what_was_computed(
+        make(name), trace, PAPER, run.order.values, run.arm.values
+    )
+    assert 5 <= cloud.any(1).sum() <= N - 20
 
 
 @pytest.mark.parametrize("name", COMPETITORS)
 @pytest.mark.usefixtures("x64")
 def test_policy_ignores_labels(name, trace):
-    policy = jsplit.make_policy(name)
+    policy = make(name)
     label = (trace.label + 2) % 5  # wrong answers are label + 1: none is right now
     relabelled = dataclasses.replace(
         trace,

@@ -232,7 +232,7 @@ def test_ties_go_to_the_lowest_arm(name):
 
 
 # Numbers that compile another program.
-STRUCTURE = {"window", "num_thresholds", "bins", "shallowest"}
+STRUCTURE = {"window", "num_thresholds", "bins", "shallowest", "num_ways"}
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -266,8 +266,14 @@ def test_evaluate_compiles_nothing_for_other_numbers():
     """Programs have the shapes of test_causality, which compiles them anyway."""
     learners = [name for name in REGISTRY if POLICIES[name].params is not None]
 
+    def other(name, alpha):
+        known = policy_numbers(name)
+        number = next(n for n in ("alpha", "beta", "xi", "eta") if n in known)
+        ways = {"num_ways": 1} if "num_ways" in known else {}
+        return make_policy(name, **{number: alpha}, **ways)
+
     def run(alpha, seed):
-        policies = [make_policy(name, alpha=alpha) for name in learners]
+        policies = [other(name, alpha) for name in learners]
         costs = jsplit.Costs.splitee(L, offload=alpha / 2)
         return jsplit.evaluate(
             random_trace(N, L, seed=seed),

@@ -122,7 +122,7 @@ def make_schedule(
     below = np.cumsum(transition, axis=-1)[..., :-1].swapaxes(-1, -2)
     below = np.rint(below * 2**streams.CHANCE_BITS).astype(np.int32)
     phase = np.pad(phase, (0, reduce.SEGMENT), mode="edge").astype(np.int32)
-    return Schedule(*segments, phase, below)
+    return Schedule(*segments, phase=phase, below=below)
 
 
 def replay_block(

@@ -17,6 +17,7 @@ from jsplit.types import (
     Context,
     Facts,
     Feedback,
+    JsplitError,
     Now,
     Plan,
     Protocol,
@@ -130,6 +131,23 @@ class Policy:
     def with_numbers(self, numbers: dict[str, Any]) -> "Policy":
         """Returns the policy with `numbers` shown in its label."""
         return dataclasses.replace(self, numbers=numbers)
+
+
+def context_of(seen: Now | Feedback) -> Array:
+    """Returns the context of a step, `[*lanes]` int32, for a selector that reads it.
+
+    Args:
+        seen: what `select` or `update` was told.
+
+    Raises:
+        JsplitError: if the policy asks for no context.
+    """
+    if seen.context is None:
+        raise JsplitError(
+            "context must be asked for by a policy whose selector reads it, such as "
+            'Policy(..., context=Context("condition")), got None'
+        )
+    return seen.context
 
 
 def one_hot(arm: Array, num_arms: int) -> Array:

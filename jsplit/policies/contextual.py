@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from jsplit import checks, plans
-from jsplit.policies.base import Policy, Selector, best_arm
+from jsplit.policies.base import Policy, Selector, best_arm, context_of
 from jsplit.policies.index import UCBParams
 from jsplit.policies.running import MeanStats, fold, known_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
@@ -88,7 +88,7 @@ class ContextualUCB(Selector):
     ) -> Array:
         """Returns the arm with the largest index."""
         del key
-        stats, rounds = in_context(state, now.context)
+        stats, rounds = in_context(state, context_of(now))
         bonus = params.beta * jnp.sqrt(jnp.log((rounds + 1).astype(stats.mean.dtype)))
         index = stats.mean + bonus[None] * stats.inverse_sqrt
         return best_arm(jnp.where(stats.known > 0, index, jnp.inf))
@@ -98,9 +98,10 @@ class ContextualUCB(Selector):
     ) -> ContextStats:
         """Returns the statistics of the step's context with its rewards folded in."""
         del params
-        stats, rounds = in_context(state, feedback.context)
+        context = context_of(feedback)
+        stats, rounds = in_context(state, context)
         after = ContextStats(fold(stats, feedback), rounds + 1)
-        return put_context(state, after, feedback.context)
+        return put_context(state, after, context)
 
 
 class LinParams(NamedTuple):
@@ -113,7 +114,7 @@ class LinParams(NamedTuple):
 class LinStats(NamedTuple):
     """Sums of a ridge regression of every arm's reward on (1, price)."""
 
-    count: Array  # [K, *lanes] float: 1 + rewards known
+    known: Array  # [K, *lanes] float: 1 + rewards known
     price: Array  # [K, *lanes] float: sum of prices
     square: Array  # [K, *lanes] float: 1 + sum of squared prices
     reward: Array  # [K, *lanes] float: sum of rewards
@@ -152,12 +153,12 @@ class LinUCB(Selector):
     def select(self, params: LinParams, state: LinStats, key: Array, now: Now) -> Array:
         """Returns the arm with the largest index."""
         del key
-        price = _price(params, now.context, state.count.dtype)[None]
-        # A^-1 = [[square, -price], [-price, count]] / determinant.
-        scale = 1 / (state.count * state.square - state.price * state.price)
+        price = _price(params, context_of(now), state.known.dtype)[None]
+        # A^-1 = [[square, -price], [-price, known]] / determinant.
+        scale = 1 / (state.known * state.square - state.price * state.price)
         level = state.square * state.reward - state.price * state.product
-        slope = state.count * state.product - state.price * state.reward
-        spread = state.square - 2 * price * state.price + price * price * state.count
+        slope = state.known * state.product - state.price * state.reward
+        spread = state.square - 2 * price * state.price + price * price * state.known
         width = jnp.sqrt(jnp.maximum(spread * scale, 0))
         return best_arm((level + slope * price) * scale + params.beta * width)
 
@@ -165,12 +166,12 @@ class LinUCB(Selector):
         self, params: LinParams, state: LinStats, feedback: Feedback
     ) -> LinStats:
         """Returns the sums with the revealed rewards added."""
-        known, rewards = known_rewards(feedback, state.count.shape[0])
-        price = _price(params, feedback.context, state.count.dtype)[None]
-        one = known.astype(state.count.dtype)
+        known, rewards = known_rewards(feedback, state.known.shape[0])
+        price = _price(params, context_of(feedback), state.known.dtype)[None]
+        one = known.astype(state.known.dtype)
         reward = jnp.where(known, rewards, 0)
         return LinStats(
-            state.count + one,
+            state.known + one,
             state.price + one * price,
             state.square + one * (price * price),
             state.reward + reward,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsplit import checks, plans
-from jsplit.policies.base import Policy, Selector, best_arm, per_lane
+from jsplit.policies.base import Policy, Selector, best_arm, context_of, per_lane
 from jsplit.policies.contextual import in_context, put_context
 from jsplit.policies.running import MeanStats
 from jsplit.policies.thresholds import grid
@@ -89,7 +89,7 @@ class HILCB(Selector):
         bound = jnp.where(seen.known > 0, bound, -jnp.inf)
         if self.monotone:
             bound = jax.lax.cummax(bound, axis=0)
-        here = in_context(bound, now.context)
+        here = in_context(bound, context_of(now))
         return jnp.where(here > state.ship, ACCEPT, SHIP).astype(jnp.int32)
 
     def update(
@@ -99,12 +99,13 @@ class HILCB(Selector):
         del params
         agreement, agreed = _told(feedback, ACCEPT)
         ship, shipped = _told(feedback, SHIP)
-        before = in_context(state.agreement, feedback.context)
+        context = context_of(feedback)
+        before = in_context(state.agreement, context)
         after = jax.tree.map(
             lambda new, old: jnp.where(agreed, new, old), before.add(agreement), before
         )
         return LCBState(
-            put_context(state.agreement, after, feedback.context),
+            put_context(state.agreement, after, context),
             jnp.where(shipped, ship, state.ship),
         )
 
@@ -179,7 +180,7 @@ class Hedge(Selector):
     ) -> HedgeState:
         """Returns the losses with those of the step."""
         del params
-        if feedback.rewards is None:
+        if feedback.rewards is None or feedback.revealed is None:
             return state
         known = jnp.where(feedback.revealed, 1 - feedback.rewards, 0)
         return HedgeState(_less_best(state.loss + known))
