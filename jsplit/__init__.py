@@ -26,6 +26,13 @@ from jsplit.until import evaluate_until
 
 if TYPE_CHECKING:
     from jsplit import models, report
+    from jsplit.fitting import (
+        best_split,
+        budget_cascade,
+        risk_controlled_cascade,
+        risk_controlled_split,
+        split_trace,
+    )
     from jsplit.recording import record
     from jsplit.training import train
 
@@ -48,6 +55,8 @@ __all__ = [
     "Scenario",
     "Selector",
     "Trace",
+    "best_split",
+    "budget_cascade",
     "calibrate",
     "drift",
     "evaluate",
@@ -63,17 +72,26 @@ __all__ = [
     "record",
     "recovery",
     "report",
+    "risk_controlled_cascade",
+    "risk_controlled_split",
     "sample_trace",
     "save_result",
+    "split_trace",
     "summarize",
     "train",
 ]
 
-# Subpackages and functions that need flax, optax, matplotlib or rich load when used.
+# What needs flax, optax, matplotlib or rich, or only some evaluations need, loads when
+# used.
 _LAZY = {
+    "best_split": ("jsplit.fitting", "best_split"),
+    "budget_cascade": ("jsplit.fitting", "budget_cascade"),
     "models": ("jsplit.models", None),
     "record": ("jsplit.recording", "record"),
     "report": ("jsplit.report", None),
+    "risk_controlled_cascade": ("jsplit.fitting", "risk_controlled_cascade"),
+    "risk_controlled_split": ("jsplit.fitting", "risk_controlled_split"),
+    "split_trace": ("jsplit.fitting", "split_trace"),
     "train": ("jsplit.training", "train"),
 }
 

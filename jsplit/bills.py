@@ -34,10 +34,17 @@ def checked(
     bills: Mapping[str, BillCosts] | None,
     deadlines: Mapping[str, float] | None,
     scenario: Scenario,
+    taken: Sequence[str] = (),
 ) -> tuple[dict[str, list[list[Costs]]], dict[str, float]]:
     """Returns the costs of every bill by condition and way, and every deadline.
 
     The first bill, called "cost", holds the costs that policies learn with.
+
+    Args:
+        bills: as for `evaluate`.
+        deadlines: as for `evaluate`.
+        scenario: what they are for.
+        taken: names that no bill may have.
 
     Raises:
         JsplitError: if costs do not fit the scenario or a deadline names no bill.
@@ -56,8 +63,11 @@ def checked(
                 f"{what} must be a dict of {kind} by name, got {checks.shown(values)}"
             )
     for name, given in bills.items():
-        if name == OWN:
-            raise JsplitError(f"bills must not be called {OWN!r}: it is always there")
+        if name == OWN or name in taken:
+            raise JsplitError(
+                f"bills must not be called {name!r}: every result has a metric of that "
+                "name"
+            )
         found[str(name)] = _by_condition(str(name), given, own)
     late = {}
     for name, deadline in deadlines.items():

@@ -132,7 +132,7 @@ def evaluate(
     )
     billed, late = None, {}
     if bills is not None or deadlines:
-        billed, late = billing.checked(bills, deadlines, scenario)
+        billed, late = billing.checked(bills, deadlines, scenario, results.METRICS)
     runs, charged = {}, {}
     with _progress(progress, len(chosen) * num_replicas) as advance:
         for policy in chosen:

@@ -7,6 +7,7 @@ sample (`outcomes`) or who picks it (`policies`).
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jsplit import checks
 from jsplit.types import JsplitError, Plan
@@ -65,7 +66,7 @@ def offload_all(num_exits: int, depth: int = 1, *, head: bool = False) -> Plan:
     return _plan(np.full(num_exits, NEVER), depth, heads)
 
 
-def cascade(num_exits: int, threshold: float, *, delay: int = 0) -> Plan:
+def cascade(num_exits: int, threshold: ArrayLike, *, delay: int = 0) -> Plan:
     """Returns the cascade: the first exit whose score reaches `threshold` answers.
 
     Every head on the way is evaluated and paid; exit L always answers.
@@ -73,7 +74,8 @@ def cascade(num_exits: int, threshold: float, *, delay: int = 0) -> Plan:
     Args:
         num_exits: number of exits L.
         threshold: on the policy's score: a confidence, minus an entropy in nats, or a
-            count of agreeing exits.
+            count of agreeing exits; one for all exits, or [L], where +inf = never stop
+            here and -inf = always.
         delay: layers run beyond the exit that stopped; 1 reproduces released code that
             runs and answers one exit too late.
 
@@ -81,11 +83,17 @@ def cascade(num_exits: int, threshold: float, *, delay: int = 0) -> Plan:
         One `Plan`.
     """
     num_exits = checks.integer("num_exits", num_exits, 2)
-    threshold = checks.number("threshold", threshold)
+    if np.ndim(threshold) == 0:
+        thresholds = np.full(num_exits, checks.number("threshold", threshold))
+    else:
+        thresholds = np.array(threshold, np.float64)
+        if thresholds.shape != (num_exits,) or np.isnan(thresholds).any():
+            raise JsplitError(
+                f"threshold must be a number or {num_exits} numbers, one per exit, got "
+                f"{checks.shown(thresholds.tolist())}"
+            )
     delay = checks.integer("delay", delay, 0, num_exits)
-    return _plan(
-        np.full(num_exits, threshold), num_exits, np.ones(num_exits, bool), delay
-    )
+    return _plan(thresholds, num_exits, np.ones(num_exits, bool), delay)
 
 
 def by_way(plan: Plan, way: int) -> Plan:

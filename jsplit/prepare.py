@@ -64,7 +64,7 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
     check_ways(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
     known = [_known(policy, plans, one, protocol) for one in conditions]
-    means = [Outcome(*map(_column_means, one.outcome)) for one in known]
+    means = [map(_column_means, one.outcome) for one in known]
     stacked: Any = (np.stack(field) for field in zip(*means, strict=True))
     mean = Outcome(*stacked)
     comparator_mean = np.array([one.comparator_mean for one in known])

@@ -179,8 +179,15 @@ class Profile:
                     f"trace must have {name} in its metadata, as `jsplit record` "
                     "writes them; this one has none: use Profile(...)"
                 )
-        numbers = (meta[n] for n in ("layer_flops", "head_flops", "split_bytes"))
-        return cls(*numbers, device, link, server, input_bytes)
+        return cls(
+            meta["layer_flops"],
+            meta["head_flops"],
+            meta["split_bytes"],
+            device,
+            link,
+            server,
+            input_bytes,
+        )
 
     def costs(self, unit: Unit = "ms", mu: float = 1.0) -> Costs:
         """Returns what decisions cost in one unit.

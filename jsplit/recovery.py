@@ -41,8 +41,8 @@ def recovery(
 
     Returns:
         An `xarray.Dataset` over policies: `recovered`, the share of replicas that did,
-        with Wilson's interval `recovered_low` and `recovered_high`; `median`, `early`
-        and `late` steps from the change to recovery in half, 5 and 95 % of the
+        with Wilson's interval `recovered_low` and `recovered_high`; `early`, `half`
+        and `late` steps from the change to recovery in 5, 50 and 95 % of the
         replicas, infinite where so many did not recover; `final_best`, the share of
         replicas that play the best plan at least so often in the last stretch, with
         `final_best_low` and `final_best_high`.
@@ -56,7 +56,9 @@ def recovery(
     steps = result["checkpoint"].values
     horizon = int(steps[-1])
     at = checks.integer("at", at, 0, horizon - 1)
-    until = checks.integer("until", until or horizon, at + 1, horizon)
+    until = checks.integer(
+        "until", horizon if until is None else until, at + 1, horizon
+    )
     share = checks.number("share", share, 0.0, 1.0)
     level = checks.number("level", level, 0.0, 1.0)
     inside = np.flatnonzero((steps >= at) & (steps <= until))
@@ -71,20 +73,20 @@ def recovery(
     if at == 0:
         played = np.concatenate([np.zeros_like(played[:, :1]), played], axis=1)
     played = played[:, inside]
-    length = np.diff(steps[inside])
-    enough = np.diff(played, axis=1) >= share * length[:, None]
+    length: np.ndarray = np.diff(steps[inside])
+    enough: np.ndarray = np.diff(played, axis=1) >= share * length[:, None]
     time = (steps[inside][1:] - at).astype(float)
     first = enough.argmax(1)  # [policy, replica]
     waited = np.where(enough.any(1), time[first], np.inf)
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "recovered": enough.any(1).mean(1),
-        "median": _quantile(waited, 0.5),
+        "half": _quantile(waited, 0.5),
         "early": _quantile(waited, 0.05),
         "late": _quantile(waited, 0.95),
         "final_best": enough[:, -1].mean(1),
     }
     for name, hits in (("recovered", enough.any(1)), ("final_best", enough[:, -1])):
-        found = stats.wilson_interval(hits.sum(1), hits.shape[1], level=level)
+        found = stats.wilson_interval(hits.sum(1), result.sizes["replica"], level=level)
         columns[f"{name}_low"], columns[f"{name}_high"] = found.low, found.high
     return xarray.Dataset(
         {name: ("policy", values) for name, values in columns.items()},

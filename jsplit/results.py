@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jsplit import checks, stats, streams
-from jsplit.bills import QUANTILES, Bill
+from jsplit.bills import OWN, QUANTILES, Bill
 from jsplit.costs import Costs
 from jsplit.engine.shard import Replicas
 from jsplit.policies.base import Policy
@@ -299,14 +299,45 @@ def per_replica(result: Dataset, metric: str) -> np.ndarray:
 
     Args:
         result: from `evaluate`.
-        metric: one of `METRICS` but "cost_change", which is a ratio of means.
+        metric: one of `metrics_of` but "cost_change", which is a ratio of means.
     """
+    bills = _bill_metrics(result)
+    if metric in bills:
+        bill, variable, quantile = bills[metric]
+        values = result[variable].sel(bill=bill)
+        values = values if quantile is None else values.sel(quantile=quantile)
+        return values.transpose("policy", "replica").values
     if metric.endswith("regret"):
         return result[metric].isel(checkpoint=-1).values
     if metric == "true_reward":
         mu = json.loads(result.attrs["costs"])["mu"]
         return result["correct"].values - mu * result["cost"].values
     return result["correct" if metric == "accuracy" else metric].values
+
+
+def metrics_of(result: Dataset) -> list[str]:
+    """Returns the metrics of a result: `METRICS`, then those of its bills.
+
+    A bill b adds b, b_p95 and b_p99 and, if it has a deadline, b_late; the costs
+    themselves are the bill "cost".
+    """
+    return [*METRICS, *_bill_metrics(result)]
+
+
+def _bill_metrics(result: Dataset) -> dict[str, tuple[str, str, float | None]]:
+    """Returns bill, variable and quantile of every metric of bills."""
+    if "bill" not in result.coords:
+        return {}
+    deadlines = json.loads(result.attrs["deadlines"])
+    found: dict[str, tuple[str, str, float | None]] = {}
+    for bill in map(str, result["bill"].values):
+        if bill != OWN:
+            found[bill] = bill, "billed", None
+        for q in QUANTILES[1:]:
+            found[f"{bill}_p{100 * q:.0f}"] = bill, "bill_quantile", q
+        if bill in deadlines:
+            found[f"{bill}_late"] = bill, "missed", None
+    return found
 
 
 def replicas_of(result: Dataset) -> dict[str, Any]:

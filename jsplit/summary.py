@@ -13,6 +13,7 @@ from jsplit import checks, stats
 from jsplit.results import (
     METRICS,
     check_result,
+    metrics_of,
     per_replica,
     privileged_policies,
     replicas_of,
@@ -78,7 +79,9 @@ def summarize(
         privileged policies and for metrics that have no best value. Metrics: accuracy
         and offloaded (fractions), cost, cost_change (percent of the baseline's),
         reward (by confidence), true_reward (accuracy - mu * cost), pseudo_regret and
-        realised_regret at the end of the run.
+        realised_regret at the end of the run; and, if there are bills, for bill b its
+        mean b, the percentiles b_p95 and b_p99 over the steps of a run, and b_late, the
+        fraction above its deadline ("cost" for the costs themselves).
 
     Raises:
         JsplitError: if the baseline is not in the result or an argument out of range.
@@ -93,9 +96,10 @@ def summarize(
     base = labels.index(baseline)
     options = {"level": level, **replicas_of(result)}
     is_privileged = np.isin(labels, list(privileged_policies(result)))
-    shape = (len(labels), len(METRICS))
+    metrics = metrics_of(result)
+    shape = (len(labels), len(metrics))
     columns = {name: np.full(shape, np.nan) for name in (*NUMBERS, "best_set")}
-    for j, metric in enumerate(METRICS):
+    for j, metric in enumerate(metrics):
         if metric == "cost_change":
             cost = per_replica(result, "cost")
             same = np.broadcast_to(cost[base], cost.shape)
@@ -104,12 +108,12 @@ def summarize(
         else:
             values = _values(result, metric)
             found = _compare(values, base, adjustment, options)
-            if metric in HIGHER_IS_BETTER:
+            if metric in HIGHER_IS_BETTER or metric not in METRICS:
                 # A clairvoyant would leave every policy that can be built behind.
                 found["best_set"] = np.full(len(labels), np.nan)
                 found["best_set"][~is_privileged] = stats.best_set(
                     values[~is_privileged],
-                    higher_is_better=HIGHER_IS_BETTER[metric],
+                    higher_is_better=HIGHER_IS_BETTER.get(metric, False),
                     **options,
                 )
             if metric == "pseudo_regret" and options["stream"] == "bootstrap":
@@ -120,7 +124,7 @@ def summarize(
     variables = {
         name: (("policy", "metric"), values) for name, values in columns.items()
     }
-    coords = {"policy": labels, "metric": list(METRICS)}
+    coords = {"policy": labels, "metric": metrics}
     attrs = {
         **result.attrs,
         "baseline": baseline,

@@ -40,6 +40,10 @@ ALLOWED = {
     "models": {"types", "checks", "models"},
     "data": {"types", "checks", "data"},
     "training": {"types", "checks", "data", "models", "training"},
+    "fitting": {
+        *{"types", "checks", "costs", "plans", "trace", "scenario", "stats"},
+        *{"policies.base", "policies.simple", "policies.splitee", "fitting"},
+    },
     "recording": {
         *{"types", "checks", "softmax", "trace", "calibration"},
         *{"data", "models", "recording"},

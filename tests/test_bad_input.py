@@ -127,7 +127,7 @@ CALLS = {
     ),
     "offload at L": (
         lambda: evaluate(["offload_all(depth=3)"]),
-        "depth integer from 1 to 2, got 3",
+        "depth integer from 0 to 2, got 3",
     ),
     "patience 0": (
         lambda: make_policy("patience_cascade", patience=0),
@@ -231,7 +231,7 @@ CALLS = {
 
 def assert_helps(message, words):
     assert "\n" not in message
-    assert len(message) < 400
+    assert len(message) < 600  # the names of all policies are 450
     found = -1
     for word in words.split():
         found = message.find(word, found + 1)

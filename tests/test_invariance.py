@@ -81,7 +81,7 @@ def test_results_do_not_depend_on_devices_or_blocks(policies, settings):
         },
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "compared 9 700\n"
+    assert done.stdout == "compared 10 700\n"
 
 
 def evaluate(policies, *, costs=COSTS, trace=None, num_replicas=16, **options):

@@ -65,6 +65,8 @@ def test_dims_coords_dtypes_and_units(shuffled):
         "pulls": ((*per_run, "plan"), np.int32, "steps"),
         "pseudo_regret": (curve, np.float64, "confidence"),
         "realised_regret": (curve, np.float64, "confidence"),
+        "best_played": (curve, np.int32, "steps"),
+        "best_played": (curve, np.int32, "steps"),
     }
     assert all(variable.attrs["long_name"] for variable in shuffled.data_vars.values())
     checkpoints = shuffled.checkpoint.values
@@ -107,6 +109,7 @@ def test_attributes_hold_the_provenance(shuffled, trace):
         "compute": [1, 2, 3, 5],
         "head": [0.1] * 4,
         "offload": [2] * 4,
+        "input": 2.0,
         "mu": 0.05,
     }
     assert attrs["cost_unit"] == "millijoule"

@@ -468,6 +468,7 @@ BAD = {
         "bill 'a' must hold costs for 4 exits, got Costs",
     ),
     "own bill": (run(bills={"cost": COSTS}), "bills must not be called 'cost'"),
+    "bill of a metric": (run(bills={"reward": COSTS}), "bills must not be called 'rew"),
     "deadlines": (run(deadlines=0.5), "deadlines must be a dict of numbers by name"),
     "deadline": (run(deadlines={"cots": 1}), "deadlines must be one of cost, got"),
     "no deadline": (run(deadlines={"cost": None}), "deadline of cost must be a finite"),

@@ -27,12 +27,15 @@ class Evaluate:
     prediction, label), or an NPZ with arrays logits and labels.
 
     Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)"
+    Example: jsplit evaluate clear.npz --then blurred.npz@5000 noisy.npz@10000
     """
 
     trace: tyro.conf.Positional[pathlib.Path]
     """The trace or table to judge on."""
     policies: tyro.conf.Positional[tuple[str, ...]] = ()
     """Policies, see `jsplit policies`; by default SplitEE's and the baselines."""
+    then: tuple[str, ...] = ()
+    """Traces of the same samples that take over later, as TRACE@STEP."""
     costs: Literal["splitee", "isplitee"] = "splitee"
     """Published costs to use."""
     offload: float = 0.5
@@ -69,10 +72,11 @@ class Evaluate:
         )
         if self.out is not None:
             make_folder(self.out)
+        subject = _scenario(self.trace, trace, self.then, costs)
         result = jsplit.evaluate(
-            trace,
+            subject,
             policies,
-            costs,
+            costs if subject is trace else None,
             num_replicas=self.num_replicas,
             stream=self.stream,
             horizon=self.horizon,
@@ -94,6 +98,27 @@ class Evaluate:
             print_json({"attrs": table.attrs, "rows": rows_of(table)})
         else:
             rich.print(report.render(table))
+
+
+def _scenario(path: pathlib.Path, trace: Any, then: Sequence[str], costs: Any) -> Any:
+    """Returns the trace, or the scenario in which others take over."""
+    import jsplit
+
+    if not then:
+        return trace
+    conditions, steps = {path.stem: (trace, costs)}, []
+    for text in then:
+        name, mark, step = text.rpartition("@")
+        if not mark or not step.isdecimal():
+            raise JsplitError(
+                f"then must be TRACE@STEP, such as b.npz@5000, got {text}"
+            )
+        key = pathlib.Path(name).stem
+        if key in conditions:
+            raise JsplitError(f"then must name traces of other names, got {key} twice")
+        conditions[key] = (jsplit.load_trace(name), costs)
+        steps.append(int(step))
+    return jsplit.Scenario(conditions, jsplit.drift.abrupt(*steps))
 
 
 def _chosen_policies(

@@ -42,7 +42,7 @@ def fixed_split(*, depth: int = 1, alpha: float = ALPHA) -> Policy:
     return Policy("fixed_split", build, Always(), {"depth": depth}, alpha=alpha)
 
 
-def offload_all(*, depth: int = 1) -> Policy:
+def offload_all(*, depth: int = 1, way: int = 0) -> Policy:
     """Offload everything: split at `depth` (0..L-1) and ship every sample.
 
     At depth 1 with a lossless link this has the accuracy of the final exit at, often, a
@@ -51,14 +51,19 @@ def offload_all(*, depth: int = 1) -> Policy:
     Args:
         depth: the layer after which every sample is shipped, 0..L-1; 0 ships the input
             itself (`Costs.input`).
+        way: how it is shipped, >= 0, see `Condition.ways`; a compressed input is depth
+            0 with a way of its own.
     """
     depth = checks.integer("depth", depth, 0)
+    way = checks.integer("way", way, 0)
 
     def build(num_exits: int, protocol: Protocol) -> Plan:
         del protocol
-        return plans.stack([plans.offload_all(num_exits, depth)])
+        return plans.stack([plans.by_way(plans.offload_all(num_exits, depth), way)])
 
-    numbers = {} if depth == 1 else {"depth": depth}
+    numbers = {"depth": depth} if depth != 1 else {}
+    if way:
+        numbers["way"] = way
     return Policy("offload_all", build, Always(), numbers)
 
 

@@ -114,7 +114,8 @@ def regret_curves(
     """Draws the mean cumulative regret against steps, with bands.
 
     Both axes are logarithmic: a policy that never learns is a line of slope 1, one
-    that learns bends away from it. A policy whose regret is not above zero at the
+    that learns bends away from it. In a scenario, where regret is dynamic and grows
+    with every change, both are linear. A policy whose regret is not above zero at the
     last step (the best fixed plan, an oracle) has no place on such an axis and is
     named below instead.
 
@@ -152,14 +153,16 @@ def regret_curves(
     steps = result["checkpoint"].values
     figure, axes = _new_figure(_title(result, REGRETS[which]))
     axes.margins(x=0.02)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    if "drift" not in result.attrs:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
     colours = [looks[label].colour for label in drawn]
     for row, label in zip(np.flatnonzero(is_drawn), drawn, strict=True):
         curve = stats.Interval(*(part[row] for part in curves))
         _curve(axes, steps, curve, looks[label])
     axes.set_xlabel("steps")
-    axes.set_ylabel(f"cumulative {REGRETS[which]}")
+    dynamic = "dynamic " if "drift" in result.attrs else ""
+    axes.set_ylabel(f"cumulative {dynamic}{REGRETS[which]}")
     note = f"Bands: {bands} {tables.percent(level)}, {result.attrs['covers']}."
     if absent:
         note += f"\nNot above zero at the last step: {', '.join(absent)}."

@@ -9,6 +9,7 @@ Terminal and Markdown show the same cells, made once by `layout`.
 
 import contextlib
 import csv
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jsplit.results import privileged_policies
+from jsplit.results import METRICS, privileged_policies
 from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Row(NamedTuple):
     policy: str
     is_baseline: bool
     is_privileged: bool
-    cells: list[Cell]  # in the order of HEADERS, without the policy
+    cells: list[Cell]  # in the order of `headers`, without the policy
 
 
 class Estimates(NamedTuple):
@@ -96,8 +97,8 @@ def render(table: Any) -> "Table":
         caption=Text(caption(table), style="dim"),
         caption_justify="left",
     )
-    for key, header in HEADERS.items():
-        is_name = key == "policy"
+    for number, header in enumerate(headers(table)):
+        is_name = number == 0
         # One word a line: the numbers, not the header, decide the width.
         drawn.add_column(
             "\n".join(header.split()),
@@ -120,7 +121,8 @@ def to_markdown(table: Any) -> str:
     Returns:
         Text that ends with a newline: the table, an empty line, the caption.
     """
-    lines = [[*HEADERS.values()], ["---"] + ["---:"] * (len(HEADERS) - 1)]
+    titles = headers(table)
+    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
     for row in layout(table):
         # Names hold underscores, which Markdown may read as emphasis.
         name = _name(row).replace("_", r"\_").replace("|", r"\|")
@@ -155,6 +157,19 @@ def to_csv(table: Any, path: str | os.PathLike[str]) -> None:
                 writer.writerow([policy, metric, *map(float, row)])
 
 
+def headers(table: Any) -> list[str]:
+    """Returns the titles of the columns: `HEADERS`, then those of bills, if any."""
+    extra = [
+        name.replace("_", " ") + " %" * name.endswith("_late")
+        for name in _bill_metrics(table)
+    ]
+    return [*HEADERS.values(), *extra]
+
+
+def _bill_metrics(table: Any) -> list[str]:
+    return [name for name in map(str, table["metric"].values) if name not in METRICS]
+
+
 def layout(table: Any) -> list[Row]:
     """Turns a summary into the text of every cell, in the order of its policies.
 
@@ -167,7 +182,7 @@ def layout(table: Any) -> list[Row]:
         table: The Dataset that `jsplit.summarize` returns.
 
     Returns:
-        One Row per policy, its cells in the order of HEADERS without the name.
+        One Row per policy, its cells in the order of `headers` without the name.
     """
     baseline, privileged = table.attrs["baseline"], privileged_policies(table)
     accuracy = _estimates(table, "accuracy", factor=100)
@@ -189,6 +204,9 @@ def layout(table: Any) -> list[Row]:
         "regret": _column(_estimates(table, "pseudo_regret")),
         "correlation": _correlations(table),
     }
+    for metric in _bill_metrics(table):
+        factor = 100 if metric.endswith("_late") else 1
+        columns[metric] = _column(_estimates(table, metric, factor=factor))
     of_baseline = {
         "difference": Cell("baseline"),
         "cost_change": Cell(NONE),
@@ -225,6 +243,13 @@ def caption(table: Any) -> str:
         f"{attrs['baseline']}; regret is pseudo-regret after the last step; corr. is "
         "the correlation over replicas of a policy's accuracy with the baseline's.",
     ]
+    if "drift" in attrs:
+        names = ", ".join(json.loads(attrs["conditions"]))
+        sentences.insert(1, f"Conditions {names}, drift {attrs['drift']}.")
+    deadlines = json.loads(attrs.get("deadlines", "{}"))
+    if deadlines:
+        late = ", ".join(f"{bill} above {limit:g}" for bill, limit in deadlines.items())
+        sentences.append(f"Late: {late}.")
     shown = [cell for row in layout(table) for cell in row.cells]
     if any(cell.interval == EXACT for cell in shown):
         sentences.append(f"{EXACT}: the same in every replica.")

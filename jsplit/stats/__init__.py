@@ -24,7 +24,8 @@ for                    use
 means over replicas    `mean_interval`: Student t from R = 100 on, BCa below
 differences            `paired_difference`, on common streams
 ratios                 `relative_change`: delta method, BCa below 100
-one fixed rule         `sample_interval`: t over N, Wilson for rates
+one fixed rule         `sample_interval`: t over N, Wilson for rates; a bound to
+                       be sure of: `betting_p_value`
 several comparisons    `holm` (planned), `benjamini_hochberg` (sweeps), `best_set`
 whole curves           `simultaneous_band`
 how many replicas      `replicas_needed`, `half_width`, `confidence_sequence`
@@ -33,6 +34,7 @@ several trainings      `training_interval`
 """
 
 from jsplit.stats.base import STREAMS, Interval, covers
+from jsplit.stats.betting import betting_p_value
 from jsplit.stats.intervals import mean_interval, relative_change
 from jsplit.stats.levels import sample_interval, training_interval, wilson_interval
 from jsplit.stats.multiplicity import ADJUSTMENTS, benjamini_hochberg, holm
@@ -55,6 +57,7 @@ __all__ = [
     "Paired",
     "benjamini_hochberg",
     "best_set",
+    "betting_p_value",
     "confidence_sequence",
     "covers",
     "half_width",
