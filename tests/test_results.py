@@ -66,7 +66,6 @@ def test_dims_coords_dtypes_and_units(shuffled):
         "pseudo_regret": (curve, np.float64, "confidence"),
         "realised_regret": (curve, np.float64, "confidence"),
         "best_played": (curve, np.int32, "steps"),
-        "best_played": (curve, np.int32, "steps"),
     }
     assert all(variable.attrs["long_name"] for variable in shuffled.data_vars.values())
     checkpoints = shuffled.checkpoint.values
