@@ -15,7 +15,7 @@ import jsplit
 from jsplit import plans as plan_makers
 from jsplit import signals
 from jsplit.engine import replay
-from jsplit.policies import contextual, hierarchical, simple
+from jsplit.policies import contextual, hedge, hierarchical, simple
 from jsplit.policies.base import Policy
 from jsplit.policies.index import UCBParams
 from jsplit.prepare import outcomes_of, plans_of
@@ -153,8 +153,8 @@ def test_hedge_equals_its_twin_on_the_same_draws():
     rewards, contexts = bandit(200)
     rewards[:, 2] += 0.5
     arms = drive(
-        hierarchical.Hedge(),
-        hierarchical.HedgeParams(0.2),
+        hedge.Hedge(),
+        hedge.HedgeParams(0.2),
         twins.Hedge(4, 0.2),
         rewards,
         lambda step, arm: range(4),
@@ -187,8 +187,8 @@ def test_exploring_hedge_equals_its_twin_on_the_same_draws(fee):
             super().learn(context, arm, real)
 
     arms = drive(
-        hierarchical.ExploringHedge(),
-        hierarchical.ExploringParams(0.1, 0.2),
+        hedge.ExploringHedge(),
+        hedge.ExploringParams(0.1, 0.2),
         Told(5, 0.1, 0.2),
         rewards,
         known,
@@ -201,10 +201,10 @@ def test_exploring_hedge_equals_its_twin_on_the_same_draws(fee):
 
 @pytest.mark.usefixtures("x64")
 def test_hedge_draws_with_the_chances_it_says():
-    selector, params = hierarchical.Hedge(), hierarchical.HedgeParams(1.0)
+    selector, params = hedge.Hedge(), hedge.HedgeParams(1.0)
     loss = jnp.log(jnp.asarray([1.0, 2.0, 5.0]))  # chances 10/17, 5/17, 2/17
     keys = jax.random.split(jax.random.key(0), 20_000)
-    state = hierarchical.HedgeState(jnp.broadcast_to(loss[:, None], (3, 20_000)))
+    state = hedge.HedgeState(jnp.broadcast_to(loss[:, None], (3, 20_000)))
     arms = np.asarray(selector.select(params, state, keys, Now(jnp.int32(1), None)))
     found = np.bincount(arms, minlength=3)
     want = 20_000 * np.array([10, 5, 2]) / 17
@@ -531,7 +531,7 @@ def test_accepted_answers_are_known_only_if_shipped_by_hand():
     outcome = Outcome(field, field, field > 0, jnp.asarray([[0, 3, 3]]))
 
     def revealed(reveal):
-        policy = Policy("any", lambda *_: stack, hierarchical.Hedge(), reveal=reveal)
+        policy = Policy("any", lambda *_: stack, hedge.Hedge(), reveal=reveal)
         found = signals.revealed(policy, stack, outcome, strict=True, lossless=True)
         return None if found is None else found[0].astype(int).tolist()
 
