@@ -83,4 +83,5 @@ def test_a_window_recovers_within_its_length_and_a_mean_does_not():
     assert window <= 400
     assert told <= 400
     assert mean > 400
-    assert (found.final_best.values[[0, 2]] == 1).all()
+    assert (found.recovered.values[[0, 2]] == 1).all()
+    assert found.final_best.values[2] == 1
