@@ -25,6 +25,7 @@ BillCosts = Costs | Sequence[Costs | Sequence[Costs]]
 class Bill(NamedTuple):
     """What a policy's replicas paid under one kind of costs."""
 
+    unit: str
     mean: np.ndarray  # [R]
     quantiles: np.ndarray  # [len(QUANTILES), R]
     missed: np.ndarray  # [R] share of the steps above the deadline, NaN without one
@@ -104,7 +105,7 @@ def charge(
     if deadline is not None:
         late = prices > deadline * (1 + 1e-12)
         missed = visits[:, late].sum(1) / steps[:, 0]
-    return Bill(visits @ prices / steps[:, 0], quantiles, missed)
+    return Bill(costs[0][0].unit, visits @ prices / steps[:, 0], quantiles, missed)
 
 
 def _prices(plans: Plan, by_way: Sequence[Costs], ways: np.ndarray) -> np.ndarray:

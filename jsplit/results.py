@@ -137,7 +137,9 @@ def build(
     if num_conditions > 1:
         coords["condition"] = scenario.names
     if bills:
-        coords["bill"] = [*next(iter(bills.values()))]
+        every = next(iter(bills.values()))
+        coords["bill"] = [*every]
+        coords["unit"] = "bill", [bill.unit for bill in every.values()]
         coords["quantile"] = list(QUANTILES)
     return xarray.Dataset(variables, coords, attrs)
 
