@@ -72,7 +72,7 @@ OPTIONS = {
     "--patience --vocab --vocab-size --init-weights --fresh --seed Example:",
     "data": "list check prepare vocab",
     "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "
-    "--length --image-size --num-layers --repeats --json",
+    "--length --image-size --num-layers --repeats --seed --json",
 }
 
 

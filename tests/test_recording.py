@@ -15,6 +15,8 @@ from jsplit.recording.full_pass import _compiled_pass
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 RNG = np.random.default_rng(0)
 DATA = Dataset(
     RNG.uniform(size=(23, 8, 8, 1)), RNG.integers(0, 3, 23), "toy", "test", 3

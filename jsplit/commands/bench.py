@@ -7,7 +7,7 @@ from typing import Any, Literal
 import tyro
 
 from jsplit import checks
-from jsplit.commands.common import AsJson, print_json
+from jsplit.commands.common import AsJson, Seed, print_json
 from jsplit.types import JsplitError
 
 # Options of each half: default and least value.
@@ -53,6 +53,7 @@ class Bench:
     """models: layers of BERT (12)."""
     repeats: int = 3
     """Timed runs; the median counts."""
+    seed: Seed = 0
     as_json: AsJson = False
 
     def run(self) -> None:
@@ -60,6 +61,7 @@ class Bench:
         import jax
 
         checks.integer("repeats", self.repeats, 1)
+        checks.integer("seed", self.seed, 0, 2**32 - 1)
         measure = self._engine if self.what == "engine" else self._models
         options = self._options()
         columns, rows = measure(options)
@@ -84,6 +86,7 @@ class Bench:
         rows = bench.measure_engine(
             **options,
             repeats=self.repeats,
+            seed=self.seed,
             report=lambda row: print(f"{row.policy}: {row.how} done", file=sys.stderr),
         )
         return ["policy", "how", "ns per replica and step", "times jsplit"], rows
@@ -98,6 +101,7 @@ class Bench:
             **sizes,
             bert=bert,
             repeats=self.repeats,
+            seed=self.seed,
             report=lambda line: print(line, file=sys.stderr),
         )
         times = ["seconds", "CPU seconds", "times all exits", "CPU times all exits"]
