@@ -111,7 +111,16 @@ def test_command_passes_sizes_on(monkeypatch, capsys):
         return [bench_models.Row("bert", "all exits", 1.0, 2.0, 1.0, 1.0)]
 
     monkeypatch.setattr(bench_models, "measure_models", measure)
-    options = ["--networks", "bert", "--num-layers", "3", "--length", "64", "--seed", "5"]
+    options = [
+        "--networks",
+        "bert",
+        "--num-layers",
+        "3",
+        "--length",
+        "64",
+        "--seed",
+        "5",
+    ]
     assert cli.main(["bench", "models", *options, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["rows"][0]["cpu_seconds"] == 2.0

@@ -13,6 +13,8 @@ from jsplit import cli
 from jsplit.commands import evaluate
 from jsplit.policies.registry import BASIC_POLICIES
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 FILES = ["cost-accuracy.png", "regret.png", "result.nc", "table.csv", "table.md"]
 
 

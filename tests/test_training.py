@@ -10,8 +10,6 @@ from jsplit.training.loss import joint_loss
 from jsplit.training.step import take_step
 from jsplit.types import JsplitError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 IMAGES = np.random.default_rng(0).uniform(size=(20, 4, 4, 1)).astype(np.float32)
 LABELS = np.arange(20) % 3
 
