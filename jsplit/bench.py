@@ -52,6 +52,7 @@ def measure_engine(
     num_exits: int = 12,
     num_replicas: int = 4_096,
     repeats: int = 3,
+    seed: int = 0,
     report: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Times SplitEE and SplitEE-S, shuffles and all per-replica results included.
@@ -65,12 +66,13 @@ def measure_engine(
         num_exits: L exits.
         num_replicas: R replicas.
         repeats: timed runs, the median of which counts.
+        seed: of the trace and of every replay, >= 0.
         report: called with every row as it is ready.
 
     Returns:
         One row per policy and way.
     """
-    trace = synthetic_trace(num_samples, num_exits)
+    trace = synthetic_trace(num_samples, num_exits, seed=seed)
     costs = Costs.splitee(num_exits)
     scenario = Scenario.of(trace, costs)
     rows = []
@@ -81,7 +83,7 @@ def measure_engine(
         shipped = trace.confidence < 0.7
         shipped[:, -1] = False
         ways = _ways(
-            trace, name, costs, rewards, shipped, side_information, num_replicas
+            trace, name, costs, rewards, shipped, side_information, num_replicas, seed
         )
         ours = 0.0
         for how, (run, steps) in ways.items():
@@ -100,23 +102,24 @@ def _ways(
     shipped: np.ndarray,
     side_information: bool,
     num_replicas: int,
+    seed: int,
 ) -> dict[str, tuple[Callable[[], object], int]]:
     """Returns, for every way to replay, a function and how many steps it walks."""
     num_samples = trace.num_samples
 
     def jsplit() -> object:
-        return evaluate(trace, [name], costs, num_replicas=num_replicas)
+        return evaluate(trace, [name], costs, num_replicas=num_replicas, seed=seed)
 
     def idiomatic_jax() -> object:
-        keys = jax.random.split(jax.random.key(0), num_replicas)
+        keys = jax.random.split(jax.random.key(seed), num_replicas)
         tables = jnp.asarray(rewards), jnp.asarray(shipped)
         return jax.block_until_ready(_idiomatic_jax(*tables, keys, side_information))
 
     def numpy_over_replicas() -> object:
-        return _numpy_over_replicas(rewards, shipped, side_information)
+        return _numpy_over_replicas(rewards, shipped, side_information, seed)
 
     def python_loop() -> object:
-        return _python_loop(rewards, shipped, side_information)
+        return _python_loop(rewards, shipped, side_information, seed)
 
     return {
         "jsplit": (jsplit, num_replicas * num_samples),
@@ -173,10 +176,10 @@ def _idiomatic_jax(
 
 
 def _numpy_over_replicas(
-    rewards: np.ndarray, shipped: np.ndarray, side_information: bool
+    rewards: np.ndarray, shipped: np.ndarray, side_information: bool, seed: int
 ) -> np.ndarray:
     num_samples, num_exits = rewards.shape
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     replicas, arms = np.arange(NUMPY_REPLICAS), np.arange(num_exits)
     shape = (NUMPY_REPLICAS, num_exits)
     mean, count, total = np.zeros(shape), np.zeros(shape), np.zeros(NUMPY_REPLICAS)
@@ -204,10 +207,10 @@ def _numpy_over_replicas(
 
 
 def _python_loop(
-    rewards: np.ndarray, shipped: np.ndarray, side_information: bool
+    rewards: np.ndarray, shipped: np.ndarray, side_information: bool, seed: int
 ) -> float:
     num_samples, num_exits = rewards.shape
-    order = np.random.default_rng(0).permutation(num_samples)
+    order = np.random.default_rng(seed).permutation(num_samples)
     mean, count, total = np.zeros(num_exits), np.zeros(num_exits), 0.0
     for t in range(1, LOOP_STEPS + 1):
         sample = order[(t - 1) % num_samples]

@@ -49,6 +49,7 @@ def measure_models(
     length: int = 128,
     image_size: int = 32,
     repeats: int = 5,
+    seed: int = 0,
     bert: dict[str, Any] | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
@@ -64,6 +65,7 @@ def measure_models(
         length: Tokens of the longest text.
         image_size: Height and width of images.
         repeats: Timed rounds, the median of which counts.
+        seed: Of weights and inputs, >= 0.
         bert: Arguments of `BERT`; by default those of BERT-base.
         report: Called with a line as each network and round is ready.
 
@@ -88,14 +90,14 @@ def measure_models(
         if REGISTRY[name] is BERT:
             checks.integer("length", length, MIN_TOKENS)
             sizes = {**BERT_BASE, "max_length": max(512, length), **(bert or {})}
-            model = BERT(2, **sizes, rngs=nnx.Rngs(0))
-            batch = _texts(batch_size, length, sizes["vocab_size"])
+            model = BERT(2, **sizes, rngs=nnx.Rngs(seed))
+            batch = _texts(batch_size, length, sizes["vocab_size"], seed)
             rivals = _transformers(model, batch, report)
         else:
             size = checks.integer("image_size", image_size, 1)
-            model = _image_model(name)
+            model = _image_model(name, seed)
             shape = (batch_size, size, size, 3)
-            batch = np.random.default_rng(0).random(shape, np.float32)
+            batch = np.random.default_rng(seed).random(shape, np.float32)
             rivals = {}
         ways = {**_ways(model, batch), **rivals}
         rows += _measure(name, ways, repeats, report)
@@ -159,20 +161,20 @@ def _ways(model: MultiExit, batch: np.ndarray) -> dict[str, Way]:
     }
 
 
-def _image_model(name: str) -> MultiExit:
+def _image_model(name: str, seed: int) -> MultiExit:
     takes = inspect.signature(REGISTRY[name].__init__).parameters
     channels = {"in_channels": 3} if "in_channels" in takes else {}
     return nnx.view(
-        make_model(name, num_classes=10, rngs=nnx.Rngs(0), **channels),
+        make_model(name, num_classes=10, rngs=nnx.Rngs(seed), **channels),
         deterministic=True,
         use_running_average=True,
         raise_if_not_found=False,
     )
 
 
-def _texts(batch_size: int, length: int, vocab_size: int) -> np.ndarray:
+def _texts(batch_size: int, length: int, vocab_size: int, seed: int) -> np.ndarray:
     """Returns random texts [B, 2, length] whose lengths are spread evenly."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     ids = rng.integers(1, vocab_size, (batch_size, length))
     ends = np.linspace(MIN_TOKENS, length, batch_size).astype(int)
     ids = np.where(np.arange(length) < ends[:, None], ids, 0)

@@ -35,6 +35,7 @@ def measure_policies(
     num_exits: int = 12,
     num_replicas: int = 4096,
     repeats: int = 3,
+    seed: int = 0,
     report: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Returns the time of a step of each policy, compiled, shuffles included.
@@ -45,18 +46,20 @@ def measure_policies(
         num_exits: L exits.
         num_replicas: R replicas.
         repeats: timed runs, the median of which counts.
+        seed: of the trace and of every replay, >= 0.
         report: called with every row as it is ready.
     """
-    trace = answers_trace(num_samples, num_exits)
+    trace = answers_trace(num_samples, num_exits, seed=seed)
     costs = Costs.splitee(num_exits)
     chosen = [checks.choice("policies", name, REGISTRY) for name in names or REGISTRY]
     rows: list[Row] = []
+    options = {"num_replicas": num_replicas, "seed": seed}
     for name in [YARDSTICK, *(name for name in chosen if name != YARDSTICK)]:
-        evaluate(trace, [name], costs, num_replicas=num_replicas)  # compiles
+        evaluate(trace, [name], costs, **options)  # compiles
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()
-            evaluate(trace, [name], costs, num_replicas=num_replicas)
+            evaluate(trace, [name], costs, **options)
             seconds.append(time.perf_counter() - start)
         nanoseconds = float(np.median(seconds)) / (num_replicas * num_samples) * 1e9
         yardstick = rows[0].nanoseconds if rows else nanoseconds

@@ -90,6 +90,6 @@ def _first_sentence(box: str, arguments: Sequence[str]) -> str:
                 break  # what follows repeats the help
         else:
             lines.append(inside)
-    text = " ".join(" ".join(lines).split())
+    text = " ".join(" ".join(lines).split()).replace(" .", ".").rstrip(".")
     known = [name for name in arguments[:1] if name in COMMANDS]
     return f"{text}; see {' '.join(['jsplit', *known, '--help'])}"

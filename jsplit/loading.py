@@ -50,6 +50,7 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
     path = pathlib.Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
+        what = "is no regular file" if path.exists() and not path.is_dir() else what
         raise JsplitError(f"path must be a trace file, but {str(path)!r} {what}")
     from jsplit import tables
 

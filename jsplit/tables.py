@@ -94,6 +94,14 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     """
     wanted = {"header", "logits", "remote_logits", "labels", "label", *PER_EXIT}
     try:
+        # Asked first: NumPy would advise to unpickle a file that is no archive.
+        with open(path, "rb") as file:
+            is_archive = zipfile.is_zipfile(file)
+    except OSError as error:
+        raise JsplitError(f"cannot read it: {error.strerror or error}") from error
+    if not is_archive:
+        raise JsplitError("not an .npz file, truncated or damaged (no zip archive)")
+    try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             # Other entries of a foreign file are none of our business and may not
             # even be readable without pickle.

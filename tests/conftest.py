@@ -28,6 +28,18 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_compile():
+    """XLA with fewer optimisations: the same arithmetic, half the compile time.
+
+    For modules whose tests compare with other computations within rounding. Not for
+    those that ask for equal bits of the engine's programs, compiled as users do.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def random_trace(num_samples=300, num_exits=6, *, seed=0, lossy=False, **meta):
     """A float64 trace whose confidence and accuracy grow with depth."""
     rng = np.random.default_rng(seed)

@@ -348,7 +348,8 @@ def folder(tmp_path_factory):
 COMMANDS = {
     "missing file": ("evaluate none.npz", "none.npz does not exist"),
     "truncated": ("evaluate truncated.npz", "truncated.npz truncated or damaged"),
-    "text as npz": ("evaluate text.npz", "text.npz not an .npz file"),
+    "text as npz": ("evaluate text.npz", "text.npz not an .npz file no zip archive"),
+    "device": (f"evaluate {os.devnull}", "null is no regular file"),
     "nan": ("evaluate nan.csv", "nan.csv confidence finite nan"),
     "missing column": ("evaluate column.csv", "column.csv columns confidence 'score'"),
     "confidence 1.2": ("evaluate range.csv", "range.csv confidence [0, 1] 1.2"),
@@ -374,6 +375,8 @@ COMMANDS = {
     "alpha": ("evaluate good.csv ucb1 --alpha 2", "alpha from 0 to 1, got 2"),
     "isplitee": ("evaluate eight.npz --costs isplitee", "num_exits 2 to 7, got 8"),
     "quickstart replicas": ("quickstart --num-replicas 0", "num_replicas >= 1, got 0"),
+    "quickstart epochs": ("quickstart --num-epochs 0", "num_epochs >= 1, got 0"),
+    "quickstart seed": ("quickstart --seed -1", "seed from 0 got -1"),
     "quickstart offload": ("quickstart --offload nan", "offload >= 0, got nan"),
     "quickstart out": ("quickstart --out in-the-way", "out in-the-way File exists"),
     "bench repeats": ("bench --repeats 0", "repeats >= 1, got 0"),

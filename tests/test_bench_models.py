@@ -12,6 +12,8 @@ from jsplit import bench_models, cli
 from jsplit.models import BERT
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TINY = {"vocab_size": 30, "hidden": 8, "num_heads": 2, "num_layers": 2}
 OURS = [
     "all exits",
@@ -59,7 +61,7 @@ def test_the_rival_computes_the_same_hidden_state():
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     model = BERT(2, **TINY, max_length=8, rngs=bench_models.nnx.Rngs(0))
-    texts = bench_models._texts(4, 8, 30)
+    texts = bench_models._texts(4, 8, 30, seed=0)
     ways = bench_models._transformers(model, texts, lambda line: None)
     ours, mask = model.head(texts, 2)
     for run in ways.values():
@@ -75,7 +77,7 @@ def test_without_torch_there_is_no_rival(monkeypatch):
 
 
 def test_texts_have_lengths_up_to_the_longest():
-    texts = bench_models._texts(5, 12, 30)
+    texts = bench_models._texts(5, 12, 30, seed=0)
     lengths = (texts[:, 0] != 0).sum(axis=1)
     assert lengths.tolist() == [8, 9, 10, 11, 12]
     assert (texts[:, 1] == 0).all()
@@ -109,12 +111,21 @@ def test_command_passes_sizes_on(monkeypatch, capsys):
         return [bench_models.Row("bert", "all exits", 1.0, 2.0, 1.0, 1.0)]
 
     monkeypatch.setattr(bench_models, "measure_models", measure)
-    options = ["--networks", "bert", "--num-layers", "3", "--length", "64"]
+    options = [
+        "--networks",
+        "bert",
+        "--num-layers",
+        "3",
+        "--length",
+        "64",
+        "--seed",
+        "5",
+    ]
     assert cli.main(["bench", "models", *options, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["rows"][0]["cpu_seconds"] == 2.0
     assert given["names"] == ("bert",)
-    assert given["bert"] == {"num_layers": 3}
+    assert (given["bert"], given["seed"]) == ({"num_layers": 3}, 5)
     assert (given["length"], given["batch_size"], given["repeats"]) == (64, 32, 3)
     assert cli.main(["bench", "models"]) == 0
     assert "CPU seconds" in capsys.readouterr().out

@@ -11,6 +11,8 @@ from jsplit.recording import measure_layers, record
 from jsplit.training import train
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SIZES = {
     "vocab_size": 50,
     "num_layers": 3,

@@ -18,6 +18,8 @@ from make_bert_reference import (
 from jsplit.models import BERT, load_weights
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def build(**changes):
     return BERT(NUM_CLASSES, **{**SIZES, **changes}, rngs=nnx.Rngs(0))

@@ -1,6 +1,7 @@
 """Resuming: a training cut anywhere ends with the weights of an undisturbed one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,32 @@ def test_half_written_checkpoint_is_no_checkpoint(tmp_path):
     np.testing.assert_array_equal(found[0]["a"], state["a"])
     assert found[0]["key"] == state["key"]
     assert found[1] == {"said": [1.5]}
+    store.close()
+
+
+def full_disk(monkeypatch, store):
+    del store
+    usage = shutil.disk_usage(os.curdir)._replace(free=23)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+
+
+def disk_that_fills_up(monkeypatch, store):
+    def save(*arguments, **options):
+        raise ValueError("RESOURCE_EXHAUSTED: ... [os_error_code='28']")
+
+    monkeypatch.setattr(store._manager, "save", save)
+
+
+@pytest.mark.parametrize("happens", [full_disk, disk_that_fills_up])
+def test_full_disk_is_one_line(happens, tmp_path, monkeypatch):
+    store, tree = Checkpoints(tmp_path, {}), {"a": np.arange(3.0)}  # 24 bytes
+    happens(monkeypatch, store)
+    message = r"checkpoint: cannot write into .*: No space left on device$"
+    with pytest.raises(JsplitError, match=message):
+        store.save(1, tree, {})
+    monkeypatch.undo()
+    store.save(2, tree, {})
+    assert store.restore(tree) is not None
     store.close()
 
 

@@ -13,6 +13,8 @@ from jsplit import cli
 from jsplit.commands import evaluate
 from jsplit.policies.registry import BASIC_POLICIES
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 FILES = ["cost-accuracy.png", "regret.png", "result.nc", "table.csv", "table.md"]
 
 
@@ -72,7 +74,7 @@ OPTIONS = {
     "--patience --vocab --vocab-size --init-weights --fresh --seed Example:",
     "data": "list check prepare vocab",
     "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "
-    "--length --image-size --num-layers --repeats --json",
+    "--length --image-size --num-layers --repeats --seed --json",
 }
 
 

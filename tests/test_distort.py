@@ -12,6 +12,8 @@ from PIL import Image
 from jsplit.data import distort, jpeg
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 RNG = np.random.default_rng(0)
 COLOUR = RNG.uniform(size=(3, 11, 20, 3)).astype(np.float32)
 GREY = RNG.uniform(size=(2, 16, 8, 1)).astype(np.float32)

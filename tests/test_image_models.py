@@ -12,6 +12,8 @@ from jsplit.recording import measure_layers
 from jsplit.training import train
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def resnet():
     return ResNet(3, widths=(4, 8), blocks_per_stage=2, rngs=nnx.Rngs(0))

@@ -15,6 +15,8 @@ from jsplit.models.mobilenet import EXITS, divisible
 from jsplit.recording import measure_layers
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 # (input, output, expansion, stride at the published strides) of the 17 inverted
 # residuals at width 1, written out from the paper's table.
 RESIDUALS = [

@@ -13,6 +13,8 @@ from jsplit.models.mobilenet_weights import _exits, _features
 from jsplit.models.weights import variables
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def abstract(num_classes=3):
     return nnx.eval_shape(

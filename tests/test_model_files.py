@@ -10,6 +10,8 @@ from flax import nnx
 from jsplit.models import CNN, MultiExit, load_model, make_model, save_model
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @pytest.fixture
 def model():

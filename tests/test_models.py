@@ -7,12 +7,19 @@ from flax import nnx
 from jsplit.models import CNN, MultiExit
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 WIDTHS = (4, 4, 8)
 
 
 @pytest.fixture(scope="module")
 def model():
     return CNN(10, widths=WIDTHS, rngs=nnx.Rngs(0))
+
+
+run = jax.jit(lambda model, x: model(x))  # far fewer compilations than op by op
+head = jax.jit(lambda model, x, split: model.head(x, split), static_argnums=2)
+tail = jax.jit(lambda model, h, split: model.tail(h, split), static_argnums=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,45 +58,46 @@ def test_wider_block_halves_the_map(model, images):
 
 
 def test_conv_block_equals_xla_convolution(model, images):
-    h = model.head(images, 2)
+    h = head(model, images, 2)
     block = model.blocks[2]
     kernel = block.linear.kernel[...].reshape(3, 3, 4, 8)
     expected = jax.lax.conv_general_dilated(
         h, kernel, (2, 2), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
+    found = run(block, h)
     np.testing.assert_allclose(
-        block(h), nnx.relu(block.norm(expected)), rtol=1e-4, atol=1e-4
+        found, nnx.relu(block.norm(expected)), rtol=1e-4, atol=1e-4
     )
 
 
 @pytest.mark.parametrize("split", [1, 2])
 def test_head_and_tail_compose_to_the_full_pass(model, images, split):
-    h = model.head(images, split)
+    found = tail(model, head(model, images, split), split)
     np.testing.assert_allclose(
-        model.tail(h, split), model(images)[:, split:], rtol=1e-5, atol=1e-5
+        found, run(model, images)[:, split:], rtol=1e-5, atol=1e-5
     )
 
 
 def test_device_exits_read_the_head(model, images):
-    full = model(images)
+    full = run(model, images)
     for split in (1, 2, 3):
-        logits = model.heads[split - 1](model.head(images, split))
+        logits = run(model.heads[split - 1], head(model, images, split))
         np.testing.assert_allclose(logits, full[:, split - 1], rtol=1e-5, atol=1e-5)
 
 
 def test_exit_unchanged_when_later_blocks_change(images):
     model = CNN(10, widths=WIDTHS, rngs=nnx.Rngs(0))
-    before = np.asarray(model(images))
+    before = np.asarray(run(model, images))
     kernel = model.blocks[1].linear.kernel
     kernel[...] = -kernel[...]
-    after = np.asarray(model(images))
+    after = np.asarray(run(model, images))
     np.testing.assert_array_equal(after[:, 0], before[:, 0])
     assert np.abs(after[:, 1:] - before[:, 1:]).max(axis=(0, 2)).min() > 1e-3
 
 
 def test_logits_do_not_depend_on_the_batch(model, images):
-    one_by_one = jnp.concatenate([model(image[None]) for image in images])
-    np.testing.assert_allclose(model(images), one_by_one, rtol=1e-6, atol=1e-6)
+    one_by_one = jnp.concatenate([run(model, image[None]) for image in images])
+    np.testing.assert_allclose(run(model, images), one_by_one, rtol=1e-6, atol=1e-6)
 
 
 def test_activation_may_be_a_tuple():

@@ -12,6 +12,8 @@ from jsplit.data.digits import load_digits_splits
 from jsplit.models import CNN, save_model
 from jsplit.recording import record
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -87,15 +89,17 @@ def test_noise_follows_the_seed(folder, tmp_path, capsys):
         (["--distort", "blurr=1"], "distortion must be one of blur"),
         (["--calibrate", "test"], "calibrate must be another split than"),
         (["--quantise", "40"], "quantise must be an integer from 1 to 16, got 40"),
+        (["--batch-size", "0"], "batch_size must be an integer >= 1, got 0"),
+        (["--seed", "-1"], "seed must be an integer from 0 to 4294967295, got -1"),
         (["--split", "test[900:]"], "split test[900:] of digits is empty"),
     ],
 )
 def test_bad_command_ends_in_one_line(folder, tmp_path, capsys, options, words):
     command = ["record", str(folder), "digits", "--out", str(tmp_path / "x.npz")]
     assert main([*command, *options]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("jsplit: ")
-    assert words in last
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jsplit: ")
+    assert words in line
     assert not (tmp_path / "x.npz").exists()
 
 

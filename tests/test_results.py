@@ -10,6 +10,8 @@ import jsplit
 from jsplit import results, stats
 from jsplit.types import Protocol
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 N, L, R = 120, 4, 128
 POLICIES = ["splitee", "final_exit", "fixed_split(depth=2)", "random_exit", "oracle"]
 RESAMPLED = ["splitee", "final_exit", "fixed_split(depth=2)", "offload_all"]

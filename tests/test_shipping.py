@@ -8,6 +8,8 @@ from jsplit.models import CNN, quantise, shipped_bytes
 from jsplit.models.shipping import answers_after_shipping
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 RNG = np.random.default_rng(0)
 
 

@@ -12,6 +12,8 @@ from jsplit.recording import measure_layers
 from jsplit.training import train
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 4, 5, 1), np.uint8)
 
 

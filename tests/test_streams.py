@@ -12,6 +12,7 @@ from scipy.stats import binom, chi2
 
 from jsplit import streams
 
+QUICK = {"xla_backend_optimization_level": 1}  # half the compile time; integers alone
 REPLICAS = 200_000
 ENOUGH = 1e-4  # Bonferroni-corrected p below which a stream counts as unfair
 SMALL = [2, 3, 4, 5, 6, 7, 13, 37]
@@ -21,12 +22,21 @@ BIJECTIVE = [10, 31, 257, 1000, 1023, 1024, 1025, 25_000, 1_000_003]  # beside S
 
 def pass_keys(num_samples, num_replicas, *, number=0, seed=0):
     """Keys of pass `number` of every replica, replicas last as in the engine."""
-    each = jax.random.split(jax.random.key(seed), num_replicas)
+    rounds = streams.ROUNDS_SMALL, streams.ROUNDS_MEDIUM, streams.ROUNDS_LARGE
+    # One program for all N of as many rounds: keys depend on N by these alone.
+    same_rounds = max(n for n in (2, streams.MEDIUM, streams.LARGE) if n <= num_samples)
+    return _pass_keys(jax.random.key(seed), number, same_rounds, num_replicas, rounds)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4), compiler_options=QUICK)
+def _pass_keys(key, number, num_samples, num_replicas, rounds):
+    del rounds  # of the module; other ones are another program
+    each = jax.random.split(key, num_replicas)
     one = functools.partial(streams.replica_keys, num_samples=num_samples)
     return streams.pass_keys(jax.vmap(one, 0, -1)(each), number)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
+@functools.partial(jax.jit, static_argnums=(0, 3), compiler_options=QUICK)
 def sample_at(kind, positions, keys, num_samples):
     return streams.sample_at(kind, positions[:, None], keys, num_samples)
 
@@ -156,6 +166,19 @@ def test_passes_replicas_and_seeds_differ_but_repeat(kind, num_samples):
     # Two independent orders agree at about one position.
     for a, b in itertools.combinations(every, 2):
         assert (a == b).mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(2, streams.MEDIUM - 1), (streams.MEDIUM, 700), (streams.LARGE, 10**6)],
+)
+def test_keys_depend_on_the_number_of_rounds_alone(one, other):
+    key = jax.random.key(0)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        streams.replica_keys(key, one),
+        streams.replica_keys(key, other),
+    )
 
 
 def test_one_replica_alone_equals_the_same_replica_in_a_block():

@@ -12,6 +12,8 @@ from jsplit.commands.train import parse_arguments
 from jsplit.models import load_model
 from jsplit.training import loop
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 DIGITS = ["train", "digits", "--set", "widths=(2, 3)", "--epochs", "2"]
 
 
@@ -84,7 +86,11 @@ def test_train_leaves_a_model_and_does_not_repeat_itself(capsys, tmp_path, monke
         (["--set", "wides"], "set must be NAME=VALUE, got 'wides'"),
         (["--model", "cnnn"], "did you mean 'cnn'"),
         (["--patience", "2", "--validation", "0"], "patience must be None without"),
-        (["--preset", "isplitee"], "exit_weights must be 6 numbers, one per exit"),
+        (
+            ["--preset", "isplitee", "--set", "widths=(2, 3)"],
+            "exit_weights must be 2 numbers, one per exit",
+        ),
+        (["--devices", "999"], "devices must be an integer from 1 to"),
         (["--split", "test"], "split must be 'train' for digits, got 'test'"),
         (["--init-weights", "no/such"], "cannot read no/such"),
     ],

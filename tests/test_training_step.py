@@ -14,6 +14,8 @@ from jsplit.training.loss import exit_losses
 from jsplit.training.optimizer import rates_at
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 4)).astype(np.float32)
 Y = np.array([0, 1, 2, 2, 1, 0])

@@ -9,6 +9,8 @@ from jsplit import results, stats
 from jsplit.engine import shard
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TRACE = random_trace(40, 3)
 COSTS = jsplit.Costs.splitee(3)
 OPTIONS = {"block_size": 16, "seed": 3, "num_checkpoints": 4}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import tyro
 
 from jsplit import checks
-from jsplit.commands.common import AsJson, print_json
+from jsplit.commands.common import AsJson, Seed, print_json
 from jsplit.types import JsplitError
 
 # Options of each part: default and least value.
@@ -57,6 +57,7 @@ class Bench:
     """models: layers of BERT (12)."""
     repeats: int = 3
     """Timed runs; the median counts."""
+    seed: Seed = 0
     as_json: AsJson = False
 
     def run(self) -> None:
@@ -64,6 +65,7 @@ class Bench:
         import jax
 
         checks.integer("repeats", self.repeats, 1)
+        checks.integer("seed", self.seed, 0, 2**32 - 1)
         measure = {
             "engine": self._engine,
             "models": self._models,
@@ -92,6 +94,7 @@ class Bench:
         rows = bench.measure_engine(
             **options,
             repeats=self.repeats,
+            seed=self.seed,
             report=lambda row: print(f"{row.policy}: {row.how} done", file=sys.stderr),
         )
         return ["policy", "how", "ns per replica and step", "times jsplit"], rows
@@ -103,6 +106,7 @@ class Bench:
             self.policies,
             **options,
             repeats=self.repeats,
+            seed=self.seed,
             report=lambda row: print(f"{row.policy} done", file=sys.stderr),
         )
         return ["policy", "ns per replica and step", "times ucb1"], rows
@@ -117,6 +121,7 @@ class Bench:
             **sizes,
             bert=bert,
             repeats=self.repeats,
+            seed=self.seed,
             report=lambda line: print(line, file=sys.stderr),
         )
         times = ["seconds", "CPU seconds", "times all exits", "CPU times all exits"]

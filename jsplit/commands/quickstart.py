@@ -46,7 +46,9 @@ class Quickstart:
 
         start = time.perf_counter()
         checks.integer("num_replicas", self.num_replicas, 1)
+        checks.integer("num_epochs", self.num_epochs, 1)
         checks.number("offload", self.offload, 0.0)
+        checks.integer("seed", self.seed, 0, 2**32 - 1)
         make_folder(self.out)
         written = quickstart.run(
             self.out,
@@ -75,10 +77,10 @@ class Quickstart:
             return
         for name, accuracy in written.accuracy.items():
             shown = " ".join(f"{value:.3f}" for value in accuracy)
-            rich.print(f"accuracy of exits 1..{len(accuracy)}, {name:9s} {shown}")
+            print(f"accuracy of exits 1..{len(accuracy)}, {name:9s} {shown}")
         for stream in quickstart.STREAMS:
             rich.print(report.render(written.tables["pristine", stream]))
-        rich.print(
+        print(
             f"{len(written.files)} files in {self.out}{os.sep} after {seconds:.0f} s: "
             "tables.md has all comparisons, cost-accuracy-*.png and regret-*.png the "
             "pictures"

@@ -43,7 +43,7 @@ class Record:
     quantise: int | None = None
     """Bits of the activation that is shipped at a split, 1 to 16 (as it is)."""
     calibrate: str | None = None
-    """Split to fit a temperature per exit on, undistorted, such as train[90%%:]."""
+    """Split to fit a temperature per exit on, undistorted, such as train[90%:]."""
     keep_logits: bool = False
     """Keep the logits too, for a calibration later."""
     data_dir: pathlib.Path | None = None
@@ -100,4 +100,4 @@ class Record:
             cells = [f"{value:.4f}" for value in row]
             table.add_row(str(i + 1), *cells, f"{sizes[i]:,}")
         rich.print(table)
-        rich.print(f"{trace.num_samples:,} samples in {self.out}")
+        print(f"{trace.num_samples:,} samples in {self.out}")

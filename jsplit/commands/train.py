@@ -143,7 +143,7 @@ class Train:
             table.add_row(str(i + 1), *cells)
         rich.print(table)
         state = "trained" if done.is_new else "was trained before"
-        rich.print(
+        print(
             f"{self.out} {state}: {len(log['loss'])} epochs, {log['seconds']:.0f} s, "
             f"ended by {log['stopped']}"
         )

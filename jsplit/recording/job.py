@@ -12,12 +12,14 @@ from typing import Any
 import jax
 from jax import Array
 
+from jsplit import checks
 from jsplit.calibration import calibrate
 from jsplit.data import Dataset, load
 from jsplit.data.digits import load_digits_splits
 from jsplit.data.distort import distort, parse_distortion
 from jsplit.data.loading import parse_split
 from jsplit.models.files import load_model
+from jsplit.models.shipping import MAX_BITS
 from jsplit.recording.full_pass import Transform, record
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
@@ -70,6 +72,11 @@ def run(
     Raises:
         JsplitError: Something is missing or does not fit.
     """
+    # Here too: `record` would find these only when all is loaded.
+    checks.integer("batch_size", job.batch_size, 1)
+    checks.integer("seed", job.seed, 0, 2**32 - 1)
+    if job.quantise is not None:
+        checks.integer("quantise", job.quantise, 1, MAX_BITS)
     if job.calibrate == job.split:
         raise JsplitError(
             f"calibrate must be another split than the recorded {job.split!r}"

@@ -6,10 +6,13 @@ another training. Not here: when to write (`training.loop`), finished networks
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
 import pathlib
+import re
+import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -68,20 +71,33 @@ class Checkpoints:
             step: Larger than that of all checkpoints there.
             tree: Of arrays, typed random keys included.
             facts: JSON-able.
+
+        Raises:
+            JsplitError: The system refuses to write, for instance on a full disk.
         """
-        with _quiet():
-            self._manager.save(
-                step,
-                args=self._args.Composite(
-                    state=self._args.StandardSave(flatten(tree)),
-                    facts=self._args.JsonSave({"run": self._run, "facts": facts}),
-                ),
-                force=True,
-            )
-        seal = self._folder / str(step) / SEAL
-        part = seal.with_suffix(".part")
-        part.write_text(json.dumps(_sums(seal.parent)), encoding="utf-8")
-        part.replace(seal)
+        arrays = flatten(tree)
+        try:
+            self._refuse_full_disk(sum(array.nbytes for array in arrays.values()))
+            with _quiet(logging.CRITICAL):
+                self._manager.save(
+                    step,
+                    args=self._args.Composite(
+                        state=self._args.StandardSave(arrays),
+                        facts=self._args.JsonSave({"run": self._run, "facts": facts}),
+                    ),
+                    force=True,
+                )
+            seal = self._folder / str(step) / SEAL
+            part = seal.with_suffix(".part")
+            part.write_text(json.dumps(_sums(seal.parent)), encoding="utf-8")
+            part.replace(seal)
+        except (OSError, ValueError) as error:
+            reason = _system_reason(error)
+            if reason is None:
+                raise
+            raise JsplitError(
+                f"checkpoint: cannot write into {self._folder}: {reason}"
+            ) from None
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
         """Returns the newest intact checkpoint; damaged ones are removed.
@@ -116,6 +132,11 @@ class Checkpoints:
     def close(self) -> None:
         """Lets go of the folder."""
         self._manager.close()
+
+    def _refuse_full_disk(self, num_bytes: int) -> None:
+        """Raises before Orbax tries: its threads would each report a traceback."""
+        if shutil.disk_usage(self._folder).free < num_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         item = self._args.Composite(facts=self._args.JsonRestore())
@@ -201,12 +222,20 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
+def _system_reason(error: OSError | ValueError) -> str | None:
+    """Returns what the system said, or None where something else is wrong."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    code = re.search(r"os_error_code='(\d+)'", str(error))  # TensorStore's way
+    return os.strerror(int(code[1])) if code else None
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Orbax's reports of every step off standard error."""
+def _quiet(reported: int = logging.ERROR) -> Iterator[None]:
+    """Keeps Orbax's reports of every step off standard error, below a level."""
     logger = logging.getLogger("absl")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(reported)
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from jsplit import checks
 from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
 from jsplit.data.catalogue import entry_of
 from jsplit.data.digits import load_digits_splits
@@ -128,6 +129,8 @@ def run(
         Interrupted: A signal came; the same job goes on from there.
     """
     request = job.request()
+    if num_devices is not None:
+        checks.integer("devices", num_devices, 1, jax.device_count())
     if fresh:
         _remove(out)
     if (out / DESCRIPTION).exists():
