@@ -53,13 +53,16 @@ def measure_policies(
     costs = Costs.splitee(num_exits)
     chosen = [checks.choice("policies", name, REGISTRY) for name in names or REGISTRY]
     rows: list[Row] = []
-    options = {"num_replicas": num_replicas, "seed": seed}
+
+    def run(name: str) -> None:
+        evaluate(trace, [name], costs, num_replicas=num_replicas, seed=seed)
+
     for name in [YARDSTICK, *(name for name in chosen if name != YARDSTICK)]:
-        evaluate(trace, [name], costs, **options)  # compiles
+        run(name)  # compiles
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()
-            evaluate(trace, [name], costs, **options)
+            run(name)
             seconds.append(time.perf_counter() - start)
         nanoseconds = float(np.median(seconds)) / (num_replicas * num_samples) * 1e9
         yardstick = rows[0].nanoseconds if rows else nanoseconds

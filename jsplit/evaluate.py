@@ -15,10 +15,10 @@ from jsplit.costs import Costs
 from jsplit.engine import replay, shard
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
-from jsplit.prepare import MAX_INDEX, Prepared, prepare
+from jsplit.prepare import MAX_INDEX, Constant, Prepared, prepare
 from jsplit.scenario import Scenario
 from jsplit.trace import Trace
-from jsplit.types import JsplitError, Outcome, Protocol
+from jsplit.types import JsplitError, Protocol
 
 NUM_CHECKPOINTS = 64
 MAX_REPLICAS = 10**8  # beyond it one result no longer fits a host: sweep over seeds
@@ -206,24 +206,28 @@ def _run(
         ),
         **options,
     )
-    if packed.num_plans == 1 and exact_horizon:
-        return _exact(run, prepared.mean, int(schedule.start[-1] + schedule.steps[-1]))
+    if prepared.constant is not None and exact_horizon:
+        horizon = int(schedule.start[-1] + schedule.steps[-1])
+        return _exact(run, prepared.constant, horizon)
     return run
 
 
-def _exact(run: shard.Replicas, mean: Outcome, horizon: int) -> shard.Replicas:
-    """Returns a single plan's sums from the table: the order of a sum leaves no trace.
+def _exact(run: shard.Replicas, constant: Constant, horizon: int) -> shard.Replicas:
+    """Returns the sums of a rule from the table: the order of a sum leaves no trace.
 
-    A plan that sees every sample equally often has one value, not a distribution;
-    adding its rewards in another order would feign a variance of rounding errors.
+    A rule that does not learn and sees every sample equally often has one value, not a
+    distribution; adding its rewards in another order would feign a variance of
+    rounding errors.
     """
     ones = np.ones_like(run.reward)
-    final = run.realised_regret.copy()
-    final[:, -1] = run.pseudo_regret[:, -1]
+    pseudo, realised = run.pseudo_regret.copy(), run.realised_regret.copy()
+    pseudo[:, -1] = run.pulls @ constant.gap
+    realised[:, -1] = horizon * constant.regret
     return run._replace(
-        reward=horizon * mean.reward[0, 0] * ones,
-        cost=horizon * mean.cost[0, 0] * ones,
-        realised_regret=final,
+        reward=horizon * constant.reward * ones,
+        cost=horizon * constant.cost * ones,
+        pseudo_regret=pseudo,
+        realised_regret=realised,
     )
 
 

@@ -16,6 +16,7 @@ from jsplit import outcomes, signals
 from jsplit.costs import Costs
 from jsplit.engine import tables
 from jsplit.policies.base import Policy
+from jsplit.policies.simple import Always, Follow
 from jsplit.policies.splitee import split_plans
 from jsplit.scenario import Condition, Scenario, Way
 from jsplit.trace import Trace
@@ -34,6 +35,16 @@ class Prepared:
     mean: Outcome  # [M, K] float64 means over the N samples, by condition and plan
     facts: Facts
     num_contexts: int
+    constant: "Constant | None"  # of a rule that does not learn, under one condition
+
+
+class Constant(NamedTuple):
+    """Means over the N samples of a rule that does the same whatever came before."""
+
+    reward: float
+    cost: float
+    regret: float  # realised
+    gap: np.ndarray  # [K] of every plan's mean reward to the best fixed plan's
 
 
 class Known(NamedTuple):
@@ -86,20 +97,23 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
                 for m, (here, one) in enumerate(zip(conditions, known, strict=True))
             ]
         )
+    gap = comparator_mean[:, None] - mean.reward
     packed = tables.pack(
         outcome,
         jnp.asarray(np.stack([one.plan_costs for one in known])),
         np.concatenate([one.comparator for one in known]),
-        comparator_mean[:, None] - mean.reward,
+        gap,
         learned=learned,
         revealed=signals.revealed(
             policy, plans, outcome, strict=strict, lossless=lossless
         ),
         context=told,
     )
-    return Prepared(
-        policy, plans, packed, mean, *_facts(policy, plans, scenario, protocol)
-    )
+    constant = None
+    if len(known) == 1 and isinstance(policy.selector, Always | Follow):
+        constant = _constant(known[0], told, gap[0])
+    facts, contexts = _facts(policy, plans, scenario, protocol)
+    return Prepared(policy, plans, packed, mean, facts, contexts, constant)
 
 
 def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
@@ -158,6 +172,17 @@ def _known(
     means = _column_means(comparators)
     best = int(means.argmax())
     return Known(outcome, learned, plan_costs, comparators[:, best], float(means[best]))
+
+
+def _constant(known: Known, told: np.ndarray | None, gap: np.ndarray) -> Constant:
+    """Returns what a rule is worth that plays plan 0, or the plan it is told."""
+    plan = np.zeros(len(known.comparator), int) if told is None else told
+    samples = np.arange(plan.size)
+    reward, cost = (
+        _column_means(np.asarray(field)[samples, plan][:, None])[0]
+        for field in (known.outcome.reward, known.outcome.cost)
+    )
+    return Constant(reward, cost, known.comparator_mean - reward, gap)
 
 
 def _by_way(
