@@ -14,6 +14,7 @@ from jsplit import checks
 from jsplit.costs import Costs
 from jsplit.evaluate import evaluate
 from jsplit.policies.registry import REGISTRY
+from jsplit.scenario import Condition, Scenario
 from jsplit.trace import Trace
 
 YARDSTICK = "ucb1"
@@ -51,11 +52,13 @@ def measure_policies(
     """
     trace = answers_trace(num_samples, num_exits, seed=seed)
     costs = Costs.splitee(num_exits)
+    # A second way of shipping, for the policies that choose one.
+    scenario = Scenario({"": Condition(trace, costs, ways=((trace, costs),))})
     chosen = [checks.choice("policies", name, REGISTRY) for name in names or REGISTRY]
     rows: list[Row] = []
 
     def run(name: str) -> None:
-        evaluate(trace, [name], costs, num_replicas=num_replicas, seed=seed)
+        evaluate(scenario, [name], num_replicas=num_replicas, seed=seed)
 
     for name in [YARDSTICK, *(name for name in chosen if name != YARDSTICK)]:
         run(name)  # compiles

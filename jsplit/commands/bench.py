@@ -107,7 +107,10 @@ class Bench:
             **options,
             repeats=self.repeats,
             seed=self.seed,
-            report=lambda row: print(f"{row.policy} done", file=sys.stderr),
+            report=lambda row: print(
+                f"{row.policy}: {row.nanoseconds:.1f} ns, {row.ratio:.2f} times ucb1",
+                file=sys.stderr,
+            ),
         )
         return ["policy", "ns per replica and step", "times ucb1"], rows
 

@@ -76,7 +76,7 @@ class ThompsonGaussian(ThompsonSelector):
     Published with sigma = 1: the posterior of Gaussian rewards of variance 1 under the
     prior N(0, 1).
 
-    Speed: 6 to 12 times UCB1's time per step, because every arm takes a normal draw
+    Speed: 6 to 25 times UCB1's time per step, because every arm takes a normal draw
     from a counter-based generator at every step.
 
     Reference:

@@ -35,7 +35,7 @@ class EpsilonGreedy(Selector):
     epsilon_n-greedy, whose regret is logarithmic if d is at most the smallest gap. The
     best arm is that with the largest mean, ties to the lowest, after one play of each.
 
-    Speed: 2 to 4 times UCB1's time per step, because every step takes two draws from
+    Speed: 2 to 5 times UCB1's time per step, because every step takes two draws from
     a counter-based generator.
 
     Reference:
