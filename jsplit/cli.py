@@ -46,6 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"jsplit: {reason}", file=sys.stderr)
         return 2
+    except RuntimeError as error:  # XLA's, whose class is private
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(
+            "jsplit: the devices are out of memory; try fewer replicas or samples, or "
+            "smaller batches",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("jsplit: interrupted", file=sys.stderr)
         return 130

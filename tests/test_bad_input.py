@@ -435,6 +435,18 @@ def test_interrupt_is_no_traceback(folder, monkeypatch, capsys):
     assert_one_line(capsys.readouterr().err, "interrupted")
 
 
+def test_devices_out_of_memory_are_one_line(monkeypatch, capsys):
+    def exhausted(*arguments):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+
+    monkeypatch.setattr(jsplit, "load_trace", exhausted)
+    assert cli.main(["evaluate", "trace.npz"]) == 2
+    assert_one_line(capsys.readouterr().err, "out of memory; try fewer replicas")
+    monkeypatch.setattr(jsplit, "load_trace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # a fault of ours keeps its traceback
+        cli.main(["evaluate", "trace.npz"])
+
+
 PARSER = {
     "unknown command": (
         "evalute",
