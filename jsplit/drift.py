@@ -6,6 +6,7 @@ chain whose transitions may differ from step to step covers all of them.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -112,7 +113,9 @@ def recorded(series: Sequence[int] | np.ndarray) -> Drift:
     def repeated(horizon: int) -> np.ndarray:
         return np.resize(values, horizon)
 
-    return _known(f"recorded({values.size} steps)", int(values.max()) + 1, repeated)
+    digest = hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()[:8]
+    label = f"recorded({values.size} steps, sha256 {digest})"
+    return _known(label, int(values.max()) + 1, repeated)
 
 
 def ramp(start: int, end: int) -> Drift:
@@ -189,8 +192,11 @@ def markov(
         start = first[None].repeat(num_conditions, 0)
         return Chain(np.minimum(np.arange(horizon), 1), np.stack([start, matrix]))
 
-    label = f"markov({np.array2string(matrix, separator=', ', precision=4)})"
-    return Drift(label.replace("\n", ""), len(matrix), chain)
+    shown = [matrix] if initial is None else [matrix, first]
+    label = ", ".join(
+        np.array2string(one, separator=", ", precision=4) for one in shown
+    )
+    return Drift(f"markov({label})".replace("\n", ""), len(matrix), chain)
 
 
 def _known(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:

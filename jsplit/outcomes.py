@@ -128,7 +128,8 @@ def run_plan(
     """Returns what one plan does with one sample.
 
     reward = confidence of the answer - mu * cost, where the answer is that of the exit
-    taken or, when shipped, the cloud's.
+    taken or, when shipped, the cloud's; of the input itself (depth 0), which no link
+    changes, that is exit L's.
 
     Args:
         plan: one plan.
@@ -141,8 +142,13 @@ def run_plan(
     """
     taken = taken_exit(plan, answers.score)
     last = _deepest(plan)
-    confidence = jnp.append(answers.confidence, answers.remote_confidence[last])[taken]
-    correct = jnp.append(answers.correct, answers.remote_correct[last])[taken]
+    whole = jnp.asarray(plan.depth) == 0
+
+    def answer(own: Array, remote: Array) -> Array:
+        return jnp.append(own, jnp.where(whole, own[-1], remote[last]))[taken]
+
+    confidence = answer(answers.confidence, answers.remote_confidence)
+    correct = answer(answers.correct, answers.remote_correct)
     billed = plan_costs(plan, costs, all_heads=False)[taken]
     learned = plan_costs(plan, costs, all_heads=learn_all_heads)[taken]
     reward = confidence.astype(costs.mu.dtype) - costs.mu * learned

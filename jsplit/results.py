@@ -126,7 +126,8 @@ def build(
         "orders_per_test_set": streams.ORDERS if stream == "bootstrap" else 1,
         "horizon": horizon,
         "seed": seed,
-        "privileged": ", ".join(p.label for p in policies if p.privileged),
+        # As JSON: labels hold commas.
+        "privileged": json.dumps([p.label for p in policies if p.privileged]),
         "deadlines": json.dumps(deadlines),
         **_inputs(scenario, protocol),
     }
@@ -352,7 +353,7 @@ def replicas_of(result: Dataset) -> dict[str, Any]:
 
 def privileged_policies(result: Dataset) -> set[str]:
     """Returns the labels of the policies that see what no real policy can see."""
-    return {label.strip() for label in result.attrs["privileged"].split(",")} - {""}
+    return set(json.loads(result.attrs["privileged"]))
 
 
 def save_result(result: Dataset, path: str | os.PathLike[str]) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsplit import outcomes
+from jsplit import checks, outcomes
 from jsplit.costs import Costs
 from jsplit.policies.base import Policy
 from jsplit.trace import Trace
@@ -173,6 +173,9 @@ def contexts(
         trace: its trace.
         outcome: [N, K] outcomes.
         plan_costs: [K, L + 1] cost of each plan at each exit.
+
+    Raises:
+        JsplitError: if the plans do not fit what is told.
     """
     samples = np.zeros(trace.num_samples, np.int32)
     if context.kind == "condition":
@@ -187,7 +190,18 @@ def contexts(
                 "sample: each must always take the same exit"
             )
         return samples + np.int32(plan_costs[possible].argmin())
-    bins = np.floor(trace.confidence[:, context.exit - 1] * context.bins)
+    exit_ = checks.integer("exit of context", context.exit, 1, trace.num_exits)
+    checks.integer("bins of context", context.bins, 1)
+    threshold, depth, heads = map(
+        np.asarray, (plans.threshold, plans.depth, plans.heads)
+    )
+    runs = heads[:, exit_ - 1] & (depth >= exit_)
+    if not (runs & (threshold[:, : exit_ - 1] == np.inf).all(1)).all():
+        raise JsplitError(
+            f"context 'confidence' of exit {exit_} needs plans that all run its head, "
+            "or the policy would be told what nobody computed"
+        )
+    bins = np.floor(trace.confidence[:, exit_ - 1] * context.bins)
     return np.minimum(bins, context.bins - 1).astype(np.int32)
 
 

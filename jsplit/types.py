@@ -33,6 +33,10 @@ Signal = Literal["reward", "gain", "disagreement", "agreement"]
 """What a policy learns from, see `signals`; it is always judged by the reward."""
 
 
+ContextKind = Literal["condition", "confidence", "cheapest", "best"]
+"""What a policy may be told before it chooses, see `Context`."""
+
+
 class Context(NamedTuple):
     """What a policy is told before it chooses, as one of a few numbered contexts.
 
@@ -43,7 +47,7 @@ class Context(NamedTuple):
     largest reward on this very sample, which nobody can know.
     """
 
-    kind: Literal["condition", "confidence", "cheapest", "best"]
+    kind: ContextKind
     exit: int = 1
     bins: int = 1
 

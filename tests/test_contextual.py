@@ -548,3 +548,34 @@ def test_cheapest_needs_costs_that_do_not_depend_on_the_sample():
     policy = Policy("mine", splits, simple.Follow(), context=told)
     with pytest.raises(JsplitError, match="'cheapest' needs plans whose cost does not"):
         jsplit.evaluate(random_trace(20, L), [policy], COSTS, num_replicas=1)
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        (("confidence", 2, 4), "exit 2 needs plans that all run its head"),
+        (("confidence", 6, 4), "exit of context must be an integer from 1 to 5"),
+        (("confidence", 1, 0), "bins of context must be an integer >= 1"),
+    ],
+)
+def test_confidence_is_told_only_if_every_plan_computes_it(context, message):
+    splits = jsplit.make_policy("splitee").plans
+    told = jsplit.Context(*context)
+    policy = Policy("mine", splits, contextual.ContextualUCB(), context=told)
+    with pytest.raises(JsplitError, match=message):
+        jsplit.evaluate(random_trace(20, L), [policy], COSTS, num_replicas=1)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ({"reveal": "prefx"}, "reveal must be one of .*did you mean 'prefix'"),
+        ({"learns": "agrement"}, "learns must be one of .*did you mean 'agreement'"),
+        ({"score": "entropi"}, "score must be one of .*did you mean 'entropy'"),
+        ({"context": jsplit.Context("conditon")}, "context must be one of condition"),
+    ],
+)
+def test_a_misspelt_word_is_not_taken_for_another(word, message):
+    splits = jsplit.make_policy("splitee").plans
+    with pytest.raises(JsplitError, match=message):
+        Policy("mine", splits, simple.Follow(), **word)

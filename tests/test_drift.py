@@ -195,6 +195,18 @@ def test_chain_holds_chances_and_forgets_what_was_before_it(how):
     assert (first == first[0]).all()
 
 
+def test_drifts_that_differ_have_other_labels():
+    chain = [[0.9, 0.1], [0.4, 0.6]]
+    drifts = [
+        drift.markov(chain),
+        drift.markov(chain, initial=[0, 1]),
+        drift.markov(chain, initial=[1, 0]),
+        drift.recorded([0, 0, 1]),
+        drift.recorded([0, 1, 1]),
+    ]
+    assert len({how.label for how in drifts}) == 5
+
+
 # Bad input.
 
 PAIR = (TRACE, COSTS)

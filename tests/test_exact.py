@@ -65,3 +65,12 @@ def test_provenance_is_stored(exact):
 def test_a_policy_that_learns_is_refused():
     with pytest.raises(JsplitError, match="single plan, got splitee with 4"):
         jsplit.exact_values(TRACE, ["splitee"], COSTS)
+
+
+def test_the_input_itself_arrives_whole_where_activations_do_not():
+    lossy = random_trace(150, 4, lossy=True)
+    policies = ["final_exit", "offload_all(depth=0)", "offload_all"]
+    values = jsplit.exact_values(lossy, policies, COSTS)["mean"].sel(metric="accuracy")
+    final, whole, split = values.values
+    assert whole == final == lossy.correct[:, -1].mean()
+    assert split == lossy.remote_correct[:, 0].mean() != final

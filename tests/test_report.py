@@ -43,7 +43,7 @@ ATTRS = {
     "horizon": 1000,
     "dataset": "digits",
     "cost_unit": "lambda",
-    "privileged": "oracle",
+    "privileged": '["oracle"]',
 }
 
 
@@ -190,7 +190,7 @@ def test_caption_explains_only_what_is_shown(table):
     assert ATTRS["covers"] in text
     assert tables.EXACT not in text
     assert tables.UNKNOWN not in text
-    changed = make_table(privileged="", num_replicas=1, level=0.9)
+    changed = make_table(privileged="[]", num_replicas=1, level=0.9)
     set_values(changed, "ucb1", "cost", low=np.nan, high=np.nan)
     set_values(changed, "splitee", "cost", mean=1, low=1, high=1)
     text = tables.caption(changed)

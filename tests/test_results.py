@@ -1,5 +1,6 @@
 """What a result carries, its file, and the summary, against hand computations."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_attributes_hold_the_provenance(shuffled, trace):
         "mu": 0.05,
     }
     assert attrs["cost_unit"] == "millijoule"
-    assert attrs["privileged"] == "oracle"
+    assert attrs["privileged"] == '["oracle"]'
     assert attrs["precision"] == "float32"
     assert attrs["jsplit_version"] == jsplit.__version__
     provenance = results.provenance()
@@ -261,3 +262,16 @@ def test_level_widens_intervals(shuffled):
     row = {"policy": "splitee", "metric": "reward"}
     assert wide.low.sel(row) < narrow.low.sel(row) < narrow["mean"].sel(row)
     assert wide.attrs["level"] == 0.99
+
+
+def test_privileged_policies_may_have_several_numbers(trace):
+    """Whose label then holds a comma."""
+    numbers = {"depth": 2, "eta": 0.1}
+    told = dataclasses.replace(
+        jsplit.make_policy("final_exit"), numbers=numbers, privileged=True
+    )
+    found = evaluated(trace, "shuffle", policies=[told, "final_exit"])
+    assert results.privileged_policies(found) == {"final_exit(depth=2, eta=0.1)"}
+    table = jsplit.summarize(found)
+    best = table.best_set.sel(metric="reward").values
+    np.testing.assert_array_equal(best, [np.nan, 1])

@@ -7,14 +7,16 @@ this) or what runs them (`engine`). A selector sees rewards, never exits or cost
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jsplit import checks
 from jsplit.types import (
     Context,
+    ContextKind,
     Facts,
     Feedback,
     JsplitError,
@@ -106,6 +108,10 @@ class Policy:
         alpha: threshold of the fixed splits that single-plan policies are compared
             with in their regret.
         privileged: True = may see what no device can; a yardstick, not a competitor.
+
+    Raises:
+        JsplitError: for a word that is not one of those of `reveal`, `learns`, `score`
+            or the kind of `context`.
     """
 
     name: str
@@ -119,6 +125,13 @@ class Policy:
     score: Score = "confidence"
     alpha: float = 0.7
     privileged: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the words: a misspelt one would be taken for another."""
+        for name, words in (("reveal", Reveal), ("learns", Signal), ("score", Score)):
+            checks.choice(name, getattr(self, name), get_args(words))
+        if self.context is not None:
+            checks.choice("context", self.context.kind, get_args(ContextKind))
 
     @property
     def label(self) -> str:

@@ -1,6 +1,7 @@
 """Every policy by name: one explicit table, which is also the list users see.
 
-To add a policy: write its factory in a file beside this one and add one line here.
+To add a policy: write its factory in a file beside this one, import the file and add
+one line here.
 """
 
 import ast
