@@ -108,6 +108,32 @@ def test_linucb_equals_the_inverse_of_its_matrix(known):
     drive(selector, params, twins.LinUCB(prices, 4, 0.3), rewards, known, contexts)
 
 
+def test_linucb_keeps_its_digits_in_float32():
+    """After 20,000 rewards at one price, raw sums would have none left."""
+    selector = contextual.LinUCB()
+    params = contextual.LinParams(1.0, np.array([0.3, 0.6], np.float32))
+    rng = np.random.default_rng(0)
+    rewards = rng.random((20_000, 2)).astype(np.float32)
+
+    def step(state, reward):
+        seen = Feedback(jnp.int32(0), reward[0], reward, jnp.array([True, True]))
+        return selector.update(params, state, seen._replace(context=jnp.int32(0))), None
+
+    state, _ = jax.jit(lambda r: jax.lax.scan(step, selector.init(params, 2), r))(
+        jnp.asarray(rewards)
+    )
+    x = np.array([1.0, 0.3], np.float32).astype(float)
+    total = np.outer(x, x) * len(rewards) + np.eye(2)
+    theta = np.linalg.solve(total, np.outer(x, rewards.sum(0, dtype=float)))
+    found = np.asarray(state.reward) * 1.0
+    np.testing.assert_allclose(found, rewards.mean(0, dtype=float), rtol=1e-4)
+    for price in (0.3, 0.6):
+        point = np.array([1.0, price])
+        want = point @ theta + np.sqrt(point @ np.linalg.solve(total, point))
+        index = contextual.linucb_index(params, state, jnp.float32(price)[None])
+        np.testing.assert_allclose(index, want, rtol=2e-3)
+
+
 @pytest.mark.usefixtures("x64")
 def test_linucb_carries_over_to_a_price_it_never_saw():
     """Arm 1 gains with the price, arm 0 does not: learnt at 0 and 1, asked at 3."""
