@@ -92,7 +92,7 @@ def cellular(generation: Literal["3g", "4g", "wifi"]) -> Link:
     return Link(rate, watts=slope * rate + base)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Profile:
     """A network on a device, a link and a server: every cost of a decision.
 
@@ -255,7 +255,13 @@ def link_states(
         >>> [link.mbps for link in links.values()], drift.num_conditions
         ([1.0, 10.0], 2)
     """
-    rates = np.asarray(mbps, np.float64)
+    try:
+        rates = np.asarray(mbps, np.float64)
+    except (TypeError, ValueError):
+        rates = np.zeros(0)
+    known = {field.name for field in dataclasses.fields(Link)} - {"mbps"}
+    for name in link:
+        checks.choice("a number of a link", name, sorted(known))
     if (
         rates.ndim != 1
         or not rates.size

@@ -48,18 +48,24 @@ def recovery(
         `final_best_low` and `final_best_high`.
 
     Raises:
-        JsplitError: if there are fewer than two checkpoints between `at` and `until`.
+        JsplitError: if there are fewer than two checkpoints between `at` and `until`,
+            or for resampled test sets, whose replicas are not independent.
     """
     import xarray
 
     results.check_result(result)
+    if result.attrs.get("stream") == "bootstrap":
+        raise JsplitError(
+            "result must be of shuffle or fixed streams: the intervals are simulation "
+            "error, got stream 'bootstrap'"
+        )
     steps = result["checkpoint"].values
     horizon = int(steps[-1])
     at = checks.integer("at", at, 0, horizon - 1)
     until = checks.integer(
         "until", horizon if until is None else until, at + 1, horizon
     )
-    share = checks.number("share", share, 0.0, 1.0)
+    share = checks.number("share", share, 1e-9, 1.0)
     level = checks.number("level", level, 0.0, 1.0)
     inside = np.flatnonzero((steps >= at) & (steps <= until))
     if at == 0:

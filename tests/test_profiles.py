@@ -102,6 +102,8 @@ def test_link_states_keep_the_mean_sending_time():
             r"bits must be one of those recorded \(2, 4, 8\)",
         ),
         (lambda: link_states([]), "mbps must be rates > 0"),
+        (lambda: link_states(["a"]), "mbps must be rates > 0"),
+        (lambda: link_states([1, 2], rtt=3), "a number of a link must be one of"),
         (lambda: link_states([1, 0]), "mbps must be rates > 0"),
         (lambda: link_states([2, 2, 2]), "at least two different rates"),
     ],

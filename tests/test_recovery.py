@@ -44,13 +44,20 @@ def test_share_and_until_bound_what_counts():
     assert jsplit.recovery(result, at=0)["half"] == 10
 
 
+def test_resampled_test_sets_are_refused():
+    result = counted([[0] * 5]).assign_attrs(stream="bootstrap")
+    with pytest.raises(JsplitError, match="shuffle or fixed"):
+        jsplit.recovery(result, at=20)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"at": 45}, "at least 2 checkpoints from 45 to 50"),
         ({"at": 50}, "at must be an integer from 0 to 49"),
         ({"at": 20, "until": 20}, "until must be an integer from 21 to 50"),
-        ({"at": 20, "share": 1.5}, "share must be a number from 0 to 1"),
+        ({"at": 20, "share": 1.5}, "share must be a number from 1e-09 to 1"),
+        ({"at": 20, "share": 0}, "share must be a number from 1e-09 to 1"),
     ],
 )
 def test_bad_arguments_are_named(options, message):
