@@ -15,7 +15,7 @@ from conftest import compilations, random_trace
 from jax import lax
 
 import jsplit
-from jsplit.policies import index, scaled, simple
+from jsplit.policies import contextual, forgetting, index, scaled, simple
 from jsplit.policies.base import NoParams
 from jsplit.policies.registry import REGISTRY, make_policy, policy_numbers
 from jsplit.types import Facts, Feedback, Now, Protocol, Range
@@ -211,23 +211,50 @@ def test_map_over_each_number_equals_a_loop(name, blocks):
         assert_close(part_of(states, i), state)
 
 
-@every_selector
+def inside(selector):
+    """The selector without its scaling."""
+    return selector.selector if isinstance(selector, scaled.UnitRewards) else selector
+
+
+BY_INDEX = {
+    name
+    for name, (selector, _) in SELECTORS.items()
+    if isinstance(inside(selector), index.IndexSelector)
+}
+WITHOUT_DRAWS = {
+    name
+    for name, (selector, _) in SELECTORS.items()
+    if isinstance(
+        inside(selector),
+        forgetting.SlidingWindowUCB
+        | forgetting.DiscountedUCB
+        | contextual.ContextualUCB
+        | contextual.LinUCB,
+    )
+}
+
+
+@pytest.mark.parametrize("name", sorted(BY_INDEX | WITHOUT_DRAWS))
 def test_ties_go_to_the_lowest_arm(name):
     selector, params = SELECTORS[name]
-    inside = selector.selector if isinstance(selector, scaled.UnitRewards) else selector
-    if not isinstance(inside, index.IndexSelector):
-        return
     rewards = jnp.full((K, K), 0.5, jnp.float32)
     keys = jax.random.split(jax.random.key(0), K)
-    state, _ = episode(selector, params, keys, rewards, None)
+    state, arms = episode(selector, params, keys, rewards, None)
+    assert arms.tolist() == [0, 1, 2, 3]
     now = Now(jnp.int32(K + 1), jnp.int32(0))
     assert selector.select(params, state, keys[0], now) == 0
-    # Also when one arm is worse than three that tie.
-    low = rewards.at[:, 0].set(0.1)
+
+
+@pytest.mark.parametrize("name", sorted(BY_INDEX))
+def test_ties_behind_a_worse_arm_go_to_the_lowest(name):
+    selector, params = SELECTORS[name]
+    low = jnp.full((K, K), 0.5, jnp.float32).at[:, 0].set(0.1)
+    keys = jax.random.split(jax.random.key(0), K)
     state, _ = episode(selector, params, keys, low, None)
-    numbers = params if inside is selector else params.inner
-    values = np.asarray(inside.index(numbers, state, jnp.int32(K + 1)))
+    numbers = params if inside(selector) is selector else params.inner
+    values = np.asarray(inside(selector).index(numbers, state, jnp.int32(K + 1)))
     assert (values[1:] == values[1]).all()
+    now = Now(jnp.int32(K + 1), jnp.int32(0))
     assert selector.select(params, state, keys[0], now) == values.argmax()
 
 
