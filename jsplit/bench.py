@@ -87,7 +87,7 @@ def measure_engine(
         )
         ours = 0.0
         for how, (run, steps) in ways.items():
-            nanoseconds = _median_seconds(run, repeats) / steps * 1e9
+            nanoseconds = median_seconds(run, repeats) / steps * 1e9
             ours = ours or nanoseconds
             rows.append(Row(name, how, nanoseconds, nanoseconds / ours))
             report(rows[-1])
@@ -129,7 +129,8 @@ def _ways(
     }
 
 
-def _median_seconds(run: Callable[[], object], repeats: int) -> float:
+def median_seconds(run: Callable[[], object], repeats: int) -> float:
+    """Returns the median wall time of `repeats` runs, after one that warms up."""
     run()
     seconds = []
     for _ in range(repeats):

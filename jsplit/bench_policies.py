@@ -5,12 +5,13 @@ engine (`bench`) or the networks (`bench_models`).
 """
 
 import dataclasses
-import time
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from jsplit import checks
+from jsplit.bench import median_seconds
 from jsplit.costs import Costs
 from jsplit.evaluate import evaluate
 from jsplit.policies.registry import REGISTRY
@@ -61,13 +62,8 @@ def measure_policies(
         evaluate(scenario, [name], num_replicas=num_replicas, seed=seed)
 
     for name in [YARDSTICK, *(name for name in chosen if name != YARDSTICK)]:
-        run(name)  # compiles
-        seconds = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            run(name)
-            seconds.append(time.perf_counter() - start)
-        nanoseconds = float(np.median(seconds)) / (num_replicas * num_samples) * 1e9
+        seconds = median_seconds(functools.partial(run, name), repeats)
+        nanoseconds = seconds / (num_replicas * num_samples) * 1e9
         yardstick = rows[0].nanoseconds if rows else nanoseconds
         rows.append(Row(name, nanoseconds, nanoseconds / yardstick))
         report(rows[-1])

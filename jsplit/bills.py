@@ -1,10 +1,12 @@
 """What the same decisions cost in other units: latency, energy, money; means and tails.
 
-Here: from how often each (condition, plan, exit) was visited to bills. Called by
-`evaluate`. A decision takes one of few exits, so a replica's visits hold its whole
-distribution of costs, and any other costs can be charged to it afterwards, exactly.
+Here: from how often each (condition, plan, exit) was visited to bills, and what they
+are called in a result. Called by `evaluate` and `results`. A decision takes one of few
+exits, so a replica's visits hold its whole distribution of costs, and any other costs
+can be charged to it afterwards, exactly.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -93,8 +95,9 @@ def charge(
         deadline: a step that costs more is missed, by more than rounding; None for no
             deadline.
     """
-    ways = np.asarray(plans.way)
-    prices = np.stack([_prices(plans, by_way, ways) for by_way in costs]).reshape(-1)
+    with jax.enable_x64(True):
+        prices = [outcomes.costs_by_way(plans, by_way) for by_way in costs]
+    prices = np.stack(prices).reshape(-1)
     order = np.argsort(prices, kind="stable")
     steps = visits.sum(1, keepdims=True)
     share = np.cumsum(visits[:, order], axis=1, dtype=np.float64) / steps
@@ -108,15 +111,46 @@ def charge(
     return Bill(costs[0][0].unit, visits @ prices / steps[:, 0], quantiles, missed)
 
 
-def _prices(plans: Plan, by_way: Sequence[Costs], ways: np.ndarray) -> np.ndarray:
-    """Returns the cost of every plan at every exit, [K, L + 1] float64."""
-    with jax.enable_x64(True):
-        tables = [
-            outcomes.costs_by_exit(plans, outcomes.cost_table(costs), np.bool_(False))
-            for costs in by_way
-        ]
-    table = np.stack([np.asarray(one) for one in tables])
-    return table[ways, np.arange(ways.size)]
+def variables(charged: Mapping[str, Mapping[str, Bill]]) -> dict[str, Any]:
+    """Returns the variables of what replicas paid, by policy and bill."""
+    if not charged:
+        return {}
+
+    def stacked(field: str) -> np.ndarray:
+        rows = [[getattr(b, field) for b in one.values()] for one in charged.values()]
+        return np.array(rows)
+
+    one = ("policy", "bill", "replica")
+    tail = ("policy", "bill", "quantile", "replica")
+    return {
+        "billed": (one, stacked("mean"), {"long_name": "mean bill"}),
+        "bill_quantile": (
+            tail,
+            stacked("quantiles"),
+            {"long_name": "cost that a share of the steps does not exceed"},
+        ),
+        "missed": (
+            one,
+            stacked("missed"),
+            {"long_name": "steps above the deadline", "units": "fraction"},
+        ),
+    }
+
+
+def metrics(result: Any) -> dict[str, tuple[str, str, float | None]]:
+    """Returns bill, variable and quantile of every metric of bills in a result."""
+    if "bill" not in result.coords:
+        return {}
+    deadlines = json.loads(result.attrs["deadlines"])
+    found: dict[str, tuple[str, str, float | None]] = {}
+    for bill in map(str, result["bill"].values):
+        if bill != OWN:
+            found[bill] = bill, "billed", None
+        for q in QUANTILES[1:]:
+            found[f"{bill}_p{100 * q:.0f}"] = bill, "bill_quantile", q
+        if bill in deadlines:
+            found[f"{bill}_late"] = bill, "missed", None
+    return found
 
 
 def _by_condition(name: str, given: Any, own: list[list[Costs]]) -> list[list[Costs]]:

@@ -28,6 +28,11 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     return int(value)
 
 
+def seed(value: Any) -> int:
+    """Returns `value` as a seed, or raises if it is not an integer below 2^32."""
+    return integer("seed", value, 0, 2**32 - 1)
+
+
 def number(
     name: str, value: Any, low: float = -math.inf, high: float = math.inf
 ) -> float:

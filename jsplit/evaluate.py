@@ -114,7 +114,7 @@ def evaluate(
         )
     horizon = scenario.num_samples if horizon is None else horizon
     horizon = checks.integer("horizon", horizon, 1, MAX_INDEX - 64)
-    seed = checks.integer("seed", seed, 0, 2**32 - 1)
+    seed = checks.seed(seed)
     num_checkpoints = checks.integer("num_checkpoints", num_checkpoints, 1)
     if block_size is not None:
         block_size = checks.integer("block_size", block_size, 1)
@@ -151,7 +151,7 @@ def evaluate(
                 devices=devices,
                 block_size=block_size,
                 advance=advance,
-                exact_horizon=_visits_all(kind, horizon, scenario),
+                exact_horizon=_visits_all(kind, horizon, scenario.num_samples),
             )
             runs[policy.label] = run
             if billed is not None and run.visits is not None:
@@ -165,7 +165,7 @@ def evaluate(
         runs,
         kept,
         horizon,
-        bills=charged,
+        charged=charged,
         deadlines=late,
         scenario=scenario,
         policies=chosen,
@@ -231,9 +231,8 @@ def _exact(run: shard.Replicas, constant: Constant, horizon: int) -> shard.Repli
     )
 
 
-def _visits_all(kind: str, horizon: int, scenario: Scenario) -> bool:
-    every = kind != "bootstrap" and horizon % scenario.num_samples == 0
-    return every and scenario.num_conditions == 1
+def _visits_all(kind: str, horizon: int, num_samples: int) -> bool:
+    return kind != "bootstrap" and horizon % num_samples == 0
 
 
 def chosen_policies(policies: Sequence[str | Policy]) -> list[Policy]:

@@ -5,6 +5,7 @@ one: causality by construction. The network is never inside the replay loop; wha
 would have said is in these tables.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -175,6 +176,18 @@ def costs_by_exit(
     """Returns what K plans cost at each exit, [K, L + 1], see `plan_costs`."""
     each = jax.vmap(lambda plan: plan_costs(plan, costs, all_heads=all_heads))
     return each(plans)
+
+
+def costs_by_way(plans: Plan, costs: Sequence[Costs]) -> np.ndarray:
+    """Returns what K plans cost at each exit, each by the way it ships, [K, L + 1].
+
+    Args:
+        plans: K plans.
+        costs: by way of shipping.
+    """
+    tables = [np.asarray(costs_by_exit(plans, cost_table(one))) for one in costs]
+    ways = np.asarray(plans.way)
+    return np.stack(tables)[ways, np.arange(ways.size)]
 
 
 def _required(values: np.ndarray | None, what: str, score: str) -> np.ndarray:

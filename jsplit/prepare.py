@@ -18,7 +18,7 @@ from jsplit.engine import tables
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always, Follow
 from jsplit.policies.splitee import split_plans
-from jsplit.scenario import Condition, Scenario, Way
+from jsplit.scenario import Condition, Scenario
 from jsplit.trace import Trace
 from jsplit.types import Facts, JsplitError, Outcome, Plan, Protocol, Range
 
@@ -32,7 +32,6 @@ class Prepared:
     policy: Policy
     plans: Plan
     tables: tables.Tables
-    mean: Outcome  # [M, K] float64 means over the N samples, by condition and plan
     facts: Facts
     num_contexts: int
     constant: "Constant | None"  # of a rule that does not learn, under one condition
@@ -51,7 +50,7 @@ class Known(NamedTuple):
     """Outcomes of K plans while one condition holds."""
 
     outcome: Outcome  # [N, K]
-    learned: np.ndarray  # [N, K] float64
+    learned: np.ndarray | None  # [N, K] float64, None for the reward itself
     plan_costs: np.ndarray  # [K, L + 1]
     comparator: np.ndarray  # [N] reward of the best fixed plan
     comparator_mean: float
@@ -75,18 +74,12 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
     check_ways(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
     known = [_known(policy, plans, one, protocol) for one in conditions]
-    means = [map(_column_means, one.outcome) for one in known]
-    stacked: Any = (np.stack(field) for field in zip(*means, strict=True))
-    mean = Outcome(*stacked)
-    comparator_mean = np.array([one.comparator_mean for one in known])
     outcome = Outcome(
         *(jnp.concatenate(f) for f in zip(*(k.outcome for k in known), strict=True))
     )
     lossless = all(w.trace.lossless for c in conditions for w in c.all_ways)
     strict = protocol.side_information == "strict"
-    learned = None
-    if policy.learns != "reward":
-        learned = np.concatenate([one.learned for one in known])
+    lessons = [one.learned for one in known if one.learned is not None]
     told = None
     if policy.context is not None:
         told = np.concatenate(
@@ -97,13 +90,15 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
                 for m, (here, one) in enumerate(zip(conditions, known, strict=True))
             ]
         )
-    gap = comparator_mean[:, None] - mean.reward
+    gap = np.stack(
+        [one.comparator_mean - _column_means(one.outcome.reward) for one in known]
+    )
     packed = tables.pack(
         outcome,
         jnp.asarray(np.stack([one.plan_costs for one in known])),
         np.concatenate([one.comparator for one in known]),
         gap,
-        learned=learned,
+        learned=np.concatenate(lessons) if lessons else None,
         revealed=signals.revealed(
             policy, plans, outcome, strict=strict, lossless=lossless
         ),
@@ -113,7 +108,7 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
     if len(known) == 1 and isinstance(policy.selector, Always | Follow):
         constant = _constant(known[0], told, gap[0])
     facts, contexts = _facts(policy, plans, scenario, protocol)
-    return Prepared(policy, plans, packed, mean, facts, contexts, constant)
+    return Prepared(policy, plans, packed, facts, contexts, constant)
 
 
 def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
@@ -146,7 +141,8 @@ def outcomes_of(
 def _known(
     policy: Policy, plans: Plan, condition: Condition, protocol: Protocol
 ) -> Known:
-    ways = [_by_way(policy, plans, way, protocol) for way in condition.all_ways]
+    ways = condition.all_ways
+    by_way = [outcomes_of(policy, plans, *way, protocol) for way in ways]
     chosen = np.asarray(plans.way)
 
     def select(values: Sequence[Any]) -> Any:
@@ -156,9 +152,15 @@ def _known(
         stacked = jnp.stack([jnp.asarray(value) for value in values])
         return stacked[chosen, :, jnp.arange(chosen.size)].T
 
-    outcome = Outcome(*map(select, zip(*(way[0] for way in ways), strict=True)))
-    learned = np.asarray(select([way[1] for way in ways]))
-    plan_costs = np.stack([way[2] for way in ways])[chosen, np.arange(chosen.size)]
+    outcome = Outcome(*map(select, zip(*by_way, strict=True)))
+    learned = None
+    if policy.learns != "reward":
+        lessons = [
+            signals.learned(policy, plans, *way, one)
+            for way, one in zip(ways, by_way, strict=True)
+        ]
+        learned = np.asarray(select(lessons))
+    plan_costs = outcomes.costs_by_way(plans, [way.costs for way in ways])
     comparators = np.asarray(outcome.reward)
     if chosen.size == 1:
         splits = _on_device(split_plans(condition.trace.num_exits, policy.alpha))
@@ -183,18 +185,6 @@ def _constant(known: Known, told: np.ndarray | None, gap: np.ndarray) -> Constan
         for field in (known.outcome.reward, known.outcome.cost)
     )
     return Constant(reward, cost, known.comparator_mean - reward, gap)
-
-
-def _by_way(
-    policy: Policy, plans: Plan, way: Way, protocol: Protocol
-) -> tuple[Outcome, np.ndarray, np.ndarray]:
-    """Returns outcomes [N, K], what they teach and plan costs [K, L + 1] of one way."""
-    outcome = outcomes_of(policy, plans, way.trace, way.costs, protocol)
-    learned = signals.learned(policy, plans, way.trace, way.costs, outcome)
-    billed = outcomes.costs_by_exit(
-        plans, outcomes.cost_table(way.costs), np.bool_(False)
-    )
-    return outcome, learned, np.asarray(billed)
 
 
 def _facts(

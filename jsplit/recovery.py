@@ -67,18 +67,15 @@ def recovery(
     )
     share = checks.number("share", share, 1e-9, 1.0)
     level = checks.number("level", level, 0.0, 1.0)
+    steps = np.append(0, steps)
     inside = np.flatnonzero((steps >= at) & (steps <= until))
-    if at == 0:
-        steps, inside = np.append(0, steps), np.append(0, inside + 1)
     if inside.size < 2:
         raise JsplitError(
             f"result must have at least 2 checkpoints from {at} to {until}, got "
             f"{inside.size}; see checkpoints of evaluate"
         )
     played = result["best_played"].transpose("policy", "checkpoint", "replica").values
-    if at == 0:
-        played = np.concatenate([np.zeros_like(played[:, :1]), played], axis=1)
-    played = played[:, inside]
+    played = np.concatenate([np.zeros_like(played[:, :1]), played], axis=1)[:, inside]
     length: np.ndarray = np.diff(steps[inside])
     enough: np.ndarray = np.diff(played, axis=1) >= share * length[:, None]
     time = (steps[inside][1:] - at).astype(float)

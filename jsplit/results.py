@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jsplit import checks, stats, streams
-from jsplit.bills import OWN, QUANTILES, Bill
+from jsplit import bills, checks, stats, streams
+from jsplit.bills import QUANTILES, Bill
 from jsplit.costs import Costs
 from jsplit.engine.shard import Replicas
 from jsplit.policies.base import Policy
@@ -47,7 +47,7 @@ def build(
     checkpoints: np.ndarray,
     horizon: int,
     *,
-    bills: Mapping[str, Mapping[str, Bill]],
+    charged: Mapping[str, Mapping[str, Bill]],
     deadlines: Mapping[str, float],
     scenario: Scenario,
     policies: Sequence[Policy],
@@ -116,7 +116,7 @@ def build(
             stacked("arms"),
             {"long_name": "plan played at each step, from 0"},
         )
-    variables |= _bill_variables(bills)
+    variables |= bills.variables(charged)
     attrs = {
         "format": FORMAT,
         "stream": stream,
@@ -137,8 +137,8 @@ def build(
     }
     if num_conditions > 1:
         coords["condition"] = scenario.names
-    if bills:
-        every = next(iter(bills.values()))
+    if charged:
+        every = next(iter(charged.values()))
         coords["bill"] = [*every]
         coords["unit"] = "bill", [bill.unit for bill in every.values()]
         coords["quantile"] = list(QUANTILES)
@@ -150,32 +150,6 @@ def _covers(stream: str, horizon: int, scenario: Scenario) -> str:
     if scenario.drift is None:
         return covers
     return f"{covers}; conditions follow {scenario.drift.label}"
-
-
-def _bill_variables(bills: Mapping[str, Mapping[str, Bill]]) -> dict[str, Any]:
-    """Returns the variables of what replicas paid, by policy and bill."""
-    if not bills:
-        return {}
-
-    def stacked(field: str) -> np.ndarray:
-        rows = [[getattr(b, field) for b in one.values()] for one in bills.values()]
-        return np.array(rows)
-
-    one = ("policy", "bill", "replica")
-    tail = ("policy", "bill", "quantile", "replica")
-    return {
-        "billed": (one, stacked("mean"), {"long_name": "mean bill"}),
-        "bill_quantile": (
-            tail,
-            stacked("quantiles"),
-            {"long_name": "cost that a share of the steps does not exceed"},
-        ),
-        "missed": (
-            one,
-            stacked("missed"),
-            {"long_name": "steps above the deadline", "units": "fraction"},
-        ),
-    }
 
 
 def build_exact(
@@ -304,9 +278,9 @@ def per_replica(result: Dataset, metric: str) -> np.ndarray:
         result: from `evaluate`.
         metric: one of `metrics_of` but "cost_change", which is a ratio of means.
     """
-    bills = _bill_metrics(result)
-    if metric in bills:
-        bill, variable, quantile = bills[metric]
+    of_bills = bills.metrics(result)
+    if metric in of_bills:
+        bill, variable, quantile = of_bills[metric]
         values = result[variable].sel(bill=bill)
         values = values if quantile is None else values.sel(quantile=quantile)
         return values.transpose("policy", "replica").values
@@ -324,23 +298,7 @@ def metrics_of(result: Dataset) -> list[str]:
     A bill b adds b, b_p95 and b_p99 and, if it has a deadline, b_late; the costs
     themselves are the bill "cost".
     """
-    return [*METRICS, *_bill_metrics(result)]
-
-
-def _bill_metrics(result: Dataset) -> dict[str, tuple[str, str, float | None]]:
-    """Returns bill, variable and quantile of every metric of bills."""
-    if "bill" not in result.coords:
-        return {}
-    deadlines = json.loads(result.attrs["deadlines"])
-    found: dict[str, tuple[str, str, float | None]] = {}
-    for bill in map(str, result["bill"].values):
-        if bill != OWN:
-            found[bill] = bill, "billed", None
-        for q in QUANTILES[1:]:
-            found[f"{bill}_p{100 * q:.0f}"] = bill, "bill_quantile", q
-        if bill in deadlines:
-            found[f"{bill}_late"] = bill, "missed", None
-    return found
+    return [*METRICS, *bills.metrics(result)]
 
 
 def replicas_of(result: Dataset) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def learned(
     reward = np.asarray(outcome.reward, np.float64)
     if policy.learns == "reward":
         return reward
-    deepest, shipped, fee = _shipping(plans, costs, outcome)
+    shipped, fee = np.asarray(outcome.exit) == costs.num_exits, _fee(plans, costs)
     if policy.learns == "gain":
+        deepest = np.maximum(np.asarray(plans.depth) - 1, 0)
         own, cloud = trace.confidence[:, deepest], trace.remote_confidence[:, deepest]
         return np.where(shipped, np.maximum(cloud - own, 0) - fee, 0)
     prediction = _predictions(policy, trace)
@@ -67,10 +68,8 @@ def learned_range(
     exit which some plan can take.
     """
     possible = exits_of(plans)
-    depth = np.asarray(plans.depth)
-    fee = costs.mu * np.where(depth > 0, costs.offload[depth - 1], costs.input)
-    fee = fee[possible[:, -1]]
     if policy.learns in ("gain", "agreement"):
+        fee = _fee(plans, costs)[possible[:, -1]]
         least = 1 - fee if policy.learns == "agreement" else -fee
         most = [1.0] if policy.learns == "agreement" else []
         ends = [0.0, *most, *least, *(1 - fee)]
@@ -235,14 +234,10 @@ def exits_of(plans: Plan) -> np.ndarray:
     return found
 
 
-def _shipping(
-    plans: Plan, costs: Costs, outcome: Outcome
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the deepest exit [K], what is shipped [N, K] and mu * offload [K]."""
+def _fee(plans: Plan, costs: Costs) -> np.ndarray:
+    """Returns mu times what shipping costs each of K plans, [K]."""
     depth = np.asarray(plans.depth)
-    deepest = np.maximum(depth - 1, 0)
-    fee = costs.mu * np.where(depth > 0, costs.offload[deepest], costs.input)
-    return deepest, np.asarray(outcome.exit) == costs.num_exits, fee
+    return costs.mu * np.where(depth > 0, costs.offload[depth - 1], costs.input)
 
 
 def _predictions(policy: Policy, trace: Trace) -> np.ndarray:

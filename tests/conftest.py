@@ -1,6 +1,9 @@
 """Fixtures shared by all tests: random traces, float64, and the --all flag."""
 
 import contextlib
+import importlib
+import pathlib
+import sys
 
 import jax
 import numpy as np
@@ -38,6 +41,20 @@ def quick_compile():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@contextlib.contextmanager
+def experiment(name, *beside):
+    """The module `run` of an experiment; `beside` are those it imports of its folder.
+
+    Every experiment has one of that name, so none is left behind.
+    """
+    folder = pathlib.Path(__file__).parents[1] / "experiments" / name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield importlib.import_module("run")
+        for module in ("run", *beside):
+            sys.modules.pop(module)
 
 
 def random_trace(num_samples=300, num_exits=6, *, seed=0, lossy=False, **meta):

@@ -4,25 +4,17 @@ A share may miss its range by 3.5 binomial standard errors, no more: 1 in 4,000 
 of a right interval would.
 """
 
-import pathlib
-import sys
-
 import numpy as np
 import pytest
+from conftest import experiment
 
-EXPERIMENT = pathlib.Path(__file__).parents[1] / "experiments" / "coverage"
 TOLERANCE = 3.5
 
 
 @pytest.fixture(scope="module")
 def run():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(EXPERIMENT)
-        import run
-
+    with experiment("coverage", "population") as run:
         yield run
-        for name in ("run", "population"):
-            sys.modules.pop(name)
 
 
 @pytest.fixture(scope="module")

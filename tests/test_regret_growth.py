@@ -1,25 +1,17 @@
 """Growth of regret on shorter runs than experiments/regret_growth, and its fits."""
 
-import pathlib
-import sys
-
 import numpy as np
 import pytest
+from conftest import experiment
 
-EXPERIMENT = pathlib.Path(__file__).parents[1] / "experiments" / "regret_growth"
 MEANS = (0.4, 0.6, 0.8, 0.5)
 HORIZON = 100_000
 
 
 @pytest.fixture(scope="module")
 def run():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(EXPERIMENT)
-        import run
-
+    with experiment("regret_growth", "instances") as run:
         yield run
-        for name in ("run", "instances"):
-            sys.modules.pop(name)
 
 
 @pytest.fixture(scope="module")

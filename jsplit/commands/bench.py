@@ -65,7 +65,7 @@ class Bench:
         import jax
 
         checks.integer("repeats", self.repeats, 1)
-        checks.integer("seed", self.seed, 0, 2**32 - 1)
+        checks.seed(self.seed)
         measure = {
             "engine": self._engine,
             "models": self._models,

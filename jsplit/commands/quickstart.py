@@ -48,7 +48,7 @@ class Quickstart:
         checks.integer("num_replicas", self.num_replicas, 1)
         checks.integer("num_epochs", self.num_epochs, 1)
         checks.number("offload", self.offload, 0.0)
-        checks.integer("seed", self.seed, 0, 2**32 - 1)
+        checks.seed(self.seed)
         make_folder(self.out)
         written = quickstart.run(
             self.out,

@@ -35,7 +35,7 @@ def load_digits_splits(seed: int = 0) -> tuple[Dataset, Dataset]:
         >>> train.inputs.shape, test.inputs.shape
         ((897, 8, 8, 1), (900, 8, 8, 1))
     """
-    seed = checks.integer("seed", seed, 0, 2**32 - 1)
+    seed = checks.seed(seed)
     # scikit-learn takes a second to import and is needed nowhere else.
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

@@ -1,6 +1,7 @@
-"""Selectors that do not learn: a single plan, and a uniform draw.
+"""Selectors that do not learn: a single plan, the plan that is told, a uniform draw.
 
-Here: `Always` for policies with one plan, `Uniform` for random exits.
+Here: `Always` for policies with one plan, `Follow` for those told which one to play,
+`Uniform` for random exits.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsplit.policies.base import NoParams, Selector, per_lane
+from jsplit.policies.base import NoParams, Selector, context_of, per_lane
 from jsplit.types import Feedback, Now, Protocol
 
 
@@ -27,6 +28,13 @@ class Unlearning(Selector):
         """Returns no numbers."""
         return NoParams()
 
+    def init(
+        self, params: NoParams, num_arms: int, lanes: tuple[int, ...] = ()
+    ) -> Lanes:
+        """Returns arm 0."""
+        del params, num_arms
+        return Lanes(jnp.zeros(lanes, jnp.int32))
+
     def update(self, params: NoParams, state: Lanes, feedback: Feedback) -> Lanes:
         """Returns the state as it was."""
         del params, feedback
@@ -36,13 +44,6 @@ class Unlearning(Selector):
 @dataclasses.dataclass(frozen=True)
 class Always(Unlearning):
     """Plays arm 0, for policies that have one plan."""
-
-    def init(
-        self, params: NoParams, num_arms: int, lanes: tuple[int, ...] = ()
-    ) -> Lanes:
-        """Returns arm 0."""
-        del params, num_arms
-        return Lanes(jnp.zeros(lanes, jnp.int32))
 
     def select(self, params: NoParams, state: Lanes, key: Array, now: Now) -> Array:
         """Returns arm 0."""
@@ -54,17 +55,10 @@ class Always(Unlearning):
 class Follow(Unlearning):
     """Plays the arm that the context names."""
 
-    def init(
-        self, params: NoParams, num_arms: int, lanes: tuple[int, ...] = ()
-    ) -> Lanes:
-        """Returns arm 0, which is never looked at."""
-        del params, num_arms
-        return Lanes(jnp.zeros(lanes, jnp.int32))
-
     def select(self, params: NoParams, state: Lanes, key: Array, now: Now) -> Array:
         """Returns the context."""
-        del params, key
-        return state.arm if now.context is None else now.context
+        del params, state, key
+        return context_of(now)
 
 
 class UniformState(NamedTuple):

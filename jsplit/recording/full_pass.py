@@ -120,7 +120,7 @@ def record(
             f"got {type(data).__name__}"
         )
     if seed is not None or transform is not None:
-        facts.update(seed=checks.integer("seed", seed or 0, 0, 2**32 - 1))
+        facts.update(seed=checks.seed(seed or 0))
     inputs, labels = check_examples(inputs, labels)
     if isinstance(model, nnx.Module):
         model = nnx.view(

@@ -74,7 +74,7 @@ def run(
     """
     # Here too: `record` would find these only when all is loaded.
     checks.integer("batch_size", job.batch_size, 1)
-    checks.integer("seed", job.seed, 0, 2**32 - 1)
+    checks.seed(job.seed)
     if job.quantise is not None:
         checks.integer("quantise", job.quantise, 1, MAX_BITS)
     if job.calibrate == job.split:

@@ -78,7 +78,7 @@ class Settings:
 
         for name in ("num_epochs", "batch_size"):
             put(name, checks.integer(name, getattr(self, name), 1))
-        put("seed", checks.integer("seed", self.seed, 0, 2**32 - 1))
+        put("seed", checks.seed(self.seed))
         if self.patience is not None:
             put("patience", checks.integer("patience", self.patience, 1))
         for name in ("learning_rate", "head_learning_rate", "clip_norm", "max_minutes"):
