@@ -92,3 +92,30 @@ def test_a_window_recovers_within_its_length_and_a_mean_does_not():
     assert mean > 400
     assert (found.recovered.values[[0, 2]] == 1).all()
     assert (found.final_best.values[[0, 2]] == 1).all()
+
+
+def test_published_forgetting_recovers_in_the_time_of_its_memory_and_ucb1_does_not():
+    """The best arm falls below the second best, which stays as it was."""
+    rng = np.random.default_rng(0)
+    means = {"before": (0.2, 0.6, 0.9), "after": (0.2, 0.6, 0.1)}
+    conditions = {}
+    for name, of in means.items():
+        right = (rng.random((7_000, 3)) < of).astype(float)
+        trace = jsplit.Trace.from_arrays(right, correct=right)
+        conditions[name] = trace, jsplit.Costs([0.0] * 3)
+    scenario = jsplit.Scenario(conditions, drift.abrupt(6_000))
+    result = jsplit.evaluate(
+        scenario,
+        [
+            "sliding_window_ucb(window=400, alpha=0)",
+            "discounted_ucb(gamma=0.9975, alpha=0)",
+            "ucb1(alpha=0)",
+        ],
+        num_replicas=32,
+        horizon=7_000,
+        checkpoints=range(50, 7_001, 50),
+    )
+    window, discounted, mean = jsplit.recovery(result, at=6_000)["late"].values
+    assert window <= 400
+    assert discounted <= 400
+    assert mean > 800

@@ -9,6 +9,7 @@ from typing import Any
 from jsplit import checks, plans
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.index import UCB, UCBParams
+from jsplit.policies.scaled import on_unit_rewards
 from jsplit.types import Context, Plan, Protocol, Reveal
 
 ALPHA = 0.7  # SplitEE's released code: .70 (IMDb, Yelp), .75 (QQP, SNLI), .85 (SciTail)
@@ -60,7 +61,10 @@ def splitee_s(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
 
 
 def ucb1(*, alpha: float = ALPHA) -> Policy:
-    """UCB1 over splits: SplitEE with the textbook beta = sqrt(2).
+    """UCB1 over splits: beta = sqrt(2), on rewards scaled to [0, 1].
+
+    Its bound holds on rewards in [0, 1], so they are scaled to it by the costs, which
+    SplitEE's are not.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
@@ -71,7 +75,8 @@ def ucb1(*, alpha: float = ALPHA) -> Policy:
     Reference:
         Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002.
     """
-    return over_splits("ucb1", *_ucb(math.sqrt(2)), alpha=alpha)
+    inside = on_unit_rewards(*_ucb(math.sqrt(2)))
+    return over_splits("ucb1", *inside, alpha=alpha)
 
 
 def split_plans(num_exits: int, alpha: float, *, all_heads: bool = False) -> Plan:
