@@ -19,6 +19,8 @@ from jsplit.prepare import prepare
 from jsplit.scenario import Scenario
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 N, L = 100, 5  # the shapes of test_invariance, so that both share programs
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
 EVEN = jsplit.Costs.splitee(L, offload=1.0)  # as much as an error

@@ -21,6 +21,8 @@ from jsplit.policies.index import UCBParams
 from jsplit.prepare import outcomes_of, plans_of
 from jsplit.types import Facts, Feedback, JsplitError, Now, Outcome, Protocol, Range
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 N, L, REPLICAS = 100, 5, 3  # programs are those of test_causality
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
 

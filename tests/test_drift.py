@@ -11,6 +11,8 @@ import jsplit
 from jsplit import drift
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 REPLICAS, STEPS = 4000, 60
 ENOUGH = 1e-4  # p below which draws count as unfair
 TRACE = random_trace(20, 2)

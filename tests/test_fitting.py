@@ -9,6 +9,8 @@ from jsplit import stats
 from jsplit.fitting.budget import exit_shares
 from jsplit.types import JsplitError, Protocol
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 L = 4
 COSTS = jsplit.Costs(
     [0.1, 0.25, 0.3, 0.5], head=[0.01, 0.02, 0.03, 0.04], offload=[0.3, 0.2, 0.1, 0.0]

@@ -8,6 +8,8 @@ import jsplit
 from jsplit import drift
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 STEPS = np.array([10, 20, 30, 40, 50])
 
 

@@ -15,6 +15,8 @@ from jsplit.policies.fixed import confidence_cascade, final_exit, offload_all
 from jsplit.policies.splitee import split_plans
 from jsplit.types import Facts, Feedback, Now, Protocol, Range
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 N, L = 100, 5  # the shapes of test_causality, so that both share programs
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
 
