@@ -1,5 +1,10 @@
 """One step of training against NumPy, numbers of a step, devices, augmentation."""
 
+import os
+import subprocess
+import sys
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +13,11 @@ from flax import nnx
 
 from jsplit.data import augment
 from jsplit.models import CNN, MultiExit
-from jsplit.training import Settings, make_settings, train
+from jsplit.training import Settings, make_settings, step, train
 from jsplit.training.loop import _hold_out
 from jsplit.training.loss import exit_losses
 from jsplit.training.optimizer import rates_at
+from jsplit.training.step import Placement, default_devices
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -206,18 +212,58 @@ def state(model):
     return jax.tree.leaves(nnx.state(model, nnx.Not(nnx.RngState)))
 
 
-def test_number_of_devices_changes_rounding_only():
-    if len(jax.devices()) < 2:
-        pytest.skip("one device")
-    models = Normed(), Normed()
-    for model, count in zip(models, (1, 2), strict=True):
-        devices = jax.devices()[:count]
-        # One epoch of SGD: Adam divides by gradients, which magnifies rounding.
-        fit(model, num_epochs=1, optimizer="sgd", augment="crop_flip", devices=devices)
-    for one, two in zip(*map(state, models), strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
-        assert one.devices() == two.devices()  # back where they were
-    assert np.abs(models[0].blocks[0].layers[1].mean[...]).max() > 0
+def test_four_devices_change_rounding_only():
+    """In a fresh process: the number of devices is fixed once JAX has started."""
+    script = """if True:
+        import os
+        os.environ["JSPLIT_CPU_DEVICES"] = "4"
+        import jax, numpy as np
+        from test_training_step import Normed, fit, state
+        models = Normed(), Normed()
+        assert len(jax.devices()) == 4
+        for model, count in zip(models, (1, 4)):
+            # One epoch of SGD: Adam divides by gradients, which magnifies rounding.
+            fit(model, num_epochs=1, optimizer="sgd", augment="crop_flip",
+                devices=jax.devices()[:count])
+        for one, four in zip(*map(state, models)):
+            np.testing.assert_allclose(one, four, rtol=1e-5, atol=1e-6)
+            assert one.devices() == four.devices()  # back where they were
+        assert np.abs(models[0].blocks[0].layers[1].mean[...]).max() > 0
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={
+            **os.environ,
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # quick_compile
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        },
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_accelerators_are_all_used_and_a_cpu_is_one_device(monkeypatch):
+    fake = [types.SimpleNamespace(platform="gpu", id=i) for i in range(8)]
+    monkeypatch.setattr(jax, "devices", lambda: fake)
+    assert default_devices() == fake
+    for one in fake:
+        one.platform = "cpu"
+    assert default_devices() == fake[:1]
+
+
+def test_devices_divide_a_batch(monkeypatch):
+    every = jax.devices()[:2]
+    monkeypatch.setattr(step, "default_devices", lambda: every)
+    for batch_size in range(1, 8):
+        count = Placement(batch_size).num_devices
+        assert batch_size % count == 0
+        assert count == max(n for n in (1, len(every)) if batch_size % n == 0)
+    with pytest.raises(JsplitError, match=r"must divide a batch, here of 7 .* got 2"):
+        Placement(7, [None, None])
+    with pytest.raises(JsplitError, match=r"must divide a batch, .* got 0"):
+        Placement(7, [])
 
 
 def test_bfloat16_computes_lower_and_keeps_float32():

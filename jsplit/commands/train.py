@@ -89,7 +89,7 @@ class Train:
     init_weights: pathlib.Path | None = None
     """Folder of a model of the same shapes, or a published file, to start from."""
     devices: int | None = None
-    """Devices to train on (all accelerators, or one CPU device)."""
+    """Devices to train on, dividing the batch (all accelerators, or one CPU device)."""
     fresh: bool = False
     """Start over: remove what a training left in the folder."""
     seed: Seed = 0

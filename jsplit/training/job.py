@@ -19,8 +19,8 @@ from flax import nnx
 
 from jsplit import checks
 from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
-from jsplit.data.catalogue import entry_of
 from jsplit.data.digits import load_digits_splits
+from jsplit.data.prepared import find
 from jsplit.models.bert import BERT
 from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
 from jsplit.models.load import load_weights
@@ -28,7 +28,7 @@ from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_arguments
 from jsplit.models.weights import Source, fill, variables
 from jsplit.training.checkpoint import refuse_another_run
-from jsplit.training.loop import train
+from jsplit.training.loop import Training
 from jsplit.training.settings import Settings
 from jsplit.types import JsplitError
 
@@ -120,7 +120,7 @@ def run(
         job: What to do.
         out: The folder.
         fresh: Whether to remove what a job left in the folder before.
-        num_devices: Devices to train on. None: see `train`.
+        num_devices: Devices to train on, dividing the batch. None: see `train`.
         progress: Whether to show progress.
         say: Called with a line before each stage.
 
@@ -137,23 +137,18 @@ def run(
         model, meta = load_model(out)
         refuse_another_run(meta.get("request", {}), request, str(out))
         return Trained(model, meta, is_new=False)
+    _check_exits(job)
     out.mkdir(parents=True, exist_ok=True)
     data, tokenizer = _data(job, out, progress, say)
     model = _model(job, data, tokenizer)
+    devices = None if num_devices is None else jax.devices()[:num_devices]
+    training = Training(model, data.inputs, data.labels, job.settings, devices)
+    count = training.placement.num_devices
     say(
         f"training {job.model} with {model.num_exits} exits on {len(data)} samples "
-        f"of {job.dataset}"
+        f"of {job.dataset}, on {count} device{'s' if count > 1 else ''}"
     )
-    log = train(
-        model,
-        data.inputs,
-        data.labels,
-        job.settings,
-        checkpoint=out / CHECKPOINT,
-        facts=request,
-        devices=None if num_devices is None else jax.devices()[:num_devices],
-        progress=progress,
-    )
+    log = training.run(out / CHECKPOINT, facts=request, progress=progress)
     from jsplit import __version__  # not at the top: jsplit imports this package lazily
 
     meta = {
@@ -182,6 +177,13 @@ def run(
     return Trained(model, meta, is_new=True)
 
 
+def _holds_texts(job: Job) -> bool:
+    """Returns whether the inputs are texts; raises if the data set is not there."""
+    if job.dataset == "digits":
+        return False
+    return find(job.dataset, job.data_dir).entry.kind == "texts"
+
+
 def _data(
     job: Job, out: pathlib.Path, progress: bool, say: Callable[[str], None]
 ) -> tuple[Dataset, Tokenizer | None]:
@@ -189,7 +191,7 @@ def _data(
         if job.split != "train":
             raise JsplitError(f"split must be 'train' for digits, got {job.split!r}")
         return load_digits_splits()[0], None
-    if entry_of(job.dataset).kind == "images":
+    if not _holds_texts(job):
         data = load(
             job.dataset,
             job.split,
@@ -235,18 +237,36 @@ def _tokenizer(
 
 
 def _model(job: Job, data: Dataset, tokenizer: Tokenizer | None) -> MultiExit:
-    fixed = {"num_classes": data.num_classes}
+    sizes = {"num_classes": data.num_classes}
     if tokenizer is None:
-        fixed["in_channels"] = data.inputs.shape[-1]
+        sizes["in_channels"] = data.inputs.shape[-1]
     else:
-        fixed.update(vocab_size=len(tokenizer), max_length=job.max_length)
-    known = model_arguments(job.model)
-    fixed = {name: value for name, value in fixed.items() if name in known}
-    rngs = nnx.Rngs(job.settings.seed)
-    model = make_model(job.model, rngs=rngs, **{**fixed, **job.arguments})
+        sizes["vocab_size"] = len(tokenizer)
+    model = _made(job, sizes)
     if job.init_weights is not None:
         _start_from(model, job.init_weights)
     return model
+
+
+def _made(job: Job, sizes: dict[str, int]) -> MultiExit:
+    """Returns a network with random weights and sizes that the data fix."""
+    if "vocab_size" in sizes:
+        sizes = {**sizes, "max_length": job.max_length}
+    known = model_arguments(job.model)
+    fixed = {name: value for name, value in sizes.items() if name in known}
+    rngs = nnx.Rngs(job.settings.seed)
+    return make_model(job.model, rngs=rngs, **{**fixed, **job.arguments})
+
+
+def _check_exits(job: Job) -> None:
+    """Raises if the network cannot be made or has other exits than the settings say.
+
+    Costs no arrays and no data, which may take minutes to decode.
+    """
+    size = "vocab_size" if _holds_texts(job) else "in_channels"
+    sizes = {"num_classes": 2, size: 100}
+    model = nnx.eval_shape(lambda: _made(job, sizes))
+    job.settings.checked_exit_weights(model.num_exits)
 
 
 def _start_from(model: MultiExit, path: pathlib.Path) -> None:

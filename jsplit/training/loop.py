@@ -75,8 +75,8 @@ def train(
             twice a second.
         facts: What else fixes the training, JSON-able: a checkpoint of other facts is
             refused by their name.
-        devices: Where to train, as many as divide the batch size. Default: all
-            accelerators, or one device of a CPU, which uses all cores.
+        devices: Where to train, so many that they divide the batch size. Default: as
+            many accelerators as do, or one device of a CPU, which uses all cores.
         progress: Whether to show progress on standard error: a bar on a terminal,
             otherwise a line per epoch.
         **changes: Fields of `Settings` by name, such as `num_epochs=10`.
@@ -100,28 +100,24 @@ def train(
         >>> log.accuracy.shape
         (2, 2)
     """
-    started = time.perf_counter()
     if settings is None:
         settings = make_settings(**changes)
     elif changes:
         settings = make_settings(**{**vars(settings), **changes})
-    checkpoint_seconds = checks.number("checkpoint_seconds", checkpoint_seconds, 0.0)
-    training = _Training(model, inputs, labels, settings, devices)
-    store = None
-    if checkpoint is not None:
-        store = Checkpoints(checkpoint, {**training.facts(), **(facts or {})})
-    try:
-        with _stop_flag(store is not None) as stop:
-            training.run(store, checkpoint_seconds, started, progress, stop)
-    finally:
-        if store is not None:
-            store.close()
-    training.write_weights()
-    return training.history.log(training.num_exits)
+    training = Training(model, inputs, labels, settings, devices)
+    return training.run(
+        checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        facts=facts,
+        progress=progress,
+    )
 
 
-class _Training:
-    """One training: what it works on, where it stands, and its loop."""
+class Training:
+    """One training: what it works on, where it stands, and its loop.
+
+    Arguments are those of `train`; making one checks them and computes nothing.
+    """
 
     def __init__(
         self,
@@ -131,6 +127,12 @@ class _Training:
         settings: Settings,
         devices: Sequence[Any] | None,
     ) -> None:
+        """Takes what to train and how.
+
+        Raises:
+            JsplitError: An argument is out of shape or range.
+        """
+        self.started = time.perf_counter()
         if not isinstance(model, nnx.Module):
             raise JsplitError(
                 f"model must be an nnx.Module, got {type(model).__name__}"
@@ -188,13 +190,39 @@ class _Training:
 
     def run(
         self,
+        checkpoint: str | os.PathLike[str] | None = None,
+        *,
+        checkpoint_seconds: float = 30.0,
+        facts: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ) -> TrainLog:
+        """Trains until done, from the newest checkpoint if there is one.
+
+        Raises:
+            JsplitError: The checkpoint is of another training, or the loss became NaN
+                or infinite.
+            Interrupted: A signal came; the state is saved.
+        """
+        seconds = checks.number("checkpoint_seconds", checkpoint_seconds, 0.0)
+        store = None
+        if checkpoint is not None:
+            store = Checkpoints(checkpoint, {**self.facts(), **(facts or {})})
+        try:
+            with _stop_flag(store is not None) as stop:
+                self._loop(store, seconds, progress, stop)
+        finally:
+            if store is not None:
+                store.close()
+        self._write_weights()
+        return self.history.log(self.num_exits)
+
+    def _loop(
+        self,
         store: Checkpoints | None,
         checkpoint_seconds: float,
-        started: float,
         progress: bool,
         stop: Callable[[], bool],
     ) -> None:
-        """Trains until done, from the newest checkpoint if there is one."""
         history = self.history
         if store is not None:
             found = store.restore((self.state, self.best))
@@ -235,7 +263,7 @@ class _Training:
                     continue
                 loss, accuracy = self._look(epoch, batch + 1)
                 now = time.perf_counter()
-                history.seconds = earlier + now - started
+                history.seconds = earlier + now - self.started
                 if ends:
                     self._end_epoch(loss, accuracy)
                     show.epoch(history)
@@ -254,7 +282,7 @@ class _Training:
                         )
                 pace.looked()
 
-    def write_weights(self) -> None:
+    def _write_weights(self) -> None:
         """Puts the weights, the best ones if patience was asked for, into the model."""
         params, rest = self.best or (self.state.params, self.state.rest)
         # Where the weights were before, not on the devices of the training.

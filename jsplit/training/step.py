@@ -21,6 +21,7 @@ from jsplit.data import augment
 from jsplit.training import optimizer
 from jsplit.training.loss import exit_losses, joint_loss
 from jsplit.training.settings import Augment, Settings
+from jsplit.types import JsplitError
 
 
 class How(NamedTuple):
@@ -137,6 +138,17 @@ def measure_batch(
     )
 
 
+def default_devices() -> Sequence[Any]:
+    """Returns all accelerators, or where there are none one device of the CPU.
+
+    Each core of a CPU is a device, but one device's convolutions and products use all
+    cores, so that a training on all of them gained nothing. Besides, XLA's all-reduce
+    between cores ends the process when a busy machine keeps one waiting for 40 seconds.
+    """
+    devices = jax.devices()
+    return devices[:1] if devices[0].platform == "cpu" else devices
+
+
 class Placement:
     """Where arrays live: the samples of a batch split over devices, the rest copied.
 
@@ -146,20 +158,25 @@ class Placement:
     """
 
     def __init__(self, batch_size: int, devices: Sequence[Any] | None = None) -> None:
-        """Takes as many of the devices as divide the batch size.
+        """Takes the devices given, or as many of the default ones as divide the batch.
 
         Args:
             batch_size: B.
-            devices: Default: all, but a single one where they are the cores of a CPU.
-                XLA's all-reduce between cores gained nothing for convolutions, which
-                use all cores anyway, and ends the process when a busy machine keeps
-                one core waiting for 40 seconds.
+            devices: As many as divide B. Default: see `default_devices`.
+
+        Raises:
+            JsplitError: There are no devices, or B cannot be split evenly over them.
         """
         if devices is None:
-            devices = jax.devices()
-            if devices[0].platform == "cpu":
-                devices = devices[:1]
-        count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+            devices = default_devices()
+            count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+        else:
+            count = len(devices)
+            if not count or batch_size % count:
+                raise JsplitError(
+                    f"devices must divide a batch, here of {batch_size} samples, into "
+                    f"equal parts, got {count}"
+                )
         mesh = Mesh(np.array(devices[:count]), ("batch",), axis_types=(AxisType.Auto,))
         self.num_devices = count
         # Programs with collectives must not overlap on a CPU, whose threads they share.
