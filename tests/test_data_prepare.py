@@ -118,10 +118,17 @@ def test_images_of_your_own(source, out):
 
 
 def test_caltech_is_split_by_class(source, out):
-    source_files.images(source, number=33)
+    """Also one folder down, where the archive puts them, and named as TFDS does."""
+    classes = ("Faces", "accordion")
+    source_files.images(source / "101_ObjectCategories", classes, number=33)
     data = made("caltech101", source, out)
     assert data.counts == {"train": 60, "test": 6}
-    (train, test) = check("caltech101", out, progress=False)
+    names = (data.folder / "label.labels.txt").read_text().split()
+    assert names == ["accordion", "faces"]
+    first = loaded("caltech101", "train", out, image_size=8)
+    greens = first.inputs[:, 0, 0, 1]
+    np.testing.assert_array_equal(greens, np.where(first.labels == 0, 160, 200))
+    train, test = check("caltech101", out, progress=False)
     assert list(train["labels"].values()) == [30, 30]
     assert list(test["labels"].values()) == [3, 3]
 

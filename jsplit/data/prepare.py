@@ -21,7 +21,7 @@ from jsplit.data.catalogue import CIFAR10_C, Entry, entry_of, folder_entry
 from jsplit.data.prepared import FORMAT, Prepared, data_folder, find, versions
 from jsplit.data.sources import reader_of
 from jsplit.data.sources.common import Splits
-from jsplit.data.sources.folders import class_names
+from jsplit.data.sources.folders import class_folders
 from jsplit.types import JsplitError
 
 
@@ -67,7 +67,7 @@ def prepare(
             f"source must be a folder of unpacked files, got {path} (from {entry.home})"
         )
     splits = reader_of(entry)(entry, path)
-    classes = entry.classes or tuple(class_names(path))
+    classes = entry.classes or tuple(class_folders(entry, path))
     try:
         with _quiet(progress):
             _builder(entry, classes, splits, folder).download_and_prepare()

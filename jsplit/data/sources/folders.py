@@ -14,11 +14,22 @@ _IMAGE_FILES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff
 _TRAIN_PER_CLASS = {"caltech101": 30, "caltech256": 60}
 
 
-def class_names(folder: pathlib.Path) -> list[str]:
-    """Returns the classes of an image folder: its subfolders, or those of "train"."""
+def class_folders(entry: Entry, folder: pathlib.Path) -> dict[str, str]:
+    """Returns the subfolder of each class, or that in "train"; classes in order."""
     inside = _split_folders(folder)
-    top = inside.get("train") or next(iter(inside.values()), folder)
-    return sorted(path.name for path in top.iterdir() if _has_images(path))
+    top = inside.get("train") or next(iter(inside.values()), _top(folder))
+    names = [path.name for path in top.iterdir() if _has_images(path)]
+    # TFDS calls the classes of Caltech-101 in lower case, and orders them so.
+    lower = entry.name == "caltech101"
+    return dict(sorted((name.lower() if lower else name, name) for name in names))
+
+
+def _top(folder: pathlib.Path) -> pathlib.Path:
+    """Returns where the classes are: the folder, or one just below it."""
+    below = sorted(path for path in folder.iterdir() if path.is_dir())
+    if any(map(_has_images, below)):
+        return folder
+    return next((x for x in below if any(map(_has_images, x.iterdir()))), folder)
 
 
 def _split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -37,18 +48,19 @@ def _images(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def image_folder(entry: Entry, folder: pathlib.Path) -> Splits:
     """FOLDER/CLASS/*.jpg, or FOLDER/train/CLASS/*.jpg and so on for other splits."""
-    folders = _split_folders(folder) or {"train": folder}
-    names = class_names(folder)
-    if len(names) < 2:
+    folders = _split_folders(folder) or {"train": _top(folder)}
+    classes = class_folders(entry, folder)
+    if len(classes) < 2:
         raise JsplitError(
             f"source of {entry.name} must hold at least two folders of images, one per "
-            f"class, got {len(names)} in {folder}"
+            f"class, got {len(classes)} in {folder}"
         )
     per_class = _TRAIN_PER_CLASS.get(entry.name)
 
     def examples(split: str) -> Examples:
-        for name in names:
-            paths = _images(folders.get(split, folder) / name)
+        for label, name in classes.items():
+            top = folders.get(split) or next(iter(folders.values()))
+            paths = _images(top / name)
             if per_class and len(folders) == 1:
                 paths = _drawn(paths, per_class)[split]
             for path in paths:
@@ -56,7 +68,7 @@ def image_folder(entry: Entry, folder: pathlib.Path) -> Splits:
                     f"{name}/{path.name}",
                     {
                         "image": path.read_bytes(),
-                        "label": name,
+                        "label": label,
                         "image/file_name": path.name,
                     },
                 )
