@@ -58,7 +58,8 @@ def load(
     Returns:
         Images [N, H, W, channels] uint8, or texts [N, 2, S] int32: token ids (0 =
         padding) over segment ids. `meta` tells the version (`tfds`), how many examples
-        were left out (`num_unlabelled`), and how the inputs were made.
+        were left out (`num_unlabelled`), how the inputs were made, and which of the
+        labelled examples they are (`rows`, first and one after the last).
 
     Raises:
         JsplitError: The data set is unknown, not prepared, damaged or not readable
@@ -117,7 +118,7 @@ def load(
     rows = window(len(labels))
     if rows.start >= rows.stop:
         raise JsplitError(f"split {split} of {name} is empty: {len(labels)} in {base}")
-    meta = {"tfds": data.full_name, **facts, **how}
+    meta = {"tfds": data.full_name, **facts, **how, "rows": [rows.start, rows.stop]}
     return Dataset(inputs[rows], labels[rows], name, split, data.num_classes, meta)
 
 

@@ -77,16 +77,13 @@ def run(
     checks.seed(job.seed)
     if job.quantise is not None:
         checks.integer("quantise", job.quantise, 1, MAX_BITS)
-    if job.calibrate == job.split:
-        raise JsplitError(
-            f"calibrate must be another split than the recorded {job.split!r}"
-        )
     transform = _transform(job.distort)
     model, trained = load_model(job.model)
     data = _data(job, job.split, trained, progress)
     held_out = None
     if job.calibrate is not None:
         held_out = _data(job, job.calibrate, trained, progress)
+        _refuse_overlap(data, held_out)
 
     def recorded(data: Dataset, transform: Transform | None, **options: Any) -> Trace:
         say(f"recording {data.split} of {job.dataset}, {len(data)} samples")
@@ -132,6 +129,18 @@ def _transform(texts: Sequence[str]) -> Transform | None:
     return transform
 
 
+def _refuse_overlap(recorded: Dataset, held_out: Dataset) -> None:
+    """Raises if temperatures would be fitted on samples they are judged on."""
+    (first, end), (low, high) = recorded.meta["rows"], held_out.meta["rows"]
+    shared = min(end, high) - max(first, low)
+    same = parse_split(recorded.split)[0] == parse_split(held_out.split)[0]
+    if same and shared > 0:
+        raise JsplitError(
+            f"calibrate must share no samples with the recorded {recorded.split}, "
+            f"got {held_out.split}, which shares {shared}"
+        )
+
+
 def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Dataset:
     """Returns a split in the shape the network was trained on."""
     dtype, *shape = trained.get("input", [None])
@@ -148,7 +157,11 @@ def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Data
                 f"split {split} of digits is empty: {len(whole)} in {base}"
             )
         data = dataclasses.replace(
-            whole, inputs=whole.inputs[rows], labels=whole.labels[rows], split=split
+            whole,
+            inputs=whole.inputs[rows],
+            labels=whole.labels[rows],
+            split=split,
+            meta={**whole.meta, "rows": [rows.start, rows.stop]},
         )
     else:
         vocab = job.model / VOCAB
