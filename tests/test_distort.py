@@ -167,7 +167,11 @@ def test_distortion_is_read_from_text(text, expected):
         ),
         (
             lambda: distort.parse_distortion("jpeg=low"),
-            r"level of jpeg must be a number \(quality, 1..100\), got 'low'",
+            r"level of jpeg \(quality\) must be an integer from 1 to 100, got 'low'",
+        ),
+        (
+            lambda: distort.parse_distortion("brightness=nan"),
+            r"level of brightness .* must be a number from -1 to 1, got 'nan'",
         ),
         (
             lambda: distort.distort(COLOUR, "fog", 1.0, KEY),
@@ -175,14 +179,14 @@ def test_distortion_is_read_from_text(text, expected):
         ),
         (
             lambda: distort.distort(COLOUR, "jpeg", 0.5, KEY),
-            r"quality must be an integer from 1 to 100, got 0.5",
+            r"level of jpeg \(quality\) must be an integer from 1 to 100, got 0.5",
         ),
         (lambda: distort.jpeg_quantise(COLOUR[..., :2], 50), r"1 or 3 channels, got 2"),
         (lambda: distort.contrast(COLOUR, -1), r"factor must be .* >= 0, got -1"),
         (lambda: distort.brightness(COLOUR, 2), r"change must be .* -1 to 1, got 2"),
         (
             lambda: distort.distort(COLOUR, "noise", -1.0, KEY),
-            r"noise must be a finite number >= 0, got -1.0",
+            r"level of noise \(standard .*\) must be a finite number >= 0, got -1.0",
         ),
     ],
 )

@@ -87,7 +87,17 @@ def test_noise_follows_the_seed(folder, tmp_path, capsys):
         (["--out", "trace.csv"], "out must end in .npz"),
         (["--split", "valid"], "split must be train or test for digits, got 'valid'"),
         (["--distort", "blurr=1"], "distortion must be one of blur"),
-        (["--calibrate", "test"], "calibrate must be another split than"),
+        (["--distort", "blur=-1"], "level of blur (standard deviation in pixels) must"),
+        (
+            ["--distort", "jpeg=101"],
+            "level of jpeg (quality) must be an integer from 1",
+        ),
+        (["--calibrate", "test"], "got test, which shares 900"),
+        (
+            ["--split", "test[:500]", "--calibrate", "test[450:-100]"],
+            "calibrate must share no samples with the recorded test[:500], got "
+            "test[450:-100], which shares 50",
+        ),
         (["--quantise", "40"], "quantise must be an integer from 1 to 16, got 40"),
         (["--batch-size", "0"], "batch_size must be an integer >= 1, got 0"),
         (["--seed", "-1"], "seed must be an integer from 0 to 4294967295, got -1"),

@@ -10,6 +10,9 @@ noise, contrast and brightness may be mapped over too, those of blur and JPEG fi
 constants of the program.
 """
 
+import math
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -217,13 +220,22 @@ def _jpeg(images: Array, quality: int) -> Array:
     return jpeg.quantise(_unit(images), quality)
 
 
-# What `--distort NAME=LEVEL` takes: unit and range of the level, for messages.
+class Level(NamedTuple):
+    """What the number after a distortion's name means and may be."""
+
+    meaning: str
+    low: float
+    high: float = math.inf
+    whole: bool = False
+
+
+# What `--distort NAME=LEVEL` takes.
 DISTORTIONS = {
-    "blur": "standard deviation in pixels",
-    "noise": "standard deviation in units of 0..255 pixels",
-    "contrast": "factor, 1 = unchanged",
-    "brightness": "added to the value, -1..1",
-    "jpeg": "quality, 1..100",
+    "blur": Level("standard deviation in pixels", 0),
+    "noise": Level("standard deviation in units of 0..255 pixels", 0),
+    "contrast": Level("factor, 1 = unchanged", 0),
+    "brightness": Level("added to the value", -1, 1),
+    "jpeg": Level("quality", 1, 100, whole=True),
 }
 
 
@@ -250,17 +262,29 @@ def distort(images: ArrayLike, name: str, level: float, key: Array) -> Array:
         >>> distort(grey, "brightness", 0.25, jax.random.key(0)).max()
         Array(0.75, dtype=float32)
     """
-    name = checks.choice("distortion", name, DISTORTIONS)
+    level = _checked_level(checks.choice("distortion", name, DISTORTIONS), level)
     if name == "blur":
         return gaussian_blur(images, level)
     if name == "noise":
-        return gaussian_noise(images, checks.number("noise", level, 0.0) / 255, key)
+        return gaussian_noise(images, level / 255, key)
     if name == "contrast":
         return contrast(images, level)
     if name == "brightness":
         return brightness(images, level)
-    whole = isinstance(level, float) and level.is_integer()
-    return jpeg_quantise(images, int(level) if whole else level)  # type: ignore[arg-type]
+    return jpeg_quantise(images, level)
+
+
+def _checked_level(name: str, level: Any) -> Any:
+    """Returns the level of a distortion, or raises if it is out of range."""
+    if isinstance(level, jax.Array):
+        return level  # under vmap or jit it has no value to check
+    meaning, low, high, whole = DISTORTIONS[name]
+    label = f"level of {name} ({meaning})"
+    if not whole:
+        return checks.number(label, level, low, high)
+    if isinstance(level, float) and level.is_integer():
+        level = int(level)
+    return checks.integer(label, level, int(low), int(high))
 
 
 def parse_distortion(text: str) -> tuple[str, float]:
@@ -271,10 +295,11 @@ def parse_distortion(text: str) -> tuple[str, float]:
 
     Returns:
         name: One of `DISTORTIONS`.
-        level: A finite number; its range is checked by `distort`.
+        level: A number that `distort` takes with it.
 
     Raises:
-        JsplitError: The text is something else; what exists is listed.
+        JsplitError: The text is something else, or the level is out of range; what
+            exists is listed.
 
     Example:
         >>> from jsplit.data.distort import parse_distortion
@@ -283,7 +308,7 @@ def parse_distortion(text: str) -> tuple[str, float]:
     """
     name, equals, level = text.partition("=")
     if not equals:
-        listed = ", ".join(f"{one} ({what})" for one, what in DISTORTIONS.items())
+        listed = ", ".join(f"{x} ({y.meaning})" for x, y in DISTORTIONS.items())
         raise JsplitError(
             f"distortion must be NAME=LEVEL, got {checks.shown(text)}; "
             f"there are {listed}"
@@ -292,13 +317,8 @@ def parse_distortion(text: str) -> tuple[str, float]:
     try:
         number = float(level)
     except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        raise JsplitError(
-            f"level of {name} must be a number ({DISTORTIONS[name]}), "
-            f"got {checks.shown(level)}"
-        )
-    return name, number
+        number = math.nan
+    return name, _checked_level(name, level if math.isnan(number) else number)
 
 
 def _checked(images: ArrayLike) -> Array:
