@@ -271,7 +271,7 @@ def distort(images: ArrayLike, name: str, level: float, key: Array) -> Array:
         return contrast(images, level)
     if name == "brightness":
         return brightness(images, level)
-    return jpeg_quantise(images, level)
+    return jpeg_quantise(images, int(level))
 
 
 def _checked_level(name: str, level: Any) -> Any:
