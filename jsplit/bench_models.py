@@ -5,7 +5,6 @@ Called by `jsplit bench models`.
 """
 
 import dataclasses
-import importlib.util
 import inspect
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +16,8 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jsplit import checks
+from jsplit.bench_rivals import Way, rivals_of
 from jsplit.models import BERT, MultiExit, make_model
-from jsplit.models.bert_weights import load_bert
 from jsplit.models.compilation import compiler_options
 from jsplit.models.registry import REGISTRY
 from jsplit.types import JsplitError
@@ -26,8 +25,9 @@ from jsplit.types import JsplitError
 ALL, FINAL, PREFIXES = "all exits", "final exit only", "each exit by its own pass"
 BERT_BASE = {"vocab_size": 30_522, "hidden": 768, "num_heads": 12}
 MIN_TOKENS = 8  # of the shortest text; lengths are spread evenly up to the longest
-
-Way = Callable[[], object]
+# Images from this size on go through MobileNetV2's own stem, smaller ones through the
+# one for CIFAR.
+IMAGENET_SIZE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,14 +56,16 @@ def measure_models(
     """Times passes over one batch, split over all devices as in a recording.
 
     The ways take turns, so that a slow minute of the machine hits all of them. Where
-    torch and transformers are installed, their BERT runs with the same weights, on as
-    many threads as there are CPU devices, and computes the final exit's pooler only.
+    torch (and for BERT, transformers) is installed, PyTorch runs BERT and MobileNetV2
+    with the same weights, on as many threads as there are CPU devices, and computes the
+    final exit only.
 
     Args:
         names: Networks, see `model_names()`; unknown ones are reported and left out.
         batch_size: Samples, a multiple of the number of devices.
         length: Tokens of the longest text.
-        image_size: Height and width of images.
+        image_size: Height and width of images; from 64 on MobileNetV2 has its ImageNet
+            stem, below the one for CIFAR.
         repeats: Timed rounds, the median of which counts.
         seed: Of weights and inputs, >= 0.
         bert: Arguments of `BERT`; by default those of BERT-base.
@@ -92,13 +94,12 @@ def measure_models(
             sizes = {**BERT_BASE, "max_length": max(512, length), **(bert or {})}
             model = BERT(2, **sizes, rngs=nnx.Rngs(seed))
             batch = _texts(batch_size, length, sizes["vocab_size"], seed)
-            rivals = _transformers(model, batch, report)
         else:
             size = checks.integer("image_size", image_size, 1)
-            model = _image_model(name, seed)
+            model = _image_model(name, size, seed)
             shape = (batch_size, size, size, 3)
             batch = np.random.default_rng(seed).random(shape, np.float32)
-            rivals = {}
+        rivals = rivals_of(model, batch, report)  # gives the model its weights
         ways = {**_ways(model, batch), **rivals}
         rows += _measure(name, ways, repeats, report)
     return rows
@@ -161,11 +162,19 @@ def _ways(model: MultiExit, batch: np.ndarray) -> dict[str, Way]:
     }
 
 
-def _image_model(name: str, seed: int) -> MultiExit:
+def _image_model(name: str, size: int, seed: int) -> MultiExit:
     takes = inspect.signature(REGISTRY[name].__init__).parameters
-    channels = {"in_channels": 3} if "in_channels" in takes else {}
+    choices = {
+        "in_channels": 3,
+        "stem": "imagenet" if size >= IMAGENET_SIZE else "cifar",
+    }
     return nnx.view(
-        make_model(name, num_classes=10, rngs=nnx.Rngs(seed), **channels),
+        make_model(
+            name,
+            num_classes=10,
+            rngs=nnx.Rngs(seed),
+            **{name: choice for name, choice in choices.items() if name in takes},
+        ),
         deterministic=True,
         use_running_average=True,
         raise_if_not_found=False,
@@ -179,50 +188,3 @@ def _texts(batch_size: int, length: int, vocab_size: int, seed: int) -> np.ndarr
     ends = np.linspace(MIN_TOKENS, length, batch_size).astype(int)
     ids = np.where(np.arange(length) < ends[:, None], ids, 0)
     return np.stack([ids, np.zeros_like(ids)], axis=1).astype(np.int32)
-
-
-def _transformers(
-    model: BERT, texts: np.ndarray, report: Callable[[str], None]
-) -> dict[str, Way]:
-    """Returns the passes of PyTorch's BERT, whose weights `model` then has."""
-    missing = [x for x in ("torch", "transformers") if not importlib.util.find_spec(x)]
-    if missing:
-        report(f"bert: no rival, {' and '.join(missing)} not installed")
-        return {}
-    torch: Any = importlib.import_module("torch")
-    transformers: Any = importlib.import_module("transformers")
-    torch.set_num_threads(jax.device_count("cpu"))
-    sizes = dict(model.arguments)
-    ids, segments = torch.tensor(texts).long().unbind(1)
-    inputs = {
-        "input_ids": ids,
-        "attention_mask": (ids != 0).long(),
-        "token_type_ids": segments,
-    }
-
-    def way(attention: str) -> tuple[Any, Way]:
-        config = transformers.BertConfig(
-            vocab_size=sizes["vocab_size"],
-            num_hidden_layers=sizes["num_layers"],
-            hidden_size=sizes["hidden"],
-            num_attention_heads=sizes["num_heads"],
-            intermediate_size=sizes["intermediate"],
-            max_position_embeddings=sizes["max_length"],
-            attn_implementation=attention,
-        )
-        net = transformers.BertModel(config).eval()
-
-        def run() -> object:
-            with torch.no_grad():
-                return net(**inputs)
-
-        return net, run
-
-    (sdpa, run_sdpa), (eager, run_eager) = way("sdpa"), way("eager")
-    eager.load_state_dict(sdpa.state_dict())
-    tensors = {name: tensor.numpy() for name, tensor in sdpa.state_dict().items()}
-    load_bert(model, tensors, "transformers", random_exits=True)
-    return {
-        "PyTorch, sdpa, final exit only": run_sdpa,
-        "PyTorch, eager, final exit only": run_eager,
-    }

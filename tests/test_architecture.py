@@ -194,7 +194,7 @@ def test_library_is_imported_in_its_place_alone(library):
 
 def test_models_and_data_are_used_by_training_and_recording_alone():
     users = {"models", "data", "training", "recording", "commands", "cli"}
-    users |= {"quickstart", "bench_models"}
+    users |= {"quickstart", "bench_models", "bench_rivals"}
     for name in filter(None, MODULES):  # jsplit itself shows all names to types
         if not below(name, users):
             assert not any(below(one, {"models", "data"}) for one in own(name)), name

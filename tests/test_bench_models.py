@@ -7,9 +7,11 @@ import time
 import jax
 import numpy as np
 import pytest
+from thin_mobilenet import as_torchvision, thin_mobilenet
 
-from jsplit import bench_models, cli
+from jsplit import bench_models, bench_rivals, cli
 from jsplit.models import BERT
+from jsplit.models.mobilenet import PIXEL_MEAN, PIXEL_STD
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -27,7 +29,7 @@ def test_rows_have_times_and_ratios_to_all_exits(monkeypatch):
     waits = {"all exits": 0.005, "rival": 0.1}
     ways = {way: lambda wait=wait: time.sleep(wait) for way, wait in waits.items()}
     monkeypatch.setattr(bench_models, "_ways", lambda model, batch: ways)
-    monkeypatch.setattr(bench_models, "_transformers", lambda *_: {})
+    monkeypatch.setattr(bench_models, "rivals_of", lambda *_: {})
     said = []
     rows = bench_models.measure_models(
         ["bert", "no_such_net"],
@@ -57,23 +59,76 @@ def test_every_way_computes_the_same_exits():
     np.testing.assert_allclose(ways[OURS[3]](), every, atol=1e-5)
 
 
-def test_the_rival_computes_the_same_hidden_state():
+def test_torch_bert_computes_the_same_hidden_state():
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     model = BERT(2, **TINY, max_length=8, rngs=bench_models.nnx.Rngs(0))
     texts = bench_models._texts(4, 8, 30, seed=0)
-    ways = bench_models._transformers(model, texts, lambda line: None)
+    ways = bench_rivals.rivals_of(model, texts, lambda line: None)
     ours, mask = model.head(texts, 2)
+    assert len(ways) == 2
     for run in ways.values():
         theirs = run().last_hidden_state.numpy()
         np.testing.assert_allclose(ours[mask], theirs[mask], atol=1e-5)
 
 
-def test_without_torch_there_is_no_rival(monkeypatch):
+def test_torch_mobilenet_is_the_same_network():
+    torch = pytest.importorskip("torch")
+    images = np.random.default_rng(1).random((3, 16, 16, 3), np.float32)
+    model = thin_mobilenet(stem="cifar")
+    ours = np.asarray(jax.jit(lambda model, x: model(x))(model, images))[:, -1]
+    net = bench_rivals.torch_mobilenet(torch, dict(model.arguments))
+    # Read, not counted, by PyTorch: batches seen, and exits that it does not have.
+    tensors = {k: torch.tensor(v) for k, v in as_torchvision(model).items()}
+    missing, unexpected = net.load_state_dict(tensors, strict=False)
+    assert all(name.endswith("num_batches_tracked") for name in missing)
+    assert all(name.startswith("exits.") for name in unexpected)
+    mean, std = map(np.float32, (PIXEL_MEAN, PIXEL_STD))
+    pixels = torch.tensor((images - mean) / std).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        theirs = net(pixels).numpy()
+    assert np.ptp(theirs, axis=0).min() > 0.05
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_torch_mobilenet_gives_its_weights_away_and_runs_in_both_layouts():
+    torch = pytest.importorskip("torch")
+    model = thin_mobilenet(stem="imagenet")
+    images = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
+    ways = bench_rivals.rivals_of(model, images, lambda line: None)
+    first, last = (run() for run in ways.values())
+    assert list(ways) == [
+        "PyTorch, channels first, final exit only",
+        "PyTorch, channels last, final exit only",
+    ]
+    torch.testing.assert_close(first, last)
+    assert np.abs(model.heads[0].linear.kernel[...]).max() > 0.5  # PyTorch has none
+    assert np.abs(model.heads[6].linear.kernel[...]).max() <= 1280**-0.5
+
+
+@pytest.mark.parametrize("network", ["bert", "mobilenet_v2"])
+def test_without_torch_there_is_no_rival(monkeypatch, network):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     said = []
-    assert bench_models._transformers(None, None, said.append) == {}
-    assert said == ["bert: no rival, torch and transformers not installed"]
+    model = object.__new__(bench_models.REGISTRY[network])
+    assert bench_rivals.rivals_of(model, None, said.append) == {}
+    assert "no rival, torch" in said[0]
+    assert said[0].endswith("not installed")
+
+
+def test_other_networks_have_no_rival():
+    assert bench_rivals.rivals_of(object(), None, print) == {}
+
+
+def test_large_images_go_through_the_imagenet_stem(monkeypatch):
+    built = []
+    monkeypatch.setattr(
+        bench_models, "make_model", lambda name, **kwargs: built.append(kwargs["stem"])
+    )
+    monkeypatch.setattr(bench_models.nnx, "view", lambda model, **_: model)
+    for size in (32, 63, 64, 96):
+        bench_models._image_model("mobilenet_v2", size, 0)
+    assert built == ["cifar", "cifar", "imagenet", "imagenet"]
 
 
 def test_texts_have_lengths_up_to_the_longest():

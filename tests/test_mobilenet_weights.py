@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from flax import nnx
-from thin_mobilenet import thin_mobilenet
+from thin_mobilenet import as_torchvision, thin_mobilenet
 
 from jsplit.models import MobileNetV2, load_weights
 from jsplit.models.mobilenet import EXITS, PIXEL_MEAN, PIXEL_STD
-from jsplit.models.mobilenet_weights import _exits, _features
 from jsplit.models.weights import variables
 from jsplit.types import JsplitError
 
@@ -25,18 +24,6 @@ def abstract(num_classes=3):
 @pytest.fixture(scope="module")
 def model():
     return thin_mobilenet()
-
-
-def as_torchvision(model):
-    """What torchvision would have saved of a network, side exits included."""
-    arrays = variables(model)
-    found = {}
-    for path, source in (_features(model) | _exits(model)).items():
-        value = np.asarray(arrays[path][...])
-        if source.axes is not None:
-            value = value.transpose(np.argsort(source.axes))
-        found[source.names[0]] = value
-    return found
 
 
 @pytest.fixture(scope="module")

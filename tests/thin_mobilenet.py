@@ -4,6 +4,7 @@ import numpy as np
 from flax import nnx
 
 from jsplit.models import MobileNetV2
+from jsplit.models.mobilenet_weights import _exits, _features
 from jsplit.models.weights import Source, fill, variables
 
 
@@ -28,3 +29,15 @@ def random_array(rng, kind, shape):
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     deviation = (2 / np.prod(shape[:-1])) ** 0.5 if kind == "kernel" else 0.2
     return rng.normal(0, deviation, shape).astype(np.float32)
+
+
+def as_torchvision(model):
+    """What torchvision would have saved of a network, side exits included."""
+    arrays = variables(model)
+    found = {}
+    for path, source in (_features(model) | _exits(model)).items():
+        value = np.asarray(arrays[path][...])
+        if source.axes is not None:
+            value = value.transpose(np.argsort(source.axes))
+        found[source.names[0]] = value
+    return found

@@ -28,7 +28,7 @@ class Bench:
     idiomatic JAX (`vmap(scan)` with `jax.random.permutation`), NumPy and a Python loop.
 
     models: one pass over all exits, beside a pass for the final exit only, a pass per
-    exit, and PyTorch's BERT where torch and transformers are installed.
+    exit, and PyTorch's MobileNetV2 and BERT where torch and transformers are installed.
 
     policies: a step of every policy beside UCB1's.
 
@@ -52,7 +52,7 @@ class Bench:
     length: int | None = None
     """models: tokens of the longest text (128)."""
     image_size: int | None = None
-    """models: height and width of images (32)."""
+    """models: height and width of images; ImageNet's stem from 64 (32)."""
     num_layers: int | None = None
     """models: layers of BERT (12)."""
     repeats: int = 3
