@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,8 @@ from flax import nnx
 from jsplit.calibration import expected_calibration_error
 from jsplit.data import Dataset
 from jsplit.models import CNN, MultiExit, quantise
-from jsplit.recording import measure_layers, record
-from jsplit.recording.full_pass import _compiled_pass
+from jsplit.recording import full_pass, measure_layers, record
+from jsplit.recording.full_pass import _compiled_pass, default_batch_size
 from jsplit.trace import Trace
 from jsplit.types import JsplitError
 
@@ -292,3 +293,36 @@ def test_a_function_has_no_halves_to_quantise_between():
 def test_single_exit_model_is_refused():
     with pytest.raises(JsplitError, match=r"model must return logits \[B, L, C\]"):
         record(lambda images: images[:, 0, :3, 0], DATA)
+
+
+def test_batches_shrink_as_activations_grow():
+    cpu, gpu = ([types.SimpleNamespace(platform=x)] * 4 for x in ("cpu", "gpu"))
+    for sample_bytes, on_cpu, on_gpu in (
+        (0, 1024, 1024),
+        (2**17, 1024, 1024),
+        (2**17 + 1, 512, 1024),
+        (128 * 768 * 4, 256, 1024),
+        (11 * 128 * 768 * 4, 16, 64),
+        (2**40, 1, 1),
+    ):
+        assert default_batch_size(sample_bytes, cpu) == on_cpu
+        assert default_batch_size(sample_bytes, gpu) == on_gpu
+
+
+def test_quantised_recording_takes_smaller_batches(monkeypatch):
+    """One copy for each split that something is shipped at; none where unknown."""
+    model = CNN(3, widths=(4, 8, 8), rngs=nnx.Rngs(0))
+    widest = max(measure_layers(model, DATA.inputs[:1])["split_bytes"])
+
+    def asked(sample_bytes, devices):
+        raise StopIteration(sample_bytes)
+
+    monkeypatch.setattr(full_pass, "default_batch_size", asked)
+    for net, bits, expected in (
+        (model, None, widest),
+        (model, 8, 2 * widest),
+        (lambda x: model(x), None, 0),
+    ):
+        with pytest.raises(StopIteration) as stop:
+            record(net, DATA, quantise=bits)
+        assert stop.value.value == expected

@@ -48,8 +48,8 @@ class Record:
     """Keep the logits too, for a calibration later."""
     data_dir: pathlib.Path | None = None
     """Folder of prepared data sets."""
-    batch_size: int = 1024
-    """Samples per call of the network."""
+    batch_size: int | None = None
+    """Samples per call of the network (at most 1,024, fewer of large activations)."""
     seed: Seed = 0
     as_json: AsJson = False
 

@@ -40,7 +40,7 @@ class Job:
         calibrate: Split to fit temperatures on, not distorted; None = as recorded.
         keep_logits: Whether the trace keeps the logits.
         data_dir: Folder of prepared data sets.
-        batch_size: Samples per call of the network.
+        batch_size: Samples per call of the network; None = as `record` chooses.
         seed: Of noise.
     """
 
@@ -52,7 +52,7 @@ class Job:
     calibrate: str | None = None
     keep_logits: bool = False
     data_dir: pathlib.Path | None = None
-    batch_size: int = 1024
+    batch_size: int | None = None
     seed: int = 0
 
 
@@ -73,7 +73,8 @@ def run(
         JsplitError: Something is missing or does not fit.
     """
     # Here too: `record` would find these only when all is loaded.
-    checks.integer("batch_size", job.batch_size, 1)
+    if job.batch_size is not None:
+        checks.integer("batch_size", job.batch_size, 1)
     checks.seed(job.seed)
     if job.quantise is not None:
         checks.integer("quantise", job.quantise, 1, MAX_BITS)
