@@ -53,6 +53,13 @@ def number(
     return given
 
 
+def entries(name: str, value: Any) -> list[Any]:
+    """Returns the entries of a list, tuple or array, or raises if it is none."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise JsplitError(f"{name} must be a list such as (8, 16), got {shown(value)}")
+    return list(value)
+
+
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """Returns `value` if allowed; otherwise names the choices and the nearest one."""
     allowed = list(allowed)

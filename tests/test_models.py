@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jsplit.models import CNN, MultiExit
+from jsplit.models import CNN, MultiExit, make_model
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -148,3 +148,14 @@ def test_lists_of_the_wrong_length_are_refused():
 def test_cnn_refuses_bad_sizes(kwargs, message):
     with pytest.raises(JsplitError, match=message):
         CNN(**{"num_classes": 10, "rngs": nnx.Rngs(0), **kwargs})
+
+
+@pytest.mark.parametrize("bad", [3, 0.5, None, "8"])
+@pytest.mark.parametrize("name", ["cnn", "mlp", "resnet", "sparse_mlp"])
+def test_sizes_that_are_no_list_are_refused(name, bad):
+    with pytest.raises(JsplitError, match="widths must be a list such as"):
+        make_model(name, num_classes=3, widths=bad, rngs=nnx.Rngs(0))
+    if name == "sparse_mlp" and bad is not None:
+        for sizes in "out_degrees", "densities":
+            with pytest.raises(JsplitError, match=f"{sizes} must be a list"):
+                make_model(name, num_classes=3, **{sizes: bad}, rngs=nnx.Rngs(0))

@@ -79,6 +79,7 @@ class CNN(MultiExit):
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         in_channels = checks.integer("in_channels", in_channels, 1)
+        widths = checks.entries("widths", widths)
         widths = [checks.integer("each of widths", width, 1) for width in widths]
         if len(widths) < 2:
             raise JsplitError(f"widths must have at least 2 entries, got {widths}")

@@ -70,6 +70,7 @@ class SparseMLP(MultiExit):
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         num_features = checks.integer("num_features", num_features, 1)
+        widths = checks.entries("widths", widths)
         widths = [checks.integer("each of widths", width, 1) for width in widths]
         if len(widths) < 2:
             raise JsplitError(f"widths must have at least 2 entries, got {widths}")
@@ -114,13 +115,13 @@ def _junctions(
         given, name, argument = densities, "densities", "density"
     if given is None:
         return [make_junction(*size) for size in sizes]
-    num_exits = len(sizes) // 2
-    if len(given) != num_exits + 1:
+    values, num_exits = checks.entries(name, given), len(sizes) // 2
+    if len(values) != num_exits + 1:
         raise JsplitError(
             f"{name} must have {num_exits + 1} entries, one per hidden layer and one "
             f"for the exits, got {checks.shown(given)}"
         )
-    each: list[Any] = [*given[:-1], *[given[-1]] * num_exits]
+    each = [*values[:-1], *[values[-1]] * num_exits]
     return [
         make_junction(*size, **{argument: value})
         for size, value in zip(sizes, each, strict=True)
