@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import source_files
 from flax import nnx
 
 import jsplit
@@ -9,6 +10,7 @@ from jsplit.calibration import calibrate
 from jsplit.cli import main
 from jsplit.data import distort
 from jsplit.data.digits import load_digits_splits
+from jsplit.data.prepare import prepare
 from jsplit.models import CNN, save_model
 from jsplit.recording import record
 
@@ -117,6 +119,16 @@ def test_missing_network_is_named(tmp_path, capsys):
     missing = str(tmp_path / "none")
     assert main(["record", missing, "digits", "--out", "x.npz"]) == 2
     assert missing in capsys.readouterr().err
+
+
+def test_network_of_images_does_not_record_texts(folder, tmp_path, capsys):
+    source_files.sst2(tmp_path)
+    prepare("sst2", tmp_path, tmp_path / "data", progress=False)
+    command = ["record", str(folder), "sst2", "--data-dir", str(tmp_path / "data")]
+    assert main([*command, "--split", "train", "--out", str(tmp_path / "x.npz")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "sst2 holds texts, but the network in" in line
+    assert line.endswith("was trained on images")
 
 
 def test_network_for_other_inputs_or_classes_is_refused(tmp_path, capsys):

@@ -7,10 +7,13 @@ T = TypeVar("T")
 
 
 def watched(items: Sequence[T], what: str, *, show: bool) -> Iterable[T]:
-    """Returns the items, with a bar over them that vanishes at the end."""
+    """Returns the items, on a terminal under a bar that vanishes at the end."""
     if not show:
         return items
     from rich.console import Console
     from rich.progress import track
 
-    return track(items, what, transient=True, console=Console(stderr=True))
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return items  # rich would leave an empty line
+    return track(items, what, transient=True, console=console)

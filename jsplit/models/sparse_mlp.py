@@ -5,7 +5,6 @@ Called by experiments and users.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from flax import nnx

@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 from jsplit import checks, softmax
 from jsplit.calibration import binned_error
 from jsplit.data import Dataset, check_examples
+from jsplit.data.progress import watched
 from jsplit.models import shipping
 from jsplit.models.compilation import compiler_options
 from jsplit.models.multi_exit import MultiExit, logits_shape
@@ -217,16 +218,10 @@ def _run(
     spread = NamedSharding(mesh, PartitionSpec("sample"))
     batch_size = -(-batch_size // len(devices)) * len(devices)
     model, key = jax.device_put((model, key), everywhere)
-    starts: Any = range(0, len(inputs), batch_size)
-    if progress:
-        from rich.console import Console
-        from rich.progress import track
-
-        console = Console(stderr=True)
-        starts = track(starts, "recording", transient=True, console=console)
+    starts = range(0, len(inputs), batch_size)
     running: collections.deque[_Answers] = collections.deque()
     parts = []
-    for start in starts:
+    for start in watched(starts, "recording", show=progress):
         batch = inputs[start : start + batch_size]
         if missing := batch_size - len(batch):
             batch = np.pad(batch, [(0, missing)] + [(0, 0)] * (inputs.ndim - 1))

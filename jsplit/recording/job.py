@@ -18,6 +18,7 @@ from jsplit.data import Dataset, load
 from jsplit.data.digits import load_digits_splits
 from jsplit.data.distort import distort, parse_distortion
 from jsplit.data.loading import parse_split
+from jsplit.data.prepared import find
 from jsplit.models.files import load_model
 from jsplit.models.shipping import MAX_BITS
 from jsplit.recording.full_pass import Transform, record
@@ -165,6 +166,12 @@ def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Data
             meta={**whole.meta, "rows": [rows.start, rows.stop]},
         )
     else:
+        kind = find(job.dataset, job.data_dir).entry.kind
+        if dtype is not None and (kind == "texts") != is_text:
+            raise JsplitError(
+                f"{job.dataset} holds {kind}, but the network in {job.model} was "
+                f"trained on {'texts' if is_text else 'images'}"
+            )
         vocab = job.model / VOCAB
         data = load(
             job.dataset,
