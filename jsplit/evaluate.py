@@ -166,6 +166,7 @@ def evaluate(
         kept,
         horizon,
         charged=charged,
+        billed=billed,
         deadlines=late,
         scenario=scenario,
         policies=chosen,

@@ -48,6 +48,7 @@ def build(
     horizon: int,
     *,
     charged: Mapping[str, Mapping[str, Bill]],
+    billed: Mapping[str, Sequence[Sequence[Costs]]] | None,
     deadlines: Mapping[str, float],
     scenario: Scenario,
     policies: Sequence[Policy],
@@ -129,6 +130,7 @@ def build(
         # As JSON: labels hold commas.
         "privileged": json.dumps([p.label for p in policies if p.privileged]),
         "deadlines": json.dumps(deadlines),
+        **bills.attributes(billed),
         **_inputs(scenario, protocol),
     }
     coords: dict[str, Any] = {
@@ -185,7 +187,7 @@ def _inputs(scenario: Scenario, protocol: Protocol) -> dict[str, Any]:
     if scenario.drift is not None or scenario.first.ways:
         by_way = {
             name: [
-                {"trace_sha256": way.trace.sha256, **_numbers(way.costs)}
+                {"trace_sha256": way.trace.sha256, **way.costs.numbers}
                 for way in one.all_ways
             ]
             for name, one in scenario.conditions.items()
@@ -200,19 +202,9 @@ def _inputs(scenario: Scenario, protocol: Protocol) -> dict[str, Any]:
         "model": str(trace.meta.get("model", "unnamed")),
         "trace_sha256": trace.sha256,
         "cost_unit": costs.unit,
-        "costs": json.dumps(_numbers(costs)),
+        "costs": json.dumps(costs.numbers),
         **changing,
         **provenance(),
-    }
-
-
-def _numbers(costs: Costs) -> dict[str, Any]:
-    return {
-        "compute": costs.compute.tolist(),
-        "head": costs.head.tolist(),
-        "offload": costs.offload.tolist(),
-        "input": costs.input,
-        "mu": costs.mu,
     }
 
 
@@ -251,8 +243,11 @@ def join(parts: Sequence[Dataset]) -> Dataset:
     first = parts[0]
     expected = int(first.attrs["first_replica"])
     for part in parts:
-        for name in first.attrs.keys() - varying:
-            if part.attrs.get(name) != first.attrs[name]:
+        for name in sorted((first.attrs.keys() | part.attrs.keys()) - varying):
+            if part.attrs.get(name) != first.attrs.get(name):
+                raise JsplitError(f"parts must agree in {name}, and do not")
+        for name in ("policy", "checkpoint"):
+            if not part.indexes[name].equals(first.indexes[name]):
                 raise JsplitError(f"parts must agree in {name}, and do not")
         if part.attrs["first_replica"] != expected:
             raise JsplitError(

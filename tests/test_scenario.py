@@ -14,7 +14,8 @@ from conftest import compilations, random_trace
 from reference_contextual import Arm, Ways, act
 
 import jsplit
-from jsplit import drift, plans
+from jsplit import bills as billing
+from jsplit import drift, plans, results
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always
 from jsplit.types import JsplitError
@@ -235,6 +236,37 @@ def test_bills_equal_the_loop(result, ways, policy, bill):
             np.testing.assert_allclose(run.missed[replica], late)
         else:
             assert np.isnan(run.missed[replica])
+
+
+def test_costs_of_bills_are_stored_and_read_back(result, tmp_path):
+    path = tmp_path / "result.nc"
+    jsplit.save_result(result, path)
+    found = billing.costs_of(jsplit.load_result(path))
+    numbers = {
+        name: [[costs.numbers for costs in ways] for ways in by_condition]
+        for name, by_condition in found.items()
+    }
+    assert numbers == {
+        "energy": [[ENERGY.numbers] * 2] * 3,
+        "latency": [[costs.numbers for costs in ways] for ways in LATENCY],
+    }
+
+
+def test_parts_whose_bills_cost_otherwise_are_not_joined(result, ways):
+    def more(energy):
+        bills = {"energy": energy, "latency": LATENCY}
+        return replay(ways, bills=bills, deadlines=DEADLINES, first_replica=REPLICAS)
+
+    second = more(ENERGY)
+    joined = results.join([result, second])
+    assert joined.sizes["replica"] == 2 * REPLICAS
+    assert joined.attrs["bills"] == result.attrs["bills"]
+    dearer = more(jsplit.Costs(**{**ENERGY.numbers, "input": 9.0}))
+    untold = second.copy()
+    del untold.attrs["bills"]
+    for parts in ([result, dearer], [result, untold], [untold, result]):
+        with pytest.raises(JsplitError, match="parts must agree in bills, and do not"):
+            results.join(parts)
 
 
 def test_deadlines_matter_here(result):

@@ -89,6 +89,9 @@ def test_parts_that_do_not_continue_are_refused(long_run):
         results.join([part, part.assign_attrs(first_replica=32)])
     with pytest.raises(JsplitError, match="agree in seed"):
         results.join([part, part.assign_attrs(first_replica=16, seed=4)])
+    next_one = part.assign_attrs(first_replica=16)
+    with pytest.raises(JsplitError, match="agree in policy"):
+        results.join([part, next_one.isel(policy=[1, 0])])
     with pytest.raises(JsplitError, match="parts must hold"):
         results.join([])
 
