@@ -27,6 +27,16 @@ def run(capsys, *arguments):
     return out
 
 
+def refused(capsys, *arguments):
+    """Runs the command, which must fail in one line, and returns that line."""
+    capsys.readouterr()
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    (line,) = err.splitlines()
+    return line
+
+
 def strict_json(text):
     def refuse(name):
         raise AssertionError(f"{name} is not JSON")
@@ -153,6 +163,40 @@ def test_evaluate_writes_its_files(capsys, folder, tmp_path):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_then_lets_other_traces_take_over(capsys, folder, tmp_path):
+    """In the order of the data: 20 samples of one trace, 25 of the next, and so on."""
+    traces = [jsplit.load_trace(folder / "trace.npz")]
+    traces += [random_trace(60, 3, seed=seed) for seed in (1, 2)]
+    for name, trace in zip(("b", "c"), traces[1:], strict=True):
+        trace.save(tmp_path / f"{name}.npz")
+    then = [f"{tmp_path / name}.npz@{step}" for name, step in (("b", 20), ("c", 45))]
+    how = ("--num-replicas", 2, "--stream", "fixed", "--json")
+    shown = strict_json(
+        run(
+            capsys,
+            *("evaluate", folder / "trace.npz", "final_exit", "offload_all"),
+            *("--then", *then, *how),
+        )
+    )
+    parts = (slice(0, 20), slice(20, 45), slice(45, 60))
+    right = [t.correct[part, -1] for t, part in zip(traces, parts, strict=True)]
+    means = {
+        (row["policy"], row["metric"]): row["mean"]
+        for row in shown["rows"]
+        if row["policy"] == "final_exit"
+    }
+    found = means["final_exit", "accuracy"]
+    assert found == pytest.approx(np.concatenate(right).mean())
+    assert list(json.loads(shown["attrs"]["conditions"])) == ["trace", "b", "c"]
+    assert shown["attrs"]["drift"] == "abrupt(20, 45)"
+    start = ("evaluate", folder / "trace.npz", "--then")
+    assert refused(capsys, *start, tmp_path / "b.npz").startswith(
+        "jsplit: then must be TRACE@STEP, such as b.npz@5000, got "
+    )
+    twice = refused(capsys, *start, then[0], then[0])
+    assert twice == "jsplit: then must name traces of other names, got b twice"
+
+
 def test_policies_by_default_are_those_the_table_allows(folder):
     names = evaluate._possible_policies(jsplit.load_trace(folder / "table.csv"))
     assert set(BASIC_POLICIES) - set(names) == {"entropy_cascade"}
@@ -181,6 +225,32 @@ def test_bench_compares_on_a_tiny_trace(capsys, monkeypatch):
     for row in shown["rows"]:
         assert row["nanoseconds"] > 0
         assert (row["ratio"] == 1) == (row["how"] == "jsplit")
+
+
+def test_bench_of_policies_divides_by_steps_and_by_ucb1(capsys, monkeypatch):
+    from jsplit import bench_policies
+
+    seconds = iter([0.002, 0.001])
+
+    def timed(run, repeats):
+        assert repeats == 1
+        run()
+        return next(seconds)
+
+    monkeypatch.setattr(bench_policies, "median_seconds", timed)
+    sizes = ("--num-samples", 50, "--num-exits", 3, "--num-replicas", 8)
+    what = ("bench", "policies", "--policies", "splitee", "ucb1")
+    shown = strict_json(run(capsys, *what, *sizes, "--repeats", 1, "--json"))
+    assert [row["policy"] for row in shown["rows"]] == ["ucb1", "splitee"]
+    np.testing.assert_allclose(
+        [row["nanoseconds"] for row in shown["rows"]], [5000, 2500]
+    )
+    assert [row["ratio"] for row in shown["rows"]] == [1, 0.5]
+    message = refused(capsys, "bench", "policies", "--policies", "final_exot")
+    assert "did you mean 'final_exit'?" in message
+    assert refused(capsys, "bench", "policies", "--networks", "bert") == (
+        "jsplit: networks belongs to `jsplit bench models`"
+    )
 
 
 @pytest.mark.slow
