@@ -44,6 +44,7 @@ FORMAT = "jsplit-result"
 
 def build(
     runs: Mapping[str, Replicas],
+    gaps: Mapping[str, np.ndarray],
     checkpoints: np.ndarray,
     horizon: int,
     *,
@@ -57,7 +58,24 @@ def build(
     seed: int,
     first_replica: int = 0,
 ) -> Dataset:
-    """Returns the runs of several policies as one labelled dataset."""
+    """Returns the runs of several policies as one labelled dataset.
+
+    Args:
+        runs: what happened, by policy.
+        gaps: [M, K] by policy, mean reward of the condition's best plan minus that of
+            every plan.
+        checkpoints: steps at which regret was kept.
+        horizon: T.
+        charged: what was paid, by policy and bill.
+        billed: costs of every bill by condition and way; None if none were asked for.
+        deadlines: by bill.
+        scenario: what was run on.
+        policies: what was run.
+        protocol: how.
+        stream: on which kind of stream.
+        seed: of the streams.
+        first_replica: number of the first replica.
+    """
     import xarray
 
     first = next(iter(runs.values()))
@@ -94,6 +112,7 @@ def build(
             pulls,
             {"long_name": "the same by condition", "units": "steps"},
         )
+        variables |= _by_condition(runs, gaps, unit)
     for name, long in (
         ("pseudo_regret", "sum of mean-reward gaps to the best fixed plan"),
         ("realised_regret", "reward of the best fixed plan minus the policy's"),
@@ -145,6 +164,35 @@ def build(
         coords["unit"] = "bill", [bill.unit for bill in every.values()]
         coords["quantile"] = list(QUANTILES)
     return xarray.Dataset(variables, coords, attrs)
+
+
+def _by_condition(
+    runs: Mapping[str, Replicas],
+    gaps: Mapping[str, np.ndarray],
+    unit: str,
+) -> dict[str, tuple[Any, ...]]:
+    """Returns sums over the steps of each condition, [policy, replica, condition]."""
+    found: dict[str, tuple[Any, ...]] = {}
+
+    def add(name: str, rows: list[Any], long: str, units: str) -> None:
+        told = {"long_name": f"{long} under each condition", "units": units}
+        found[name] = ("policy", "replica", "condition"), np.stack(rows), told
+
+    for name, long, units in (
+        ("reward", "summed reward", "confidence"),
+        ("cost", "summed billed cost", unit),
+        ("correct", "right answers", "steps"),
+        ("offloaded", "shipped samples", "steps"),
+        ("realised_regret", "realised regret", "confidence"),
+    ):
+        rows = [getattr(run.by_condition, name) for run in runs.values()]
+        add(f"condition_{name}", rows, long, units)
+    rows = [
+        (run.pulls.reshape(len(run.pulls), *gaps[label].shape) * gaps[label]).sum(-1)
+        for label, run in runs.items()
+    ]
+    add("condition_pseudo_regret", rows, "pseudo-regret", "confidence")
+    return found
 
 
 def _covers(stream: str, horizon: int, scenario: Scenario) -> str:

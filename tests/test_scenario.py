@@ -15,7 +15,7 @@ from reference_contextual import Arm, Ways, act
 
 import jsplit
 from jsplit import bills as billing
-from jsplit import drift, plans, results
+from jsplit import drift, plans, results, stats
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always
 from jsplit.types import JsplitError
@@ -87,11 +87,10 @@ def replay(ways, **options):
         return jsplit.evaluate(
             scenario_of(ways, drift.markov(CHAIN)),
             options.pop("policies", list(ARMS)),
-            num_replicas=REPLICAS,
+            **{"num_replicas": REPLICAS, **options},
             horizon=T,
             record_arms=True,
             checkpoints=CHECKPOINTS,
-            **options,
         )
 
 
@@ -146,6 +145,85 @@ def test_plays_are_counted_by_condition(result, policy):
         np.add.at(counts, (result.condition_at.values[replica], played), 1)
         np.testing.assert_array_equal(run.condition_pulls[replica], counts)
         np.testing.assert_array_equal(run.pulls[replica], counts.sum(0))
+
+
+@pytest.mark.parametrize("policy", ARMS)
+def test_sums_by_condition_equal_the_loop(result, ways, policy):
+    here, run = list(ways.values()), result.sel(policy=policy)
+    rivals = ARMS[policy] if len(ARMS[policy]) > 1 else twins.splits(L, 0.7)
+    means = [[mean_reward(one, arm) for arm in rivals] for one in here]
+    best = [rivals[int(np.argmax(row))] for row in means]
+    names = (*SUMS, "realised_regret", "pseudo_regret")
+    for replica in range(REPLICAS):
+        sums = {name: np.zeros(3) for name in names}
+        for n, m, arm in steps_of(result, policy, replica):
+            done = act(here[m], arm, n)
+            realised = act(here[m], best[m], n).reward - done.reward
+            pseudo = max(means[m]) - mean_reward(here[m], arm)
+            step = (*done[: len(SUMS)], realised, pseudo)
+            for name, value in zip(names, step, strict=True):
+                sums[name][m] += value
+        for name in names:
+            found = run[f"condition_{name}"].transpose("replica", "condition")
+            np.testing.assert_allclose(
+                found[replica], sums[name], rtol=1e-12, atol=1e-9, err_msg=name
+            )
+
+
+def test_table_by_condition_has_means_per_step_of_all_replicas(result):
+    table = jsplit.summarize_conditions(result, level=0.9)
+    steps = result.condition_pulls.sum("plan")  # [policy, replica, condition]
+    assert (steps.std("replica") > 0).any()  # so that a mean of means is another
+    np.testing.assert_array_equal(table.steps, steps.mean("replica")[0])
+    right, paid = (
+        result[f"condition_{name}"].sum("replica") / steps.sum("replica")
+        for name in ("correct", "cost")
+    )
+    assert result.condition_correct.sum("condition").equals(
+        (result.correct * T).round().transpose("policy", "replica")
+    )
+    for metric, expected in (
+        ("accuracy", right),
+        ("cost", paid),
+        ("true_reward", right - 0.8 * paid),
+    ):
+        rows = table.sel(metric=metric)
+        np.testing.assert_allclose(rows["mean"], expected, rtol=1e-12)
+        assert (rows.low <= rows["mean"]).all()
+        assert (rows["mean"] <= rows.high).all()
+    pseudo = table["mean"].sel(metric="pseudo_regret").sum("condition")
+    whole = result.pseudo_regret.isel(checkpoint=-1).mean("replica")
+    np.testing.assert_allclose(pseudo, whole, atol=1e-9)
+    by_hand = stats.ratio_interval(
+        result.condition_cost[0, :, 1], steps[0, :, 1], level=0.9
+    )
+    row = table.isel(policy=0, condition=1).sel(metric="cost")
+    assert [row["mean"], row.low, row.high] == list(by_hand)
+    assert table.attrs["drift"] == result.attrs["drift"]
+
+
+def test_table_by_condition_of_resampled_test_sets(ways):
+    policies = ["final_exit", "offload_all(depth=0)"]
+    found = replay(ways, policies=policies, stream="bootstrap", num_replicas=8)
+    table = jsplit.summarize_conditions(found)
+    width = table.high - table.low
+    assert np.isfinite(width).all()
+    pseudo, realised = (
+        width.sel(metric=f"{name}_regret") for name in ("pseudo", "realised")
+    )
+    np.testing.assert_allclose(pseudo, realised, rtol=1e-9)
+
+
+def test_condition_that_never_holds_has_no_mean(result):
+    never = result.copy(deep=True)
+    for name, values in never.data_vars.items():
+        if "condition" in values.dims:
+            never[name].loc[{"condition": "bad"}] = 0
+    table = jsplit.summarize_conditions(never).sel(condition="bad")
+    assert table.steps == 0
+    assert np.isnan(table["mean"].sel(metric=["accuracy", "cost", "reward"])).all()
+    with pytest.raises(JsplitError, match="Scenario with several conditions, got one"):
+        jsplit.summarize_conditions(never.drop_vars("condition_pulls"))
 
 
 @pytest.mark.parametrize("policy", ARMS)
