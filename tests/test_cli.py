@@ -163,7 +163,7 @@ def test_evaluate_writes_its_files(capsys, folder, tmp_path):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_then_lets_other_traces_take_over(capsys, folder, tmp_path):
+def test_then_lets_other_traces_take_over(capsys, folder, tmp_path, monkeypatch):
     """In the order of the data: 20 samples of one trace, 25 of the next, and so on."""
     traces = [jsplit.load_trace(folder / "trace.npz")]
     traces += [random_trace(60, 3, seed=seed) for seed in (1, 2)]
@@ -171,13 +171,9 @@ def test_then_lets_other_traces_take_over(capsys, folder, tmp_path):
         trace.save(tmp_path / f"{name}.npz")
     then = [f"{tmp_path / name}.npz@{step}" for name, step in (("b", 20), ("c", 45))]
     how = ("--num-replicas", 2, "--stream", "fixed", "--json")
-    shown = strict_json(
-        run(
-            capsys,
-            *("evaluate", folder / "trace.npz", "final_exit", "offload_all"),
-            *("--then", *then, *how),
-        )
-    )
+    policies = ("final_exit", "offload_all")
+    command = ("evaluate", folder / "trace.npz", *policies, "--then", *then)
+    shown = strict_json(run(capsys, *command, *how))
     parts = (slice(0, 20), slice(20, 45), slice(45, 60))
     right = [t.correct[part, -1] for t, part in zip(traces, parts, strict=True)]
     means = {
@@ -188,7 +184,26 @@ def test_then_lets_other_traces_take_over(capsys, folder, tmp_path):
     found = means["final_exit", "accuracy"]
     assert found == pytest.approx(np.concatenate(right).mean())
     assert list(json.loads(shown["attrs"]["conditions"])) == ["trace", "b", "c"]
+    by_condition = {
+        (row["policy"], row["condition"]): (row["mean"], row["steps"])
+        for row in shown["conditions"]
+        if row["metric"] == "accuracy"
+    }
+    assert list(by_condition) == [
+        (policy, name)
+        for policy in ("final_exit", "offload_all")
+        for name in ("trace", "b", "c")
+    ]
+    for name, values, steps in zip(
+        ("trace", "b", "c"), right, (20, 25, 15), strict=True
+    ):
+        found = by_condition["final_exit", name]
+        assert found == (pytest.approx(values.mean()), steps)
     assert shown["attrs"]["drift"] == "abrupt(20, 45)"
+    monkeypatch.setenv("COLUMNS", "120")
+    text = run(capsys, *command, *how[:-1])
+    for part in ("condition", "Steps under each condition: trace 20, b 25, c 15"):
+        assert part in text
     start = ("evaluate", folder / "trace.npz", "--then")
     assert refused(capsys, *start, tmp_path / "b.npz").startswith(
         "jsplit: then must be TRACE@STEP, such as b.npz@5000, got "

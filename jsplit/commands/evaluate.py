@@ -35,7 +35,8 @@ class Evaluate:
     policies: tyro.conf.Positional[tuple[str, ...]] = ()
     """Policies, see `jsplit policies`; by default SplitEE's and the baselines."""
     then: tuple[str, ...] = ()
-    """Traces of the same samples that take over later, as TRACE@STEP."""
+    """Traces of the same samples that take over later, as TRACE@STEP; a second table
+    then has a row for every policy and trace."""
     costs: Literal["splitee", "isplitee"] = "splitee"
     """Published costs to use."""
     offload: float = 0.5
@@ -53,7 +54,8 @@ class Evaluate:
     baseline: str = "final_exit"
     """Policy to compare with; added if missing."""
     out: pathlib.Path | None = None
-    """Folder for result.nc, table.csv, table.md and figures."""
+    """Folder for result.nc, table.csv, table.md (conditions.csv and .md with --then)
+    and figures."""
     seed: Seed = 0
     as_json: AsJson = False
 
@@ -86,18 +88,26 @@ class Evaluate:
         )
         baseline = _with_alpha(self.baseline, self.alpha).label
         table = jsplit.summarize(result, baseline)
+        tables = {"table": table}
+        if self.then:
+            tables["conditions"] = jsplit.summarize_conditions(result)
         if self.out is not None:
             jsplit.save_result(result, self.out / "result.nc")
-            report.to_csv(table, self.out / "table.csv")
-            with report.writing(self.out / "table.md"):
-                text = report.to_markdown(table)
-                (self.out / "table.md").write_text(text, encoding="utf-8")
+            for name, one in tables.items():
+                report.to_csv(one, self.out / f"{name}.csv")
+                with report.writing(self.out / f"{name}.md"):
+                    text = report.to_markdown(one)
+                    (self.out / f"{name}.md").write_text(text, encoding="utf-8")
             report.cost_accuracy(table, self.out / "cost-accuracy.png")
             report.regret_curves(result, self.out / "regret.png")
         if self.as_json:
-            print_json({"attrs": table.attrs, "rows": rows_of(table)})
+            rows = {"rows": rows_of(table)}
+            if self.then:
+                rows["conditions"] = rows_of(tables["conditions"])
+            print_json({"attrs": table.attrs, **rows})
         else:
-            rich.print(report.render(table))
+            for one in tables.values():
+                rich.print(report.render(one))
 
 
 def _scenario(path: pathlib.Path, trace: Any, then: Sequence[str], costs: Any) -> Any:
