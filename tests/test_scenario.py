@@ -26,8 +26,8 @@ CHAIN = [[0.9, 0.06, 0.04], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6]]
 CHECKPOINTS = [1, 31, 64, 65, 120]
 
 
-def trace_of(seed, *, lossy=False):
-    return random_trace(N, L, seed=seed, lossy=lossy)
+def trace_of(seed, *, lossy=False, label_seed=None):
+    return random_trace(N, L, seed=seed, lossy=lossy, label_seed=label_seed)
 
 
 def costs_of(seed):
@@ -46,7 +46,10 @@ def conditions(first=0):
     """Three conditions with two ways of shipping each, the second over a lossy link."""
     return {
         name: Ways(
-            (trace_of(first + m), trace_of(first + m + 10, lossy=True)),
+            (
+                trace_of(first + m, label_seed=m),
+                trace_of(first + m + 10, lossy=True, label_seed=m),
+            ),
             (costs_of(first + m), costs_of(first + m + 20)),
         )
         for m, name in enumerate(("good", "fair", "bad"))
@@ -534,7 +537,7 @@ def test_result_says_where_it_came_from_and_can_be_stored(result, ways, tmp_path
 
 
 def test_ways_of_a_single_condition_are_stored_too():
-    pair, way = (trace_of(0), costs_of(0)), (trace_of(1), costs_of(1))
+    pair, way = ((trace_of(n, label_seed=0), costs_of(n)) for n in (0, 1))
     alone = jsplit.Scenario({"only": jsplit.Condition(*pair, (way,))})
     found = jsplit.evaluate(alone, ["final_exit"], num_replicas=1)
     (told,) = json.loads(found.attrs["conditions"]).values()
@@ -557,7 +560,24 @@ def run(**options):
     return lambda: jsplit.evaluate(TRACE, ["final_exit"], COSTS, **options)
 
 
+def ways_of(*traces):
+    """A scenario of one condition with these ways."""
+    first, *others = ((trace, COSTS) for trace in traces)
+    return jsplit.Scenario({"a": jsplit.Condition(*first, tuple(others))})
+
+
+def test_labels_that_are_unknown_agree():
+    unlabelled = jsplit.Trace.from_arrays(TRACE.confidence, correct=TRACE.correct)
+    assert ways_of(TRACE, unlabelled, TRACE).num_samples == N
+    assert ways_of(unlabelled, TRACE).num_samples == N
+
+
 BAD = {
+    "ways of other samples": (
+        lambda: ways_of(TRACE, TRACE, trace_of(1)),
+        "condition 'a': all ways must be traces of the same samples, got other labels "
+        "in way 2",
+    ),
     "ways": (
         lambda: jsplit.evaluate(TRACE, [first_way(1)], COSTS),
         "policy shipped needs 2 ways of shipping, got 1",
