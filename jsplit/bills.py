@@ -7,7 +7,7 @@ can be charged to it afterwards, exactly.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -182,8 +182,20 @@ def metrics(result: Any) -> dict[str, tuple[str, str, float | None]]:
     if "bill" not in result.coords:
         return {}
     deadlines = json.loads(result.attrs["deadlines"])
+    return metrics_of(map(str, result["bill"].values), deadlines)
+
+
+def metrics_of(
+    names: Iterable[str], deadlines: Iterable[str]
+) -> dict[str, tuple[str, str, float | None]]:
+    """Returns bill, variable and quantile of every metric that these bills will have.
+
+    Args:
+        names: of the bills, "cost" among them.
+        deadlines: names of those with a deadline.
+    """
     found: dict[str, tuple[str, str, float | None]] = {}
-    for bill in map(str, result["bill"].values):
+    for bill in names:
         if bill != OWN:
             found[bill] = bill, "billed", None
         for q in QUANTILES[1:]:
