@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import pathlib
+import re
 import sys
 
 import jax
@@ -84,6 +85,20 @@ def random_trace(
         **remote,
         **meta,
     )
+
+
+def readme_examples():
+    """The Python of the README, example by example."""
+    text = (pathlib.Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.S)
+
+
+def policy_of_the_readme():
+    """The factory `shrinking` of its section "Add your own"."""
+    (source,) = (text for text in readme_examples() if "def shrinking" in text)
+    names = {}
+    exec(compile(source, "README.md", "exec"), names)
+    return names["shrinking"]
 
 
 @contextlib.contextmanager
