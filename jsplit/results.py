@@ -4,7 +4,6 @@ Here: what a result holds. Not here: the summary table (`summary`), how interval
 computed (`stats`) or shown (`report`). xarray is known here and in `summary` only.
 """
 
-import contextlib
 import datetime
 import io
 import json
@@ -23,6 +22,7 @@ from jsplit.engine.shard import Replicas
 from jsplit.policies.base import Policy
 from jsplit.scenario import Scenario
 from jsplit.types import JsplitError, Protocol
+from jsplit.writing import replacing
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -360,16 +360,8 @@ def privileged_policies(result: Dataset) -> set[str]:
 def save_result(result: Dataset, path: str | os.PathLike[str]) -> None:
     """Writes a result as one netCDF file, whole or not at all."""
     check_result(result)
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
+    with replacing(path) as temporary:
         result.to_netcdf(temporary, engine="scipy")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise JsplitError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
 
 
 def load_result(path: str | os.PathLike[str]) -> Dataset:

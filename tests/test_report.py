@@ -448,6 +448,25 @@ def test_unwritable_path_is_named_with_the_reason(table, result, tmp_path, write
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("writer", ["to_csv", "cost_accuracy", "regret_curves"])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(28, "No space left")])
+def test_what_stops_a_write_leaves_the_older_file(
+    table, result, tmp_path, monkeypatch, writer, stop
+):
+    path = tmp_path / "file.svg"
+    path.write_text("older")
+
+    def interrupt(descriptor):
+        raise stop
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    expected = JsplitError if isinstance(stop, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        getattr(report, writer)(result if writer == "regret_curves" else table, path)
+    assert path.read_text() == "older"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.svg"]
+
+
 def test_import_loads_neither_matplotlib_nor_rich():
     code = (
         "import sys, jsplit.report; "

@@ -16,6 +16,7 @@ from jsplit.commands.common import (
     rows_of,
 )
 from jsplit.types import JsplitError
+from jsplit.writing import write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +96,7 @@ class Evaluate:
             jsplit.save_result(result, self.out / "result.nc")
             for name, one in tables.items():
                 report.to_csv(one, self.out / f"{name}.csv")
-                with report.writing(self.out / f"{name}.md"):
-                    text = report.to_markdown(one)
-                    (self.out / f"{name}.md").write_text(text, encoding="utf-8")
+                write_text(self.out / f"{name}.md", report.to_markdown(one))
             report.cost_accuracy(table, self.out / "cost-accuracy.png")
             report.regret_curves(result, self.out / "regret.png")
         if self.as_json:

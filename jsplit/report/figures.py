@@ -19,13 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from jsplit import checks, stats
-from jsplit.report import tables
 from jsplit.report.cells import percent
 from jsplit.report.cells import replicas as count_replicas
 from jsplit.report.placing import box, free_place
 from jsplit.results import privileged_policies, replicas_of
 from jsplit.summary import curve_values
 from jsplit.types import JsplitError
+from jsplit.writing import replacing
 
 # Okabe and Ito (2008) without yellow, which vanishes on white, and without black,
 # which is the baseline's.
@@ -426,5 +426,5 @@ def _save(figure: Figure, path: str | os.PathLike[str] | None) -> None:
         raise JsplitError(
             f"path of a figure must end in {', '.join(SUFFIXES)}, got {os.fspath(path)}"
         )
-    with tables.writing(path):
-        figure.savefig(path, dpi=DPI)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DPI)

@@ -8,13 +8,11 @@ and `report.figures`.
 Terminal and Markdown show the same cells, made once by `layout`.
 """
 
-import contextlib
 import csv
 import itertools
 import json
 import math
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +31,7 @@ from jsplit.report.cells import (
     opening,
 )
 from jsplit.results import METRICS, privileged_policies
-from jsplit.types import JsplitError
+from jsplit.writing import replacing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -137,7 +135,10 @@ def to_csv(table: Any, path: str | os.PathLike[str]) -> None:
     fields = [name for name in CSV_FIELDS if name in table]
     numbers = np.stack([table[name].transpose(*keys).values for name in fields], -1)
     labels = itertools.product(*(table[name].values for name in keys))
-    with writing(path), open(path, "w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*keys, *fields])
         for label, row in zip(labels, numbers.reshape(-1, len(fields)), strict=True):
@@ -249,23 +250,6 @@ def caption(table: Any) -> str:
         late = ", ".join(f"{bill} above {limit:g}" for bill, limit in deadlines.items())
         sentences.append(f"Late: {late}.")
     return " ".join([*sentences, *footnotes(layout(table), attrs["level"])])
-
-
-@contextlib.contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns a failure of the file system into one line that names the file.
-
-    Args:
-        path: What the body of the `with` statement writes.
-
-    Raises:
-        JsplitError: If the body raises OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise JsplitError(f"cannot write {os.fspath(path)}: {reason}") from error
 
 
 def _name(row: Row) -> str:
