@@ -147,13 +147,18 @@ class Scenario:
         return cls({"": Condition(trace, costs)})
 
 
-def check_inputs(trace: Trace, costs: Costs | None) -> None:
-    """Raises unless these are a trace and costs for its exits."""
+def check_trace(trace: Trace) -> None:
+    """Raises unless this is a trace."""
     if not isinstance(trace, Trace):
         raise JsplitError(
             f"trace must be a jsplit.Trace, got {type(trace).__name__}; build one with "
             "Trace.from_logits or load_trace"
         )
+
+
+def check_inputs(trace: Trace, costs: Costs | None) -> None:
+    """Raises unless these are a trace and costs for its exits."""
+    check_trace(trace)
     if not isinstance(costs, Costs):
         raise JsplitError(
             f"costs must be a jsplit.Costs, got {type(costs).__name__}; for instance "

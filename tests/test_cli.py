@@ -74,9 +74,11 @@ def test_policies_lists_all(capsys, monkeypatch):
 
 OPTIONS = {
     "quickstart": "--out --num-replicas --num-epochs --offload --seed --json",
-    "evaluate": "--costs {splitee,isplitee} --offload --alpha --num-replicas --stream "
-    "{shuffle,bootstrap,fixed} --horizon --protocol {paper,released} --baseline --out "
-    "--seed --json Example: Trace.save logits labels",
+    "evaluate": "--fit best_split budget_cascade:budget=COST --held-out --then "
+    "risk_controlled_cascade:risk=DROP --costs {splitee,isplitee} --offload --alpha "
+    "--num-replicas --stream {shuffle,bootstrap,fixed} --horizon "
+    "--protocol {paper,released} --baseline --out --seed --json "
+    "Example: Trace.save logits labels",
     "policies": "--json",
     "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} --epochs "
     "--batch-size --optimizer --learning-rate --head-learning-rate --weight-decay "
@@ -210,6 +212,79 @@ def test_then_lets_other_traces_take_over(capsys, folder, tmp_path, monkeypatch)
     )
     twice = refused(capsys, *start, then[0], then[0])
     assert twice == "jsplit: then must name traces of other names, got b twice"
+
+
+def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
+    capsys, folder, tmp_path
+):
+    whole, other = jsplit.load_trace(folder / "trace.npz"), random_trace(60, 3, seed=1)
+    other.save(tmp_path / "b.npz")
+    rules = (
+        "best_split",
+        "budget_cascade:budget=0.2",
+        "risk_controlled_cascade:risk=0",
+    )
+    cut = ("--held-out", 0.3, "--seed", 5, "--offload", 0.2)
+    how = ("--num-replicas", 2, "--baseline", "offload_all", "--json", *cut)
+    command = ("evaluate", folder / "trace.npz", "final_exit", "--fit", *rules, *how)
+    shown = strict_json(run(capsys, *command))
+    held_out, judged = jsplit.split_trace(whole, 0.3, seed=5)
+    costs = jsplit.Costs.splitee(3, offload=0.2)
+    fitted = [
+        jsplit.best_split(held_out, costs),
+        jsplit.budget_cascade(held_out, costs, 0.2),
+        jsplit.risk_controlled_cascade(held_out, 0),
+    ]
+    assert shown["attrs"]["trace_sha256"] == judged.sha256
+    assert shown["attrs"]["num_samples"] == 42
+    policies = ["final_exit", "offload_all", *fitted]
+    exact = jsplit.exact_values(judged, policies, costs)["mean"]
+    labels = [one if isinstance(one, str) else one.label for one in policies]
+    assert list(dict.fromkeys(row["policy"] for row in shown["rows"])) == labels
+    for row in shown["rows"]:
+        if row["metric"] in ("accuracy", "cost", "reward"):
+            place = {"policy": row["policy"], "metric": row["metric"]}
+            assert row["mean"] == pytest.approx(exact.sel(place).item(), rel=1e-6)
+    # With --then every trace is cut alike, and the first one's part is fitted on.
+    then = ("--then", f"{tmp_path / 'b.npz'}@10", "--stream", "fixed")
+    second = strict_json(run(capsys, *command, *then))
+    told = json.loads(second["attrs"]["conditions"])
+    parts = [jsplit.split_trace(one, 0.3, seed=5)[1].sha256 for one in (whole, other)]
+    assert [one[0]["trace_sha256"] for one in told.values()] == parts
+    assert list(dict.fromkeys(row["policy"] for row in second["rows"])) == labels
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--fit", "bst_split"), "did you mean 'best_split'?"),
+        (
+            ("--fit", "budget_cascade"),
+            "needs budget, such as budget_cascade:budget=0.3",
+        ),
+        (
+            ("--fit", "best_split:risk=1"),
+            "what rule best_split takes must be one of objective",
+        ),
+        (("--fit", "budget_cascade:budget=0.001"), "budget must be a finite number >="),
+        (
+            ("--fit", "best_split:objective=truth"),
+            "objective must be one of reward, tr",
+        ),
+        (
+            ("--fit", "risk_controlled_split:risk"),
+            "expected number=value, every number",
+        ),
+        (
+            ("--fit", "best_split", "--held-out", 2),
+            "held-out must be a number from 0 to",
+        ),
+        (("--fit", "best_split", "--held-out", 0), "share must leave a sample in both"),
+        (("--held-out", 0.2), "held-out belongs to --fit"),
+    ],
+)
+def test_wrong_rules_are_named(capsys, folder, options, message):
+    assert message in refused(capsys, "evaluate", folder / "trace.npz", *options)
 
 
 def test_policies_by_default_are_those_the_table_allows(folder):
