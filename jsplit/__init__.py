@@ -19,7 +19,7 @@ from jsplit.profiles import Link, Machine, Profile, link_states
 from jsplit.recovery import recovery
 from jsplit.results import load_result, save_result
 from jsplit.scenario import Condition, Scenario
-from jsplit.summary import summarize
+from jsplit.summary import summarize, summarize_conditions
 from jsplit.trace import Trace
 from jsplit.types import Context, Feedback, JsplitError, Now, Outcome, Plan, Protocol
 from jsplit.until import evaluate_until
@@ -78,6 +78,7 @@ __all__ = [
     "save_result",
     "split_trace",
     "summarize",
+    "summarize_conditions",
     "train",
 ]
 

@@ -7,7 +7,7 @@ can be charged to it afterwards, exactly.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -137,13 +137,65 @@ def variables(charged: Mapping[str, Mapping[str, Bill]]) -> dict[str, Any]:
     }
 
 
+def attributes(
+    billed: Mapping[str, Sequence[Sequence[Costs]]] | None,
+) -> dict[str, str]:
+    """Returns the costs of every bill as stored in a result's attributes."""
+    if billed is None:
+        return {}
+    told = {
+        name: [[costs.numbers for costs in ways] for ways in by_condition]
+        for name, by_condition in billed.items()
+        if name != OWN  # stored as those of the result
+    }
+    return {"bills": json.dumps(told)}
+
+
+def costs_of(result: Any) -> dict[str, list[list[Costs]]]:
+    """Returns the costs of a result's bills, by name, condition and way of shipping.
+
+    As `evaluate(bills=...)` takes them; without the bill "cost", which is the costs
+    that policies learned with.
+
+    Args:
+        result: from `evaluate`.
+
+    Example:
+        >>> import jsplit
+        >>> trace = jsplit.Trace.from_arrays([[0.6, 0.9]] * 3, correct=[[0, 1]] * 3)
+        >>> energy = Costs([1.0, 2.0], unit="mJ")
+        >>> result = jsplit.evaluate(
+        ...     trace, ["final_exit"], Costs.splitee(2), bills={"energy": energy}
+        ... )
+        >>> costs_of(result)["energy"][0][0].unit
+        'mJ'
+    """
+    told = json.loads(result.attrs.get("bills", "{}"))
+    return {
+        name: [[Costs(**numbers) for numbers in ways] for ways in by_condition]
+        for name, by_condition in told.items()
+    }
+
+
 def metrics(result: Any) -> dict[str, tuple[str, str, float | None]]:
     """Returns bill, variable and quantile of every metric of bills in a result."""
     if "bill" not in result.coords:
         return {}
     deadlines = json.loads(result.attrs["deadlines"])
+    return metrics_of(map(str, result["bill"].values), deadlines)
+
+
+def metrics_of(
+    names: Iterable[str], deadlines: Iterable[str]
+) -> dict[str, tuple[str, str, float | None]]:
+    """Returns bill, variable and quantile of every metric that these bills will have.
+
+    Args:
+        names: of the bills, "cost" among them.
+        deadlines: names of those with a deadline.
+    """
     found: dict[str, tuple[str, str, float | None]] = {}
-    for bill in map(str, result["bill"].values):
+    for bill in names:
         if bill != OWN:
             found[bill] = bill, "billed", None
         for q in QUANTILES[1:]:

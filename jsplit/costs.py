@@ -5,6 +5,7 @@ a plan adds them up (`outcomes`). Called by users and by the command line.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -97,6 +98,23 @@ class Costs:
     def num_exits(self) -> int:
         """The number of exits L."""
         return self.compute.size
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Its arguments, as stored with results: `Costs(**costs.numbers)` is alike.
+
+        Example:
+            >>> Costs([1.0, 2.0], unit="mJ").numbers["head"]
+            [0.0, 0.0]
+        """
+        return {
+            "compute": self.compute.tolist(),
+            "head": self.head.tolist(),
+            "offload": self.offload.tolist(),
+            "mu": self.mu,
+            "unit": self.unit,
+            "input": self.input,
+        }
 
     @classmethod
     def splitee(

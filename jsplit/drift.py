@@ -158,7 +158,7 @@ def mixture(*weights: float) -> Drift:
         del num_conditions
         return Chain(np.zeros(horizon, int), chances.repeat(len(weights), 0)[None])
 
-    label = f"mixture({', '.join(f'{w:g}' for w in weights)})"
+    label = f"mixture({', '.join(f'{w:g}' for w in weights)}{_digest(chances)})"
     return Drift(label, len(weights), chain)
 
 
@@ -196,7 +196,21 @@ def markov(
     label = ", ".join(
         np.array2string(one, separator=", ", precision=4) for one in shown
     )
-    return Drift(f"markov({label})".replace("\n", ""), len(matrix), chain)
+    label = f"markov({label}{_digest(*shown)})".replace("\n", "")
+    return Drift(label, len(matrix), chain)
+
+
+def _digest(*chances: np.ndarray) -> str:
+    """Returns what tells chances apart that look alike when rounded, if they may."""
+
+    def is_shown(one: np.ndarray) -> bool:
+        short = one.size <= np.get_printoptions()["threshold"]
+        return short and np.allclose(one, one.round(4), rtol=0, atol=1e-12)
+
+    if all(map(is_shown, chances)):
+        return ""
+    content = b"".join(one.astype("<f8").tobytes() for one in chances)
+    return f", sha256 {hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def _known(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:

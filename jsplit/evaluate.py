@@ -89,7 +89,10 @@ def evaluate(
         in hindsight, from the table: among the policy's own plans or, for a policy with
         a single plan, among SplitEE's splits at its alpha (0.7 if it has none). In a
         scenario it is dynamic regret, against the best plan of each step's condition,
-        and `condition_pulls` counts plays by condition. `best_played` counts the steps
+        and by condition there are `condition_pulls`, plays per plan, and sums over the
+        steps of a condition: `condition_reward`, `condition_cost`, `condition_correct`,
+        `condition_offloaded`, `condition_pseudo_regret`, `condition_realised_regret`;
+        `summarize_conditions` makes a table of them. `best_played` counts the steps
         up to a checkpoint at which no plan was better. Attributes hold provenance.
 
     Raises:
@@ -133,7 +136,7 @@ def evaluate(
     billed, late = None, {}
     if bills is not None or deadlines:
         billed, late = billing.checked(bills, deadlines, scenario, results.METRICS)
-    runs, charged = {}, {}
+    runs, gaps, charged = {}, {}, {}
     with _progress(progress, len(chosen) * num_replicas) as advance:
         for policy in chosen:
             prepared = prepare(policy, scenario, protocol)
@@ -153,7 +156,7 @@ def evaluate(
                 advance=advance,
                 exact_horizon=_visits_all(kind, horizon, scenario.num_samples),
             )
-            runs[policy.label] = run
+            runs[policy.label], gaps[policy.label] = run, prepared.gap
             if billed is not None and run.visits is not None:
                 charged[policy.label] = {
                     name: billing.charge(
@@ -163,9 +166,11 @@ def evaluate(
                 }
     return results.build(
         runs,
+        gaps,
         kept,
         horizon,
         charged=charged,
+        billed=billed,
         deadlines=late,
         scenario=scenario,
         policies=chosen,

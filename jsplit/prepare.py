@@ -34,6 +34,7 @@ class Prepared:
     tables: tables.Tables
     facts: Facts
     num_contexts: int
+    gap: np.ndarray  # [M, K] float64 as in `tables`
     constant: "Constant | None"  # of a rule that does not learn, under one condition
 
 
@@ -108,7 +109,7 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
     if len(known) == 1 and isinstance(policy.selector, Always | Follow):
         constant = _constant(known[0], told, gap[0])
     facts, contexts = _facts(policy, plans, scenario, protocol)
-    return Prepared(policy, plans, packed, facts, contexts, constant)
+    return Prepared(policy, plans, packed, facts, contexts, gap, constant)
 
 
 def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:

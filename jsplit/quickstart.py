@@ -14,6 +14,7 @@ import jax
 import jsplit
 from jsplit import report
 from jsplit.policies.registry import BASIC_POLICIES, make_policy
+from jsplit.writing import write_text
 
 STREAMS = ("shuffle", "bootstrap")
 BLUR_SIGMA = 0.75  # pixels; digits are 8 x 8
@@ -154,8 +155,7 @@ def write_report(
         f"## {name} digits, {stream} streams\n\n{report.to_markdown(table)}"
         for (name, stream), table in tables.items()
     ]
-    with report.writing(out / "tables.md"):
-        (out / "tables.md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    write_text(out / "tables.md", "\n\n".join(sections) + "\n")
     files.append("tables.md")
     for name in dict.fromkeys(name for name, _ in tables):
         report.cost_accuracy(

@@ -4,7 +4,6 @@ Here: what a result holds. Not here: the summary table (`summary`), how interval
 computed (`stats`) or shown (`report`). xarray is known here and in `summary` only.
 """
 
-import contextlib
 import datetime
 import io
 import json
@@ -23,6 +22,7 @@ from jsplit.engine.shard import Replicas
 from jsplit.policies.base import Policy
 from jsplit.scenario import Scenario
 from jsplit.types import JsplitError, Protocol
+from jsplit.writing import replacing
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -44,10 +44,12 @@ FORMAT = "jsplit-result"
 
 def build(
     runs: Mapping[str, Replicas],
+    gaps: Mapping[str, np.ndarray],
     checkpoints: np.ndarray,
     horizon: int,
     *,
     charged: Mapping[str, Mapping[str, Bill]],
+    billed: Mapping[str, Sequence[Sequence[Costs]]] | None,
     deadlines: Mapping[str, float],
     scenario: Scenario,
     policies: Sequence[Policy],
@@ -56,7 +58,24 @@ def build(
     seed: int,
     first_replica: int = 0,
 ) -> Dataset:
-    """Returns the runs of several policies as one labelled dataset."""
+    """Returns the runs of several policies as one labelled dataset.
+
+    Args:
+        runs: what happened, by policy.
+        gaps: [M, K] by policy, mean reward of the condition's best plan minus that of
+            every plan.
+        checkpoints: steps at which regret was kept.
+        horizon: T.
+        charged: what was paid, by policy and bill.
+        billed: costs of every bill by condition and way; None if none were asked for.
+        deadlines: by bill.
+        scenario: what was run on.
+        policies: what was run.
+        protocol: how.
+        stream: on which kind of stream.
+        seed: of the streams.
+        first_replica: number of the first replica.
+    """
     import xarray
 
     first = next(iter(runs.values()))
@@ -93,6 +112,7 @@ def build(
             pulls,
             {"long_name": "the same by condition", "units": "steps"},
         )
+        variables |= _by_condition(runs, gaps, unit)
     for name, long in (
         ("pseudo_regret", "sum of mean-reward gaps to the best fixed plan"),
         ("realised_regret", "reward of the best fixed plan minus the policy's"),
@@ -129,6 +149,7 @@ def build(
         # As JSON: labels hold commas.
         "privileged": json.dumps([p.label for p in policies if p.privileged]),
         "deadlines": json.dumps(deadlines),
+        **bills.attributes(billed),
         **_inputs(scenario, protocol),
     }
     coords: dict[str, Any] = {
@@ -143,6 +164,35 @@ def build(
         coords["unit"] = "bill", [bill.unit for bill in every.values()]
         coords["quantile"] = list(QUANTILES)
     return xarray.Dataset(variables, coords, attrs)
+
+
+def _by_condition(
+    runs: Mapping[str, Replicas],
+    gaps: Mapping[str, np.ndarray],
+    unit: str,
+) -> dict[str, tuple[Any, ...]]:
+    """Returns sums over the steps of each condition, [policy, replica, condition]."""
+    found: dict[str, tuple[Any, ...]] = {}
+
+    def add(name: str, rows: list[Any], long: str, units: str) -> None:
+        told = {"long_name": f"{long} under each condition", "units": units}
+        found[name] = ("policy", "replica", "condition"), np.stack(rows), told
+
+    for name, long, units in (
+        ("reward", "summed reward", "confidence"),
+        ("cost", "summed billed cost", unit),
+        ("correct", "right answers", "steps"),
+        ("offloaded", "shipped samples", "steps"),
+        ("realised_regret", "realised regret", "confidence"),
+    ):
+        rows = [getattr(run.by_condition, name) for run in runs.values()]
+        add(f"condition_{name}", rows, long, units)
+    rows = [
+        (run.pulls.reshape(len(run.pulls), *gaps[label].shape) * gaps[label]).sum(-1)
+        for label, run in runs.items()
+    ]
+    add("condition_pseudo_regret", rows, "pseudo-regret", "confidence")
+    return found
 
 
 def _covers(stream: str, horizon: int, scenario: Scenario) -> str:
@@ -185,7 +235,7 @@ def _inputs(scenario: Scenario, protocol: Protocol) -> dict[str, Any]:
     if scenario.drift is not None or scenario.first.ways:
         by_way = {
             name: [
-                {"trace_sha256": way.trace.sha256, **_numbers(way.costs)}
+                {"trace_sha256": way.trace.sha256, **way.costs.numbers}
                 for way in one.all_ways
             ]
             for name, one in scenario.conditions.items()
@@ -200,19 +250,9 @@ def _inputs(scenario: Scenario, protocol: Protocol) -> dict[str, Any]:
         "model": str(trace.meta.get("model", "unnamed")),
         "trace_sha256": trace.sha256,
         "cost_unit": costs.unit,
-        "costs": json.dumps(_numbers(costs)),
+        "costs": json.dumps(costs.numbers),
         **changing,
         **provenance(),
-    }
-
-
-def _numbers(costs: Costs) -> dict[str, Any]:
-    return {
-        "compute": costs.compute.tolist(),
-        "head": costs.head.tolist(),
-        "offload": costs.offload.tolist(),
-        "input": costs.input,
-        "mu": costs.mu,
     }
 
 
@@ -251,8 +291,11 @@ def join(parts: Sequence[Dataset]) -> Dataset:
     first = parts[0]
     expected = int(first.attrs["first_replica"])
     for part in parts:
-        for name in first.attrs.keys() - varying:
-            if part.attrs.get(name) != first.attrs[name]:
+        for name in sorted((first.attrs.keys() | part.attrs.keys()) - varying):
+            if part.attrs.get(name) != first.attrs.get(name):
+                raise JsplitError(f"parts must agree in {name}, and do not")
+        for name in ("policy", "checkpoint"):
+            if not part.indexes[name].equals(first.indexes[name]):
                 raise JsplitError(f"parts must agree in {name}, and do not")
         if part.attrs["first_replica"] != expected:
             raise JsplitError(
@@ -317,16 +360,8 @@ def privileged_policies(result: Dataset) -> set[str]:
 def save_result(result: Dataset, path: str | os.PathLike[str]) -> None:
     """Writes a result as one netCDF file, whole or not at all."""
     check_result(result)
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
+    with replacing(path) as temporary:
         result.to_netcdf(temporary, engine="scipy")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise JsplitError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
 
 
 def load_result(path: str | os.PathLike[str]) -> Dataset:

@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from jsplit import checks
 from jsplit.costs import Costs
 from jsplit.drift import Chain, Drift
@@ -33,7 +35,8 @@ class Condition:
         costs: costs for the L exits.
         ways: other ways of shipping that a plan may choose (`Plan.way` 1, 2, ...), such
             as a second tier, a coarser quantisation or a narrower encoder: a trace and
-            costs each. Way 0 is `trace` and `costs`. Contexts and the plans that single
+            costs each, of the same samples in the same order: a step plays one of
+            them. Way 0 is `trace` and `costs`. Contexts and the plans that single
             plans are compared with are those of way 0.
 
     Example:
@@ -58,11 +61,12 @@ class Condition:
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """Conditions on the same N samples, and how they follow one another.
+    """Conditions on N samples, and how they follow one another.
 
     Args:
         conditions: by name; a `Condition` or a pair (trace, costs) each. All traces
-            have the same number of samples and exits.
+            have the same number of samples and exits. Sample n of one condition need
+            not be sample n of another: a step is under one condition, and sees only it.
         drift: how they follow one another, see `jsplit.drift`.
 
     Raises:
@@ -143,13 +147,18 @@ class Scenario:
         return cls({"": Condition(trace, costs)})
 
 
-def check_inputs(trace: Trace, costs: Costs | None) -> None:
-    """Raises unless these are a trace and costs for its exits."""
+def check_trace(trace: Trace) -> None:
+    """Raises unless this is a trace."""
     if not isinstance(trace, Trace):
         raise JsplitError(
             f"trace must be a jsplit.Trace, got {type(trace).__name__}; build one with "
             "Trace.from_logits or load_trace"
         )
+
+
+def check_inputs(trace: Trace, costs: Costs | None) -> None:
+    """Raises unless these are a trace and costs for its exits."""
+    check_trace(trace)
     if not isinstance(costs, Costs):
         raise JsplitError(
             f"costs must be a jsplit.Costs, got {type(costs).__name__}; for instance "
@@ -198,6 +207,8 @@ def _check_alike(conditions: Mapping[str, Condition]) -> None:
             "all traces of a scenario must have the same samples and exits, got shapes "
             f"{', '.join(map(str, sorted(shapes)))}"
         )
+    for name, one in conditions.items():
+        _check_same_samples(name, one)
     costs = [way.costs for one in conditions.values() for way in one.all_ways]
     for what, values in (
         ("ways of shipping", {len(one.ways) for one in conditions.values()}),
@@ -208,6 +219,20 @@ def _check_alike(conditions: Mapping[str, Condition]) -> None:
             raise JsplitError(
                 f"all conditions must have the same {what}, got "
                 f"{', '.join(map(str, sorted(values)))}"
+            )
+
+
+def _check_same_samples(name: str, condition: Condition) -> None:
+    """Raises if labels tell that ways, of which a step plays one, differ in samples."""
+    label = condition.trace.label
+    for number, way in enumerate(condition.all_ways):
+        other = way.trace.label
+        if label is None or other is None:
+            continue
+        if not np.array_equal(label, other):
+            raise JsplitError(
+                f"condition {name!r}: all ways must be traces of the same samples, got "
+                f"other labels in way {number}"
             )
 
 

@@ -1,10 +1,11 @@
-"""The summary table: what every policy is worth, and what sets it apart.
+"""The summary tables: what every policy is worth, and what sets it apart.
 
 Here: which statistic is computed of which values of a result. Not here: the statistics
 (`stats`), the results (`results`), how they look (`report`). Called by users, by the
 command line and by the quick start.
 """
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from jsplit.results import (
     privileged_policies,
     replicas_of,
 )
+from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -132,6 +134,94 @@ def summarize(
         "adjustment": adjustment,
     }
     return xarray.Dataset(variables, coords, attrs)
+
+
+def summarize_conditions(result: Dataset, *, level: float = 0.95) -> Dataset:
+    """Returns what every policy is worth under each condition of a scenario.
+
+    Accuracy, cost, offloaded and the rewards are means per step of the condition: of
+    all replicas together, since replicas may be under it for different numbers of
+    steps, sum_r x_r / sum_r steps_r. Intervals are those of such a ratio
+    (`stats.ratio_interval`) and cover what those of `summarize` cover. Regrets are sums
+    over the steps of the condition, and add up to that of the whole run.
+
+    Args:
+        result: from `evaluate` of a `Scenario` with several conditions.
+        level: probability that an interval covers, in (0, 1).
+
+    Returns:
+        An `xarray.Dataset` with dims (policy, condition, metric) and variables mean,
+        low and high; and `steps` [condition], the mean number of steps under it. Where
+        a condition never held, means per step are NaN. Metrics are those of
+        `summarize`, but for cost_change and those of bills.
+
+    Raises:
+        JsplitError: if the result has one condition or an argument is out of range.
+
+    Example:
+        >>> import jsplit
+        >>> right = jsplit.Trace.from_arrays([[0.6, 0.9]] * 4, correct=[[0, 1]] * 4)
+        >>> wrong = jsplit.Trace.from_arrays([[0.6, 0.9]] * 4, correct=[[0, 0]] * 4)
+        >>> costs = jsplit.Costs.splitee(2)
+        >>> scenario = jsplit.Scenario(
+        ...     {"clear": (right, costs), "blurred": (wrong, costs)},
+        ...     jsplit.drift.abrupt(2),
+        ... )
+        >>> result = jsplit.evaluate(scenario, ["final_exit"], num_replicas=2)
+        >>> table = summarize_conditions(result)
+        >>> table["mean"].sel(policy="final_exit", metric="accuracy").values
+        array([1., 0.])
+    """
+    import xarray
+
+    check_result(result)
+    level = checks.number("level", level, 0.0, 1.0)
+    if "condition_pulls" not in result:
+        raise JsplitError(
+            "result must be of a Scenario with several conditions, got one condition"
+        )
+    options = {"level": level, **replicas_of(result)}
+    axes = ("policy", "condition", "replica")
+
+    def sums(name: str) -> np.ndarray:
+        return result[f"condition_{name}"].transpose(*axes).values
+
+    steps = result["condition_pulls"].sum("plan").transpose(*axes).values
+    mu = json.loads(result.attrs["costs"])["mu"]
+    per_step = {
+        "accuracy": sums("correct"),
+        "cost": sums("cost"),
+        "offloaded": sums("offloaded"),
+        "reward": sums("reward"),
+        "true_reward": sums("correct") - mu * sums("cost"),
+    }
+    found = {
+        metric: stats.ratio_interval(values, steps, **options)
+        for metric, values in per_step.items()
+    }
+    realised, pseudo = sums("realised_regret"), sums("pseudo_regret")
+    resampled = options["stream"] == "bootstrap"
+    pseudo = _borrow_spread(pseudo, realised) if resampled else pseudo
+    for metric, values in (("pseudo_regret", pseudo), ("realised_regret", realised)):
+        found[metric] = stats.mean_interval(values, **options)
+    labels = result["policy"].values.astype(str)
+    if resampled:
+        unknown = np.isin(labels, list(privileged_policies(result)))
+        found["pseudo_regret"].low[unknown] = np.nan
+        found["pseudo_regret"].high[unknown] = np.nan
+    variables: dict[str, Any] = {
+        name: (("policy", "condition", "metric"), np.stack(columns, -1))
+        for name, columns in zip(
+            stats.Interval._fields, zip(*found.values(), strict=True), strict=True
+        )
+    }
+    variables["steps"] = "condition", steps[0].mean(-1)
+    coords = {
+        "policy": labels,
+        "condition": result["condition"].values.astype(str),
+        "metric": [*found],
+    }
+    return xarray.Dataset(variables, coords, {**result.attrs, "level": level})
 
 
 def _compare(

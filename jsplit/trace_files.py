@@ -1,15 +1,13 @@
 """The .npz files in which traces are kept, as arrays and a header.
 
-Here: writing one whole or not at all, and checking the header of one that is read. Not
+Here: writing one, and checking the header of one that is read. Not
 here: what the arrays mean (`trace`), other files (`tables`).
 Called by `trace` and `loading`.
 """
 
-import contextlib
 import json
 import os
 import pathlib
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.types import JsplitError
+from jsplit.writing import replacing
 
 FORMAT = "jsplit-trace"
 FORMAT_VERSION = 1
@@ -30,9 +29,6 @@ def write(
     compress: bool,
 ) -> None:
     """Writes arrays and a header to one .npz file, whole or not at all.
-
-    The file is written under a temporary name in the same folder and then renamed, so
-    that a failure leaves an older file as it was.
 
     Args:
         path: Where to write; must end in .npz.
@@ -49,19 +45,8 @@ def write(
     text = dump({"format": FORMAT, "version": FORMAT_VERSION, **header})
     arrays = {"header": np.frombuffer(text.encode(), np.uint8), **entries}
     save = np.savez_compressed if compress else np.savez
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            save(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())  # some disks report that they are full here
-        os.replace(temporary, target)
-    except OSError as error:
-        reason = error.strerror or error
-        raise JsplitError(f"cannot write the trace to {target}: {reason}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with replacing(target) as temporary, open(temporary, "xb") as file:
+        save(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
 
 def parse_header(header: np.ndarray) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ Here: `evaluate_until`, which runs replicas chunk by chunk. Not here: when to st
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsplit import checks, results, stats
+from jsplit import bills, checks, results, stats
 from jsplit.costs import Costs
 from jsplit.evaluate import MAX_REPLICAS, chosen_policies, evaluate
 from jsplit.policies.base import Policy
@@ -51,7 +51,8 @@ def evaluate_until(
         policies: as for `evaluate`.
         costs: costs for the L exits; none with a scenario.
         half_width: wanted half-width, > 0, by metric in its own unit, such as
-            {"accuracy": 0.0005, "cost": 0.01}.
+            {"accuracy": 0.0005, "cost": 0.01}; with bills also those of theirs, such as
+            "energy", "energy_p95" or "cost_late", see `summarize`.
         method: "t" or "anytime".
         level: probability that each interval covers, in (0, 1).
         baseline: label of a policy; the half-widths are then those of the paired
@@ -67,7 +68,9 @@ def evaluate_until(
     Raises:
         JsplitError: for an argument out of its range.
     """
-    _check(half_width, method, level, policies, baseline, options)
+    names = [name for name in results.METRICS if name != "cost_change"]
+    names += _metrics_of_bills(Scenario.of(trace, costs), options)
+    _check(half_width, names, method, level, policies, baseline, options)
     max_replicas = checks.integer("max_replicas", max_replicas, 2, MAX_REPLICAS)
     chunk = checks.integer("chunk", chunk, 2)
 
@@ -97,8 +100,18 @@ def evaluate_until(
             return result.assign_attrs(stopped="max_replicas reached")
 
 
+def _metrics_of_bills(scenario: Scenario, options: dict[str, Any]) -> list[str]:
+    """Returns the metrics that the bills of these options will have."""
+    given, deadlines = options.get("bills"), options.get("deadlines")
+    if given is None and not deadlines:
+        return []
+    billed, late = bills.checked(given, deadlines, scenario, results.METRICS)
+    return [*bills.metrics_of(billed, late)]
+
+
 def _check(
     half_width: Any,
+    names: list[str],
     method: str,
     level: float,
     policies: Any,
@@ -106,7 +119,6 @@ def _check(
     options: dict[str, Any],
 ) -> None:
     """Raises for what `evaluate` does not check, before anything runs."""
-    names = [name for name in results.METRICS if name != "cost_change"]
     if not isinstance(half_width, Mapping) or not half_width:
         raise JsplitError(
             "half_width must be a dict of metric to half-width, such as "

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import pathlib
+import re
 import sys
 
 import jax
@@ -57,13 +58,19 @@ def experiment(name, *beside):
             sys.modules.pop(module)
 
 
-def random_trace(num_samples=300, num_exits=6, *, seed=0, lossy=False, **meta):
-    """A float64 trace whose confidence and accuracy grow with depth."""
+def random_trace(
+    num_samples=300, num_exits=6, *, seed=0, label_seed=None, lossy=False, **meta
+):
+    """A float64 trace whose confidence and accuracy grow with depth.
+
+    Those of one `label_seed` are of the same samples, whatever the seed.
+    """
     rng = np.random.default_rng(seed)
     depth = np.linspace(0.0, 0.4, num_exits)
     confidence = 0.2 + 0.4 * rng.random((num_samples, num_exits)) + depth
     num_classes = 5
-    label = rng.integers(0, num_classes, num_samples)
+    own = rng if label_seed is None else np.random.default_rng(label_seed)
+    label = own.integers(0, num_classes, num_samples)
     wrong = rng.random((num_samples, num_exits)) > confidence
     prediction = np.where(wrong, (label[:, None] + 1) % num_classes, label[:, None])
     remote = {}
@@ -78,6 +85,20 @@ def random_trace(num_samples=300, num_exits=6, *, seed=0, lossy=False, **meta):
         **remote,
         **meta,
     )
+
+
+def readme_examples():
+    """The Python of the README, example by example."""
+    text = (pathlib.Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.S)
+
+
+def policy_of_the_readme():
+    """The factory `shrinking` of its section "Add your own"."""
+    (source,) = (text for text in readme_examples() if "def shrinking" in text)
+    names = {}
+    exec(compile(source, "README.md", "exec"), names)
+    return names["shrinking"]
 
 
 @contextlib.contextmanager

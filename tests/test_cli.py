@@ -27,6 +27,16 @@ def run(capsys, *arguments):
     return out
 
 
+def refused(capsys, *arguments):
+    """Runs the command, which must fail in one line, and returns that line."""
+    capsys.readouterr()
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    (line,) = err.splitlines()
+    return line
+
+
 def strict_json(text):
     def refuse(name):
         raise AssertionError(f"{name} is not JSON")
@@ -64,9 +74,11 @@ def test_policies_lists_all(capsys, monkeypatch):
 
 OPTIONS = {
     "quickstart": "--out --num-replicas --num-epochs --offload --seed --json",
-    "evaluate": "--costs {splitee,isplitee} --offload --alpha --num-replicas --stream "
-    "{shuffle,bootstrap,fixed} --horizon --protocol {paper,released} --baseline --out "
-    "--seed --json Example: Trace.save logits labels",
+    "evaluate": "--fit best_split budget_cascade:budget=COST --held-out --then "
+    "risk_controlled_cascade:risk=DROP --costs {splitee,isplitee} --offload --alpha "
+    "--num-replicas --stream {shuffle,bootstrap,fixed} --horizon "
+    "--protocol {paper,released} --baseline --out --seed --json "
+    "Example: Trace.save logits labels",
     "policies": "--json",
     "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} --epochs "
     "--batch-size --optimizer --learning-rate --head-learning-rate --weight-decay "
@@ -153,6 +165,128 @@ def test_evaluate_writes_its_files(capsys, folder, tmp_path):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_then_lets_other_traces_take_over(capsys, folder, tmp_path, monkeypatch):
+    """In the order of the data: 20 samples of one trace, 25 of the next, and so on."""
+    traces = [jsplit.load_trace(folder / "trace.npz")]
+    traces += [random_trace(60, 3, seed=seed) for seed in (1, 2)]
+    for name, trace in zip(("b", "c"), traces[1:], strict=True):
+        trace.save(tmp_path / f"{name}.npz")
+    then = [f"{tmp_path / name}.npz@{step}" for name, step in (("b", 20), ("c", 45))]
+    how = ("--num-replicas", 2, "--stream", "fixed", "--json")
+    policies = ("final_exit", "offload_all")
+    command = ("evaluate", folder / "trace.npz", *policies, "--then", *then)
+    shown = strict_json(run(capsys, *command, *how))
+    parts = (slice(0, 20), slice(20, 45), slice(45, 60))
+    right = [t.correct[part, -1] for t, part in zip(traces, parts, strict=True)]
+    means = {
+        (row["policy"], row["metric"]): row["mean"]
+        for row in shown["rows"]
+        if row["policy"] == "final_exit"
+    }
+    found = means["final_exit", "accuracy"]
+    assert found == pytest.approx(np.concatenate(right).mean())
+    assert list(json.loads(shown["attrs"]["conditions"])) == ["trace", "b", "c"]
+    by_condition = {
+        (row["policy"], row["condition"]): (row["mean"], row["steps"])
+        for row in shown["conditions"]
+        if row["metric"] == "accuracy"
+    }
+    assert list(by_condition) == [
+        (policy, name)
+        for policy in ("final_exit", "offload_all")
+        for name in ("trace", "b", "c")
+    ]
+    for name, values, steps in zip(
+        ("trace", "b", "c"), right, (20, 25, 15), strict=True
+    ):
+        found = by_condition["final_exit", name]
+        assert found == (pytest.approx(values.mean()), steps)
+    assert shown["attrs"]["drift"] == "abrupt(20, 45)"
+    monkeypatch.setenv("COLUMNS", "120")
+    text = run(capsys, *command, *how[:-1])
+    for part in ("condition", "Steps under each condition: trace 20, b 25, c 15"):
+        assert part in text
+    start = ("evaluate", folder / "trace.npz", "--then")
+    assert refused(capsys, *start, tmp_path / "b.npz").startswith(
+        "jsplit: then must be TRACE@STEP, such as b.npz@5000, got "
+    )
+    twice = refused(capsys, *start, then[0], then[0])
+    assert twice == "jsplit: then must name traces of other names, got b twice"
+
+
+def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
+    capsys, folder, tmp_path
+):
+    whole, other = jsplit.load_trace(folder / "trace.npz"), random_trace(60, 3, seed=1)
+    other.save(tmp_path / "b.npz")
+    rules = (
+        "best_split",
+        "budget_cascade:budget=0.2",
+        "risk_controlled_cascade:risk=0",
+    )
+    cut = ("--held-out", 0.3, "--seed", 5, "--offload", 0.2)
+    how = ("--num-replicas", 2, "--baseline", "offload_all", "--json", *cut)
+    command = ("evaluate", folder / "trace.npz", "final_exit", "--fit", *rules, *how)
+    shown = strict_json(run(capsys, *command))
+    held_out, judged = jsplit.split_trace(whole, 0.3, seed=5)
+    costs = jsplit.Costs.splitee(3, offload=0.2)
+    fitted = [
+        jsplit.best_split(held_out, costs),
+        jsplit.budget_cascade(held_out, costs, 0.2),
+        jsplit.risk_controlled_cascade(held_out, 0),
+    ]
+    assert shown["attrs"]["trace_sha256"] == judged.sha256
+    assert shown["attrs"]["num_samples"] == 42
+    policies = ["final_exit", "offload_all", *fitted]
+    exact = jsplit.exact_values(judged, policies, costs)["mean"]
+    labels = [one if isinstance(one, str) else one.label for one in policies]
+    assert list(dict.fromkeys(row["policy"] for row in shown["rows"])) == labels
+    for row in shown["rows"]:
+        if row["metric"] in ("accuracy", "cost", "reward"):
+            place = {"policy": row["policy"], "metric": row["metric"]}
+            assert row["mean"] == pytest.approx(exact.sel(place).item(), rel=1e-6)
+    # With --then every trace is cut alike, and the first one's part is fitted on.
+    then = ("--then", f"{tmp_path / 'b.npz'}@10", "--stream", "fixed")
+    second = strict_json(run(capsys, *command, *then))
+    told = json.loads(second["attrs"]["conditions"])
+    parts = [jsplit.split_trace(one, 0.3, seed=5)[1].sha256 for one in (whole, other)]
+    assert [one[0]["trace_sha256"] for one in told.values()] == parts
+    assert list(dict.fromkeys(row["policy"] for row in second["rows"])) == labels
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--fit", "bst_split"), "did you mean 'best_split'?"),
+        (
+            ("--fit", "budget_cascade"),
+            "needs budget, such as budget_cascade:budget=0.3",
+        ),
+        (
+            ("--fit", "best_split:risk=1"),
+            "what rule best_split takes must be one of objective",
+        ),
+        (("--fit", "budget_cascade:budget=0.001"), "budget must be a finite number >="),
+        (
+            ("--fit", "best_split:objective=truth"),
+            "objective must be one of reward, tr",
+        ),
+        (
+            ("--fit", "risk_controlled_split:risk"),
+            "expected number=value, every number",
+        ),
+        (
+            ("--fit", "best_split", "--held-out", 2),
+            "held-out must be a number from 0 to",
+        ),
+        (("--fit", "best_split", "--held-out", 0), "share must leave a sample in both"),
+        (("--held-out", 0.2), "held-out belongs to --fit"),
+    ],
+)
+def test_wrong_rules_are_named(capsys, folder, options, message):
+    assert message in refused(capsys, "evaluate", folder / "trace.npz", *options)
+
+
 def test_policies_by_default_are_those_the_table_allows(folder):
     names = evaluate._possible_policies(jsplit.load_trace(folder / "table.csv"))
     assert set(BASIC_POLICIES) - set(names) == {"entropy_cascade"}
@@ -181,6 +315,32 @@ def test_bench_compares_on_a_tiny_trace(capsys, monkeypatch):
     for row in shown["rows"]:
         assert row["nanoseconds"] > 0
         assert (row["ratio"] == 1) == (row["how"] == "jsplit")
+
+
+def test_bench_of_policies_divides_by_steps_and_by_ucb1(capsys, monkeypatch):
+    from jsplit import bench_policies
+
+    seconds = iter([0.002, 0.001])
+
+    def timed(run, repeats):
+        assert repeats == 1
+        run()
+        return next(seconds)
+
+    monkeypatch.setattr(bench_policies, "median_seconds", timed)
+    sizes = ("--num-samples", 50, "--num-exits", 3, "--num-replicas", 8)
+    what = ("bench", "policies", "--policies", "splitee", "ucb1")
+    shown = strict_json(run(capsys, *what, *sizes, "--repeats", 1, "--json"))
+    assert [row["policy"] for row in shown["rows"]] == ["ucb1", "splitee"]
+    np.testing.assert_allclose(
+        [row["nanoseconds"] for row in shown["rows"]], [5000, 2500]
+    )
+    assert [row["ratio"] for row in shown["rows"]] == [1, 0.5]
+    message = refused(capsys, "bench", "policies", "--policies", "final_exot")
+    assert "did you mean 'final_exit'?" in message
+    assert refused(capsys, "bench", "policies", "--networks", "bert") == (
+        "jsplit: networks belongs to `jsplit bench models`"
+    )
 
 
 @pytest.mark.slow

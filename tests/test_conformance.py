@@ -1,6 +1,7 @@
 """The contract of policies/base.py, put to the selector of every registered policy.
 
-A new policy is covered by its line in the registry alone.
+A new policy is covered by its line in the registry alone. The README's example of a
+policy of your own is held to the same.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import compilations, random_trace
+from conftest import compilations, policy_of_the_readme, random_trace
 from jax import lax
 
 import jsplit
@@ -24,7 +25,8 @@ K, LANES, STEPS = 4, 3, 12
 CONTEXTS = 2
 N, L = 100, 5  # the shapes of test_causality, so that both share programs
 
-POLICIES = {name: make_policy(name) for name in REGISTRY}
+OWN = policy_of_the_readme()
+POLICIES = {name: make_policy(name) for name in REGISTRY} | {"shrinking": OWN()}
 
 
 # Rewards of the tests lie in [0, 1].
@@ -262,9 +264,10 @@ def test_ties_behind_a_worse_arm_go_to_the_lowest(name):
 STRUCTURE = {"window", "num_thresholds", "bins", "shallowest", "num_ways"}
 
 
-@pytest.mark.parametrize("name", REGISTRY)
-def test_equal_policies_and_other_numbers_share_a_program(name):
+@pytest.mark.parametrize("name", POLICIES)
+def test_equal_policies_and_other_numbers_share_a_program(name, monkeypatch):
     """A program is fixed by the selector and by the types of the numbers."""
+    monkeypatch.setitem(REGISTRY, "shrinking", OWN)
     policy, again = POLICIES[name], make_policy(name)
     assert policy.selector == again.selector
     assert hash(policy.selector) == hash(again.selector)

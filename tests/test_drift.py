@@ -197,6 +197,22 @@ def test_chain_holds_chances_and_forgets_what_was_before_it(how):
     assert (first == first[0]).all()
 
 
+def test_labels_tell_apart_what_looks_alike_when_rounded():
+    def long_run(chance):
+        return drift.markov([[1 - chance, chance], [0.5, 0.5]]).label
+
+    assert long_run(0.1) == "markov([[0.9, 0.1], [0.5, 0.5]])"
+    assert len({long_run(0.1), long_run(0.10001), long_run(0.100011)}) == 3
+    assert drift.mixture(0.1, 0.9).label == "mixture(0.1, 0.9)"
+    third, rounded = (drift.mixture(x, 1 - x).label for x in (1 / 3, 0.333333))
+    assert third != rounded
+    slow = np.eye(40)  # too many to be shown
+    slow[5] = slow[20] = 1 / 40
+    other = slow.copy()
+    other[20] = slow[21]
+    assert drift.markov(slow).label != drift.markov(other).label
+
+
 def test_drifts_that_differ_have_other_labels():
     chain = [[0.9, 0.1], [0.4, 0.6]]
     drifts = [

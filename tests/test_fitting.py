@@ -191,11 +191,12 @@ def test_risk_is_exceeded_no_more_often_than_promised(fit, families):
     for depth, exits in families.items():
         drops = drops_of_cascades(confidence[:, exits], correct[:, exits], alphas)
         truth |= {(depth, a): d for a, d in zip(alphas.tolist(), drops, strict=True)}
+    paid = (costs,) if fit is jsplit.risk_controlled_split else ()
     broken, naive, early = [], [], []
     for _ in range(repeats):
         rows = rng.integers(confidence.shape[0], size=size)
         held_out = jsplit.Trace.from_arrays(confidence[rows], correct=correct[rows])
-        found = fit(held_out, costs, risk, delta, alphas=alphas).numbers
+        found = fit(held_out, *paid, risk, delta, alphas=alphas).numbers
         drop = truth[found.get("depth"), found["alpha"]]
         broken.append(drop > risk)
         early.append(drop > 0.005)
@@ -222,7 +223,7 @@ def test_risk_controlled_split_may_ship_and_knows_its_price():
 
 
 def test_nothing_certified_is_the_final_exit():
-    policy = jsplit.risk_controlled_cascade(TIED, COSTS, 0.0)
+    policy = jsplit.risk_controlled_cascade(TIED, 0.0)
     assert policy.numbers["alpha"] is None
     assert exact(policy, TIED, "accuracy") == TIED.accuracy[-1]
     assert exact(policy, TIED, "cost") == pytest.approx(0.54)
@@ -235,7 +236,7 @@ def test_fitted_rules_are_judged_beside_others():
         jsplit.best_split(held_out, COSTS),
         jsplit.best_split(judged, COSTS),
         jsplit.budget_cascade(held_out, COSTS, 0.3),
-        jsplit.risk_controlled_cascade(held_out, COSTS, 0.1),
+        jsplit.risk_controlled_cascade(held_out, 0.1),
         jsplit.risk_controlled_split(held_out, COSTS, 0.1),
     ]
     result = jsplit.evaluate(judged, policies, COSTS, num_replicas=8)
@@ -261,7 +262,7 @@ def test_fitted_rules_are_judged_beside_others():
             "objective must be one of reward, true_reward",
         ),
         (lambda: jsplit.budget_cascade(TIED, COSTS, 0.1), "budget must be a finite"),
-        (lambda: jsplit.risk_controlled_cascade(TIED, COSTS, 1.0), "risk must be"),
+        (lambda: jsplit.risk_controlled_cascade(TIED, 1.0), "risk must be"),
         (
             lambda: jsplit.risk_controlled_split(TIED, COSTS, 0.1, 0.0),
             "delta must lie strictly between",

@@ -1,48 +1,38 @@
 """The README keeps its word: its example runs and its names exist."""
 
-import pathlib
-import re
-
 import jax.numpy as jnp
-from conftest import random_trace
+from conftest import policy_of_the_readme, random_trace, readme_examples
 from flax import nnx
 
 import jsplit
 from jsplit.policies.registry import REGISTRY, policy_summary
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
-
-
-def examples():
-    return re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.S)
-
 
 def test_first_example_runs_and_prints_a_table(capsys):
-    exec(compile(examples()[0].replace("4096", "64"), "README.md", "exec"), {})
+    exec(compile(readme_examples()[0].replace("4096", "64"), "README.md", "exec"), {})
     assert "offload" in capsys.readouterr().out
 
 
 def test_network_of_your_own_has_two_exits():
     names = {}
-    exec(compile(examples()[1], "README.md", "exec"), names)
+    exec(compile(readme_examples()[1], "README.md", "exec"), names)
     model = names["TwoExits"](3, nnx.Rngs(0))
     assert model(jnp.ones((5, 64))).shape == (5, 2, 3)
 
 
 def test_scenario_example_runs(capsys):
-    exec(compile(examples()[2].replace("1024", "8"), "README.md", "exec"), {})
+    exec(compile(readme_examples()[2].replace("1024", "8"), "README.md", "exec"), {})
     assert "0.95" in capsys.readouterr().out
 
 
 def test_policy_of_your_own_takes_one_file_and_one_line(monkeypatch):
-    names = {}
-    exec(compile(examples()[3], "README.md", "exec"), names)
-    monkeypatch.setitem(REGISTRY, "shrinking", names["shrinking"])
+    shrinking = policy_of_the_readme()
+    monkeypatch.setitem(REGISTRY, "shrinking", shrinking)
     assert "bonus that time never raises" in policy_summary("shrinking")
     trace = random_trace(60, 4, seed=1)
     result = jsplit.evaluate(
         trace,
-        ["shrinking(bonus=0.2)", names["shrinking"](bonus=0.0)],
+        ["shrinking(bonus=0.2)", shrinking(bonus=0.0)],
         jsplit.Costs.splitee(4, offload=0.2),
         num_replicas=2,
     )
@@ -52,10 +42,10 @@ def test_policy_of_your_own_takes_one_file_and_one_line(monkeypatch):
 
 def test_rules_are_fitted_on_the_trace_of_the_first_example():
     names = {}
-    setup = examples()[0].split("result =")[0]
-    exec(compile(setup + examples()[4], "README.md", "exec"), names)
+    setup = readme_examples()[0].split("result =")[0]
+    exec(compile(setup + readme_examples()[4], "README.md", "exec"), names)
     assert names["values"].sizes["policy"] == 5
-    assert len(examples()) == 5
+    assert len(readme_examples()) == 5
 
 
 def test_every_public_name_exists():

@@ -9,7 +9,7 @@ import xarray as xr
 from rich.console import Console
 
 from jsplit import report
-from jsplit.report import figures, placing, tables
+from jsplit.report import cells, figures, placing, tables
 from jsplit.types import JsplitError
 
 POLICIES = [
@@ -31,6 +31,7 @@ METRICS = [
     "cost_change",
     "offloaded",
     "reward",
+    "true_reward",
     "pseudo_regret",
     "realised_regret",
 ]
@@ -162,6 +163,82 @@ def test_differences_are_signed_points_with_the_decimals_of_accuracy(table):
     assert row_of(changed, "splitee")["difference"] == ("-1.2", "[-2.5, 0.0]")
 
 
+def test_rewards_by_confidence_and_by_truth_stand_side_by_side(table):
+    changed = table.copy(deep=True)
+    set_values(changed, "splitee", "reward", mean=0.56782)
+    set_values(changed, "splitee", "true_reward", mean=0.41234)
+    titles = tables.headers(changed)
+    at = titles.index("reward")
+    assert titles[at + 1] == "true reward"
+    shown = row_of(changed, "splitee")
+    assert (shown["reward"].value, shown["true_reward"].value) == ("0.568", "0.412")
+    line = report.to_markdown(changed).splitlines()[2].split(" | ")
+    assert line[at : at + 2] == ["0.568", "0.412"]
+    assert "true reward has accuracy instead" in tables.caption(changed)
+
+
+def make_table_by_condition():
+    shape = (2, 3, len(METRICS))
+    mean = np.random.default_rng(0).uniform(0.8, 0.95, shape)
+    mean[0, 1, METRICS.index("accuracy")] = 0.61234
+    mean[:, 2] = np.nan  # never held
+    dims = ("policy", "condition", "metric")
+    low = mean - 0.0123
+    low[1, 0, METRICS.index("cost")] = mean[1, 0, METRICS.index("cost")]
+    high = np.where(low == mean, mean, mean + 0.0123)
+    return xr.Dataset(
+        {
+            "mean": (dims, mean),
+            "low": (dims, low),
+            "high": (dims, high),
+            "steps": ("condition", [400.0, 600.0, 0.0]),
+        },
+        coords={
+            "policy": ["splitee", "oracle"],
+            "condition": ["clear", "blur", "noise"],
+            "metric": METRICS,
+        },
+        attrs={
+            **ATTRS,
+            "level": 0.95,
+            "drift": "abrupt(400, 2000)",
+            "conditions": '{"clear": [], "blur": [], "noise": []}',
+        },
+    )
+
+
+def test_table_by_condition_has_a_row_per_policy_and_condition(tmp_path):
+    table = make_table_by_condition()
+    rows = tables.layout(table)
+    names = [(row.policy, row.cells[0].value) for row in rows]
+    assert names == [
+        (policy, condition)
+        for policy in ("splitee", "oracle")
+        for condition in ("clear", "blur", "noise")
+    ]
+    cell_of = dict(zip(tables.headers(table)[1:], rows[1].cells, strict=True))
+    assert cell_of["accuracy %"] == ("61.2", "[60.0, 62.5]")
+    assert rows[3].cells[2].interval == cells.EXACT
+    assert all(cell == (cells.NONE, "") for cell in rows[5].cells[1:])
+    text = tables.caption(table)
+    for part in ("clear 400, blur 600, noise 0", "drift abrupt(400, 2000)", "†"):
+        assert part in text
+    lines = report.to_markdown(table).splitlines()
+    assert lines[3].startswith("| splitee | blur | 61.2 [60.0, 62.5] | ")
+    console = Console(width=100, file=io.StringIO())
+    console.print(report.render(table))
+    assert "oracle†" in console.file.getvalue()
+    assert "[60.0," in console.file.getvalue()
+    report.to_csv(table, tmp_path / "table.csv")
+    with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert len(found) == 6 * len(METRICS)
+    for row in found:
+        place = {name: row[name] for name in ("policy", "condition", "metric")}
+        for name in ("mean", "low", "high"):
+            np.testing.assert_equal(float(row[name]), table[name].sel(place).item())
+
+
 def test_rows_keep_the_order_and_mark_baseline_and_privileged(table):
     rows = tables.layout(table)
     assert [row.policy for row in rows] == POLICIES
@@ -188,13 +265,13 @@ def test_caption_explains_only_what_is_shown(table):
     for part in ("digits: 256 replicas of 1000 steps", "95 % intervals", "paper", "†"):
         assert part in text
     assert ATTRS["covers"] in text
-    assert tables.EXACT not in text
-    assert tables.UNKNOWN not in text
+    assert cells.EXACT not in text
+    assert cells.UNKNOWN not in text
     changed = make_table(privileged="[]", num_replicas=1, level=0.9)
     set_values(changed, "ucb1", "cost", low=np.nan, high=np.nan)
     set_values(changed, "splitee", "cost", mean=1, low=1, high=1)
     text = tables.caption(changed)
-    for part in ("1 replica of", "90 % intervals", tables.EXACT, tables.UNKNOWN):
+    for part in ("1 replica of", "90 % intervals", cells.EXACT, cells.UNKNOWN):
         assert part in text
     assert "†" not in text
 
@@ -209,7 +286,8 @@ def test_rendered_table_fits_the_terminal(table, width):
     assert "oracle†" in text
     accuracy = row_of(table, "ucb1")["accuracy"]
     assert accuracy.value in text
-    assert accuracy.interval in text
+    limits = accuracy.interval.split() if width < 120 else [accuracy.interval]
+    assert all(part in text for part in limits)
 
 
 def test_markdown_has_the_same_cells_in_every_row(table):
@@ -368,6 +446,25 @@ def test_unwritable_path_is_named_with_the_reason(table, result, tmp_path, write
         getattr(report, writer)(result if writer == "regret_curves" else table, path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("writer", ["to_csv", "cost_accuracy", "regret_curves"])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(28, "No space left")])
+def test_what_stops_a_write_leaves_the_older_file(
+    table, result, tmp_path, monkeypatch, writer, stop
+):
+    path = tmp_path / "file.svg"
+    path.write_text("older")
+
+    def interrupt(descriptor):
+        raise stop
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    expected = JsplitError if isinstance(stop, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        getattr(report, writer)(result if writer == "regret_curves" else table, path)
+    assert path.read_text() == "older"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.svg"]
 
 
 def test_import_loads_neither_matplotlib_nor_rich():

@@ -113,7 +113,9 @@ def test_attributes_hold_the_provenance(shuffled, trace):
         "offload": [2] * 4,
         "input": 2.0,
         "mu": 0.05,
+        "unit": "millijoule",
     }
+    assert jsplit.Costs(**json.loads(attrs["costs"])).numbers == COSTS.numbers
     assert attrs["cost_unit"] == "millijoule"
     assert attrs["privileged"] == '["oracle"]'
     assert attrs["precision"] == "float32"

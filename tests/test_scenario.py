@@ -14,7 +14,8 @@ from conftest import compilations, random_trace
 from reference_contextual import Arm, Ways, act
 
 import jsplit
-from jsplit import drift, plans
+from jsplit import bills as billing
+from jsplit import drift, plans, results, stats
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always
 from jsplit.types import JsplitError
@@ -25,8 +26,8 @@ CHAIN = [[0.9, 0.06, 0.04], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6]]
 CHECKPOINTS = [1, 31, 64, 65, 120]
 
 
-def trace_of(seed, *, lossy=False):
-    return random_trace(N, L, seed=seed, lossy=lossy)
+def trace_of(seed, *, lossy=False, label_seed=None):
+    return random_trace(N, L, seed=seed, lossy=lossy, label_seed=label_seed)
 
 
 def costs_of(seed):
@@ -45,7 +46,10 @@ def conditions(first=0):
     """Three conditions with two ways of shipping each, the second over a lossy link."""
     return {
         name: Ways(
-            (trace_of(first + m), trace_of(first + m + 10, lossy=True)),
+            (
+                trace_of(first + m, label_seed=m),
+                trace_of(first + m + 10, lossy=True, label_seed=m),
+            ),
             (costs_of(first + m), costs_of(first + m + 20)),
         )
         for m, name in enumerate(("good", "fair", "bad"))
@@ -86,11 +90,10 @@ def replay(ways, **options):
         return jsplit.evaluate(
             scenario_of(ways, drift.markov(CHAIN)),
             options.pop("policies", list(ARMS)),
-            num_replicas=REPLICAS,
+            **{"num_replicas": REPLICAS, **options},
             horizon=T,
             record_arms=True,
             checkpoints=CHECKPOINTS,
-            **options,
         )
 
 
@@ -145,6 +148,85 @@ def test_plays_are_counted_by_condition(result, policy):
         np.add.at(counts, (result.condition_at.values[replica], played), 1)
         np.testing.assert_array_equal(run.condition_pulls[replica], counts)
         np.testing.assert_array_equal(run.pulls[replica], counts.sum(0))
+
+
+@pytest.mark.parametrize("policy", ARMS)
+def test_sums_by_condition_equal_the_loop(result, ways, policy):
+    here, run = list(ways.values()), result.sel(policy=policy)
+    rivals = ARMS[policy] if len(ARMS[policy]) > 1 else twins.splits(L, 0.7)
+    means = [[mean_reward(one, arm) for arm in rivals] for one in here]
+    best = [rivals[int(np.argmax(row))] for row in means]
+    names = (*SUMS, "realised_regret", "pseudo_regret")
+    for replica in range(REPLICAS):
+        sums = {name: np.zeros(3) for name in names}
+        for n, m, arm in steps_of(result, policy, replica):
+            done = act(here[m], arm, n)
+            realised = act(here[m], best[m], n).reward - done.reward
+            pseudo = max(means[m]) - mean_reward(here[m], arm)
+            step = (*done[: len(SUMS)], realised, pseudo)
+            for name, value in zip(names, step, strict=True):
+                sums[name][m] += value
+        for name in names:
+            found = run[f"condition_{name}"].transpose("replica", "condition")
+            np.testing.assert_allclose(
+                found[replica], sums[name], rtol=1e-12, atol=1e-9, err_msg=name
+            )
+
+
+def test_table_by_condition_has_means_per_step_of_all_replicas(result):
+    table = jsplit.summarize_conditions(result, level=0.9)
+    steps = result.condition_pulls.sum("plan")  # [policy, replica, condition]
+    assert (steps.std("replica") > 0).any()  # so that a mean of means is another
+    np.testing.assert_array_equal(table.steps, steps.mean("replica")[0])
+    right, paid = (
+        result[f"condition_{name}"].sum("replica") / steps.sum("replica")
+        for name in ("correct", "cost")
+    )
+    assert result.condition_correct.sum("condition").equals(
+        (result.correct * T).round().transpose("policy", "replica")
+    )
+    for metric, expected in (
+        ("accuracy", right),
+        ("cost", paid),
+        ("true_reward", right - 0.8 * paid),
+    ):
+        rows = table.sel(metric=metric)
+        np.testing.assert_allclose(rows["mean"], expected, rtol=1e-12)
+        assert (rows.low <= rows["mean"]).all()
+        assert (rows["mean"] <= rows.high).all()
+    pseudo = table["mean"].sel(metric="pseudo_regret").sum("condition")
+    whole = result.pseudo_regret.isel(checkpoint=-1).mean("replica")
+    np.testing.assert_allclose(pseudo, whole, atol=1e-9)
+    by_hand = stats.ratio_interval(
+        result.condition_cost[0, :, 1], steps[0, :, 1], level=0.9
+    )
+    row = table.isel(policy=0, condition=1).sel(metric="cost")
+    assert [row["mean"], row.low, row.high] == list(by_hand)
+    assert table.attrs["drift"] == result.attrs["drift"]
+
+
+def test_table_by_condition_of_resampled_test_sets(ways):
+    policies = ["final_exit", "offload_all(depth=0)"]
+    found = replay(ways, policies=policies, stream="bootstrap", num_replicas=8)
+    table = jsplit.summarize_conditions(found)
+    width = table.high - table.low
+    assert np.isfinite(width).all()
+    pseudo, realised = (
+        width.sel(metric=f"{name}_regret") for name in ("pseudo", "realised")
+    )
+    np.testing.assert_allclose(pseudo, realised, rtol=1e-9)
+
+
+def test_condition_that_never_holds_has_no_mean(result):
+    never = result.copy(deep=True)
+    for name, values in never.data_vars.items():
+        if "condition" in values.dims:
+            never[name].loc[{"condition": "bad"}] = 0
+    table = jsplit.summarize_conditions(never).sel(condition="bad")
+    assert table.steps == 0
+    assert np.isnan(table["mean"].sel(metric=["accuracy", "cost", "reward"])).all()
+    with pytest.raises(JsplitError, match="Scenario with several conditions, got one"):
+        jsplit.summarize_conditions(never.drop_vars("condition_pulls"))
 
 
 @pytest.mark.parametrize("policy", ARMS)
@@ -235,6 +317,37 @@ def test_bills_equal_the_loop(result, ways, policy, bill):
             np.testing.assert_allclose(run.missed[replica], late)
         else:
             assert np.isnan(run.missed[replica])
+
+
+def test_costs_of_bills_are_stored_and_read_back(result, tmp_path):
+    path = tmp_path / "result.nc"
+    jsplit.save_result(result, path)
+    found = billing.costs_of(jsplit.load_result(path))
+    numbers = {
+        name: [[costs.numbers for costs in ways] for ways in by_condition]
+        for name, by_condition in found.items()
+    }
+    assert numbers == {
+        "energy": [[ENERGY.numbers] * 2] * 3,
+        "latency": [[costs.numbers for costs in ways] for ways in LATENCY],
+    }
+
+
+def test_parts_whose_bills_cost_otherwise_are_not_joined(result, ways):
+    def more(energy):
+        bills = {"energy": energy, "latency": LATENCY}
+        return replay(ways, bills=bills, deadlines=DEADLINES, first_replica=REPLICAS)
+
+    second = more(ENERGY)
+    joined = results.join([result, second])
+    assert joined.sizes["replica"] == 2 * REPLICAS
+    assert joined.attrs["bills"] == result.attrs["bills"]
+    dearer = more(jsplit.Costs(**{**ENERGY.numbers, "input": 9.0}))
+    untold = second.copy()
+    del untold.attrs["bills"]
+    for parts in ([result, dearer], [result, untold], [untold, result]):
+        with pytest.raises(JsplitError, match="parts must agree in bills, and do not"):
+            results.join(parts)
 
 
 def test_deadlines_matter_here(result):
@@ -424,7 +537,7 @@ def test_result_says_where_it_came_from_and_can_be_stored(result, ways, tmp_path
 
 
 def test_ways_of_a_single_condition_are_stored_too():
-    pair, way = (trace_of(0), costs_of(0)), (trace_of(1), costs_of(1))
+    pair, way = ((trace_of(n, label_seed=0), costs_of(n)) for n in (0, 1))
     alone = jsplit.Scenario({"only": jsplit.Condition(*pair, (way,))})
     found = jsplit.evaluate(alone, ["final_exit"], num_replicas=1)
     (told,) = json.loads(found.attrs["conditions"]).values()
@@ -447,7 +560,24 @@ def run(**options):
     return lambda: jsplit.evaluate(TRACE, ["final_exit"], COSTS, **options)
 
 
+def ways_of(*traces):
+    """A scenario of one condition with these ways."""
+    first, *others = ((trace, COSTS) for trace in traces)
+    return jsplit.Scenario({"a": jsplit.Condition(*first, tuple(others))})
+
+
+def test_labels_that_are_unknown_agree():
+    unlabelled = jsplit.Trace.from_arrays(TRACE.confidence, correct=TRACE.correct)
+    assert ways_of(TRACE, unlabelled, TRACE).num_samples == N
+    assert ways_of(unlabelled, TRACE).num_samples == N
+
+
 BAD = {
+    "ways of other samples": (
+        lambda: ways_of(TRACE, TRACE, trace_of(1)),
+        "condition 'a': all ways must be traces of the same samples, got other labels "
+        "in way 2",
+    ),
     "ways": (
         lambda: jsplit.evaluate(TRACE, [first_way(1)], COSTS),
         "policy shipped needs 2 ways of shipping, got 1",

@@ -211,6 +211,21 @@ def test_proportional_replicas_have_an_exact_relative_change():
     assert change.low == change.high == pytest.approx(-200 / 3)
 
 
+def test_ratio_is_of_sums_and_exact_where_values_are_proportional():
+    """However many units of weight a replica has."""
+    weights = np.array([1.0, 3.0, 2.0] * 50)
+    assert stats.ratio_interval(weights / 3, weights) == pytest.approx((1 / 3,) * 3)
+    values = np.where(weights == 1, 1.0, 0.0)
+    mean, low, high = stats.ratio_interval(values, weights)
+    assert mean == pytest.approx(50 / 300)  # a mean of ratios would be 1/3
+    change = stats.relative_change(values, weights)
+    assert 100 * (low - 1) == pytest.approx(change.low)
+    assert 100 * (high - 1) == pytest.approx(change.high)
+    assert np.isnan(stats.ratio_interval(np.zeros(120), np.zeros(120))).all()
+    with pytest.raises(JsplitError, match="weights must have the shape"):
+        stats.ratio_interval(values, weights[:3])
+
+
 def test_relative_change_to_a_zero_baseline_is_nan():
     zero = np.tile([-1.0, 1.0], 30)
     for num in (60, 30):

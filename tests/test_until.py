@@ -89,6 +89,9 @@ def test_parts_that_do_not_continue_are_refused(long_run):
         results.join([part, part.assign_attrs(first_replica=32)])
     with pytest.raises(JsplitError, match="agree in seed"):
         results.join([part, part.assign_attrs(first_replica=16, seed=4)])
+    next_one = part.assign_attrs(first_replica=16)
+    with pytest.raises(JsplitError, match="agree in policy"):
+        results.join([part, next_one.isel(policy=[1, 0])])
     with pytest.raises(JsplitError, match="parts must hold"):
         results.join([])
 
@@ -116,6 +119,30 @@ def test_anytime_runs_longer_and_max_replicas_ends_all():
     assert result.attrs["stopped"] == "max_replicas reached"
 
 
+def test_metrics_of_bills_may_say_when_to_stop():
+    """Here those of energy and the share of steps above a deadline."""
+    energy = jsplit.Costs([1, 2, 4], 0.5, [3, 3, 1], unit="mJ")
+    bills = {"bills": {"energy": energy}, "deadlines": {"cost": 0.4}}
+    wanted = {"energy_p95": 0.1, "cost_late": 0.003, "energy": 0.0095}
+    how = {"chunk": 128, "max_replicas": 1024, "block_size": 16}
+    policies = ["ucb1"]
+    found = jsplit.evaluate_until(
+        TRACE, policies, COSTS, half_width=wanted, **bills, **how
+    )
+    size = found.sizes["replica"]
+    assert 256 < size < 1024
+    whole = jsplit.evaluate(
+        TRACE, policies, COSTS, num_replicas=size, block_size=16, **bills
+    )
+    np.testing.assert_array_equal(found.bill_quantile, whole.bill_quantile)
+    for num, reached in ((size, True), (size - 128, False)):
+        widths = {
+            name: stats.half_width(results.per_replica(whole, name)[:, :num]).max()
+            for name in wanted
+        }
+        assert all(widths[name] <= wanted[name] for name in wanted) == reached
+
+
 @pytest.mark.usefixtures("replayed")
 def test_difference_of_a_policy_to_itself_is_known_at_the_first_look():
     result = jsplit.evaluate_until(
@@ -136,6 +163,9 @@ def test_difference_of_a_policy_to_itself_is_known_at_the_first_look():
         ({"method": "z"}, "method must be one of t, anytime"),
         ({"level": 2}, "level must lie"),
         ({"baseline": "spltee"}, "did you mean 'splitee'"),
+        ({"half_width": {"energy": 1}}, "half_width must be one of accuracy, "),
+        ({"bills": {}, "half_width": {"cost_p90": 1}}, "did you mean 'cost_p9"),
+        ({"bills": {"a": 3}}, "bill 'a' must hold one Costs"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_runs(options, message, monkeypatch):

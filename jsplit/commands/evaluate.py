@@ -2,8 +2,9 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -16,6 +17,17 @@ from jsplit.commands.common import (
     rows_of,
 )
 from jsplit.types import JsplitError
+from jsplit.writing import write_text
+
+HELD_OUT = 0.2  # share of the samples that rules are fitted on
+FIT = (
+    "Rules to fit on a held-out part of the (first) trace, as RULE:number=value,... : "
+    "best_split (exit and threshold of the largest mean reward), "
+    "budget_cascade:budget=COST (thresholds for a mean cost), "
+    "risk_controlled_cascade:risk=DROP and risk_controlled_split:risk=DROP (thresholds "
+    "whose drop in accuracy stays below DROP with probability 1 - delta, delta=0.05). "
+    "All policies are then judged on the other samples only, of every trace."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Evaluate:
 
     Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)"
     Example: jsplit evaluate clear.npz --then blurred.npz@5000 noisy.npz@10000
+    Example: jsplit evaluate trace.npz --fit best_split budget_cascade:budget=0.3
     """
 
     trace: tyro.conf.Positional[pathlib.Path]
@@ -36,6 +49,9 @@ class Evaluate:
     """Policies, see `jsplit policies`; by default SplitEE's and the baselines."""
     then: tuple[str, ...] = ()
     """Traces of the same samples that take over later, as TRACE@STEP."""
+    fit: Annotated[tuple[str, ...], tyro.conf.arg(help=FIT)] = ()
+    held_out: float | None = None
+    """Share of the samples that --fit uses, drawn with the seed (0.2)."""
     costs: Literal["splitee", "isplitee"] = "splitee"
     """Published costs to use."""
     offload: float = 0.5
@@ -53,7 +69,7 @@ class Evaluate:
     baseline: str = "final_exit"
     """Policy to compare with; added if missing."""
     out: pathlib.Path | None = None
-    """Folder for result.nc, table.csv, table.md and figures."""
+    """Folder for result.nc, figures and tables (CSV, Markdown)."""
     seed: Seed = 0
     as_json: AsJson = False
 
@@ -64,7 +80,10 @@ class Evaluate:
         import jsplit
         from jsplit import report
 
-        trace = jsplit.load_trace(self.trace)
+        if self.held_out is not None and not self.fit:
+            raise JsplitError("held-out belongs to --fit, which names no rule")
+        traces, steps = _load(self.trace, self.then)
+        trace = next(iter(traces.values()))
         preset = getattr(jsplit.Costs, self.costs)
         costs = preset(trace.num_exits, offload=self.offload)
         policies = _chosen_policies(
@@ -72,11 +91,17 @@ class Evaluate:
         )
         if self.out is not None:
             make_folder(self.out)
-        subject = _scenario(self.trace, trace, self.then, costs)
+        if self.fit:
+            share = HELD_OUT if self.held_out is None else self.held_out
+            traces, fitted = _fitted(self.fit, traces, costs, share, self.seed)
+            policies = [*policies, *fitted]
+        scenario = jsplit.Scenario(
+            {name: (one, costs) for name, one in traces.items()},
+            jsplit.drift.abrupt(*steps) if steps else None,
+        )
         result = jsplit.evaluate(
-            subject,
+            scenario,
             policies,
-            costs if subject is trace else None,
             num_replicas=self.num_replicas,
             stream=self.stream,
             horizon=self.horizon,
@@ -86,27 +111,31 @@ class Evaluate:
         )
         baseline = _with_alpha(self.baseline, self.alpha).label
         table = jsplit.summarize(result, baseline)
+        tables = {"table": table}
+        if self.then:
+            tables["conditions"] = jsplit.summarize_conditions(result)
         if self.out is not None:
             jsplit.save_result(result, self.out / "result.nc")
-            report.to_csv(table, self.out / "table.csv")
-            with report.writing(self.out / "table.md"):
-                text = report.to_markdown(table)
-                (self.out / "table.md").write_text(text, encoding="utf-8")
+            for name, one in tables.items():
+                report.to_csv(one, self.out / f"{name}.csv")
+                write_text(self.out / f"{name}.md", report.to_markdown(one))
             report.cost_accuracy(table, self.out / "cost-accuracy.png")
             report.regret_curves(result, self.out / "regret.png")
         if self.as_json:
-            print_json({"attrs": table.attrs, "rows": rows_of(table)})
+            rows = {"rows": rows_of(table)}
+            if self.then:
+                rows["conditions"] = rows_of(tables["conditions"])
+            print_json({"attrs": table.attrs, **rows})
         else:
-            rich.print(report.render(table))
+            for one in tables.values():
+                rich.print(report.render(one))
 
 
-def _scenario(path: pathlib.Path, trace: Any, then: Sequence[str], costs: Any) -> Any:
-    """Returns the trace, or the scenario in which others take over."""
+def _load(path: pathlib.Path, then: Sequence[str]) -> tuple[dict[str, Any], list[int]]:
+    """Returns the traces by name and the steps at which all but the first take over."""
     import jsplit
 
-    if not then:
-        return trace
-    conditions, steps = {path.stem: (trace, costs)}, []
+    traces, steps = {path.stem: jsplit.load_trace(path)}, []
     for text in then:
         name, mark, step = text.rpartition("@")
         if not mark or not step.isdecimal():
@@ -114,11 +143,34 @@ def _scenario(path: pathlib.Path, trace: Any, then: Sequence[str], costs: Any) -
                 f"then must be TRACE@STEP, such as b.npz@5000, got {text}"
             )
         key = pathlib.Path(name).stem
-        if key in conditions:
+        if key in traces:
             raise JsplitError(f"then must name traces of other names, got {key} twice")
-        conditions[key] = (jsplit.load_trace(name), costs)
+        traces[key] = jsplit.load_trace(name)
         steps.append(int(step))
-    return jsplit.Scenario(conditions, jsplit.drift.abrupt(*steps))
+    return traces, steps
+
+
+def _fitted(
+    rules: Sequence[str], traces: dict[str, Any], costs: Any, share: float, seed: int
+) -> tuple[dict[str, Any], list[Any]]:
+    """Returns the judged part of every trace, and rules fitted on the first's other.
+
+    Traces of the same samples are cut alike, so no sample is on both sides.
+    """
+    from jsplit import checks, fitting
+
+    share = checks.number("held-out", share, 0.0, 1.0)
+    parts = {
+        name: fitting.split_trace(one, share, seed=seed) for name, one in traces.items()
+    }
+    held_out, judged = next(iter(parts.values()))
+    policies = [fitting.fit_rule(rule, held_out, costs) for rule in rules]
+    print(
+        f"fitted on {held_out.num_samples} samples, judged on the other "
+        f"{judged.num_samples}",
+        file=sys.stderr,
+    )
+    return {name: judged for name, (_, judged) in parts.items()}, policies
 
 
 def _chosen_policies(

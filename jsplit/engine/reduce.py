@@ -8,6 +8,7 @@ Regret is accumulated as per-step differences, never as the difference of two su
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -21,6 +22,7 @@ from jsplit.engine.tables import (
     Tables,
     gather,
 )
+from jsplit.policies.base import one_hot
 
 SEGMENT = 32  # steps summed before closing; also one vectorised pass of the stream
 
@@ -29,7 +31,7 @@ UNROLLED_PLANS = 32
 
 
 class Segment(NamedTuple):
-    """Sums over the steps of one segment; every field is `[lanes]`."""
+    """Sums over the steps of one segment; `[lanes]`, by condition `[M, lanes]`."""
 
     reward: Array  # float
     cost: Array  # float
@@ -44,36 +46,48 @@ class Pair(NamedTuple):
     low: Array  # [lanes] float
 
 
-class Totals(NamedTuple):
-    """Sums over all closed segments; every leaf is `[lanes]`."""
+class Sums(NamedTuple):
+    """Sums over all closed segments; `[lanes]`, by condition `[M, lanes]`."""
 
     reward: Pair
     cost: Pair
-    pseudo_regret: Pair
     realised_regret: Pair
     correct: Array  # int32
     offloaded: Array  # int32
     best: Array  # int32: steps whose plan was the best one of their condition
 
 
-def empty_segment(num_lanes: int) -> Segment:
-    """Returns zero sums."""
-    zero = jnp.zeros(num_lanes, jnp.result_type(float))
-    return Segment(zero, zero, zero, jnp.zeros(num_lanes, jnp.int32))
+class Totals(NamedTuple):
+    """All that is summed over the closed segments."""
+
+    all_steps: Sums
+    pseudo_regret: Pair
+    by_condition: Sums | None  # None if there is one condition
 
 
-def empty_totals(num_lanes: int) -> Totals:
+def empty_segment(*shape: int) -> Segment:
+    """Returns zero sums, `[lanes]` or, by condition, `[M, lanes]`."""
+    zero = jnp.zeros(shape, jnp.result_type(float))
+    return Segment(zero, zero, zero, jnp.zeros(shape, jnp.int32))
+
+
+def empty_totals(num_lanes: int, num_conditions: int) -> Totals:
     """Returns zero totals."""
-    zero = jnp.zeros(num_lanes, jnp.result_type(float))
-    pair, count = Pair(zero, zero), jnp.zeros(num_lanes, jnp.int32)
-    return Totals(pair, pair, pair, pair, count, count, count)
+
+    def zeros(*shape: int) -> Sums:
+        zero = jnp.zeros(shape, jnp.result_type(float))
+        pair, count = Pair(zero, zero), jnp.zeros(shape, jnp.int32)
+        return Sums(pair, pair, pair, count, count, count)
+
+    one = zeros(num_lanes)
+    split = zeros(num_conditions, num_lanes) if num_conditions > 1 else None
+    return Totals(one, one.reward, split)
 
 
-def add_step(segment: Segment, tables: Tables, row: Array, index: Array) -> Segment:
-    """Returns the sums with one step added.
+def one_step(tables: Tables, row: Array, index: Array) -> Segment:
+    """Returns what one step adds to the sums.
 
     Args:
-        segment: sums so far.
         tables: the tables.
         row: [lanes] int32 row of the step, a sample under a condition.
         index: [lanes] int32 flat index of (row, played plan).
@@ -81,12 +95,18 @@ def add_step(segment: Segment, tables: Tables, row: Array, index: Array) -> Segm
     cell, reward = gather(tables.cell, index), gather(tables.reward, index)
     cost = gather(tables.cost, cost_number(cell))
     regret = gather(tables.comparator, row) - reward
-    return Segment(
-        segment.reward + reward,
-        segment.cost + cost,
-        segment.realised_regret + regret,
-        segment.counts + (cell & COUNTS),
-    )
+    return Segment(reward, cost, regret, cell & COUNTS)
+
+
+def add_step(segment: Segment, step: Segment) -> Segment:
+    """Returns the sums with one step added."""
+    return jax.tree.map(jnp.add, segment, step)
+
+
+def add_under(segment: Segment, step: Segment, condition: Array) -> Segment:
+    """Returns sums `[M, lanes]` with one step under `condition` `[lanes]` added."""
+    holds = one_hot(condition, segment.reward.shape[0])
+    return jax.tree.map(lambda x, new: x + jnp.where(holds, new, 0), segment, step)
 
 
 def cost_number(cell: Array) -> Array:
@@ -94,12 +114,19 @@ def cost_number(cell: Array) -> Array:
     return (cell >> COST_SHIFT) & COST_MASK
 
 
-def close(totals: Totals, segment: Segment, plays: Array, tables: Tables) -> Totals:
+def close(
+    totals: Totals,
+    segment: Segment,
+    by_condition: Segment | None,
+    plays: Array,
+    tables: Tables,
+) -> Totals:
     """Returns the totals with a finished segment added.
 
     Args:
         totals: sums of the segments before.
         segment: sums of this one.
+        by_condition: the same by condition, None if there is one.
         plays: [M * K, lanes] int32, how often each plan was played in it under each
             condition.
         tables: the tables.
@@ -114,14 +141,22 @@ def close(totals: Totals, segment: Segment, plays: Array, tables: Tables) -> Tot
     pseudo = lax.fori_loop(
         0, gaps.size, add_plan, pseudo, unroll=gaps.size <= UNROLLED_PLANS
     )
+    split = totals.by_condition
+    if split is not None and by_condition is not None:
+        split = _closed(split, by_condition)
     return Totals(
-        _add(totals.reward, segment.reward),
-        _add(totals.cost, segment.cost),
-        _add(totals.pseudo_regret, pseudo),
-        _add(totals.realised_regret, segment.realised_regret),
-        totals.correct + (segment.counts & COUNT_MASK),
-        totals.offloaded + ((segment.counts >> SHIPPED_SHIFT) & COUNT_MASK),
-        totals.best + (segment.counts >> BEST_SHIFT),
+        _closed(totals.all_steps, segment), _add(totals.pseudo_regret, pseudo), split
+    )
+
+
+def _closed(sums: Sums, segment: Segment) -> Sums:
+    return Sums(
+        _add(sums.reward, segment.reward),
+        _add(sums.cost, segment.cost),
+        _add(sums.realised_regret, segment.realised_regret),
+        sums.correct + (segment.counts & COUNT_MASK),
+        sums.offloaded + ((segment.counts >> SHIPPED_SHIFT) & COUNT_MASK),
+        sums.best + (segment.counts >> BEST_SHIFT),
     )
 
 

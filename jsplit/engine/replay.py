@@ -43,7 +43,7 @@ class Numbers(NamedTuple):
 class Replayed(NamedTuple):
     """What a block of replicas leaves behind."""
 
-    totals: reduce.Totals  # leaves [lanes]
+    totals: reduce.Totals  # leaves [lanes], by condition [M, lanes]
     pulls: Array  # [M * K, lanes] int32, by condition and plan
     curves: Array  # [checkpoints, 2, 2, lanes]: pseudo, realised regret; high, low
     best: Array  # [checkpoints, lanes] int32: steps so far with the best plan
@@ -194,7 +194,7 @@ def replay_block(
         rows, conditions = rows_of(start, samples, carry.condition)
 
         def step(i: Array, inner: Any) -> Any:
-            state, pulls, sums, arms, visits = inner
+            state, pulls, sums, split, arms, visits = inner
             row, now = rows[i], start + i
             draw = jax.vmap(jax.random.fold_in, (0, None))(keys.draws, now)
             clock = jnp.maximum(now + 1 + numbers.clock_offset, 1)
@@ -205,23 +205,26 @@ def replay_block(
             cell = row * num_plans + arm
             played = arm if conditions is None else conditions[i] * num_plans + arm
             pulls = pulls + one_hot(played, pulls.shape[0]).astype(jnp.int32)
-            sums = reduce.add_step(sums, tables, row, cell)
+            done = reduce.one_step(tables, row, cell)
+            sums = reduce.add_step(sums, done)
+            if conditions is not None:
+                split = reduce.add_under(split, done, conditions[i])
             if record:
                 arms = lax.dynamic_update_index_in_dim(arms, arm, now, 0)
             if record_visits:
                 paid = reduce.cost_number(gather(tables.cell, cell))
                 lane = jnp.arange(lanes, dtype=jnp.int32)
                 visits = visits.at[paid, lane].add(1, mode="promise_in_bounds")
-            return state, pulls, sums, arms, visits
+            return state, pulls, sums, split, arms, visits
 
         sums = reduce.empty_segment(lanes)
-        state, pulls, sums, arms, visits = lax.fori_loop(
-            0, steps, step, (carry.state, carry.pulls, sums, carry.arms, carry.visits)
-        )
-        totals = reduce.close(carry.totals, sums, pulls - carry.pulls, tables)
-        regrets = jnp.stack(
-            [jnp.stack(totals.pseudo_regret), jnp.stack(totals.realised_regret)]
-        )
+        split = reduce.empty_segment(tables.num_conditions, lanes) if drifts else None
+        inner = (carry.state, carry.pulls, sums, split, carry.arms, carry.visits)
+        inner = lax.fori_loop(0, steps, step, inner)
+        state, pulls, sums, split, arms, visits = inner
+        totals = reduce.close(carry.totals, sums, split, pulls - carry.pulls, tables)
+        pairs = (totals.pseudo_regret, totals.all_steps.realised_regret)
+        regrets = jnp.stack([jnp.stack(pair) for pair in pairs])
         # Written at every segment; the one that ends at the checkpoint is last.
         put = lax.dynamic_update_index_in_dim
         return _Carry(
@@ -230,7 +233,7 @@ def replay_block(
             pulls,
             totals,
             put(carry.curves, regrets, schedule.row[number], 0),
-            put(carry.best, totals.best, schedule.row[number], 0),
+            put(carry.best, totals.all_steps.best, schedule.row[number], 0),
             lax.dynamic_update_slice_in_dim(carry.rows, rows, start, 0)
             if record
             else None,
@@ -263,7 +266,7 @@ def replay_block(
         state,
         before,
         jnp.zeros((tables.gap.size, lanes), jnp.int32),
-        reduce.empty_totals(lanes),
+        reduce.empty_totals(lanes, tables.num_conditions),
         jnp.zeros((num_checkpoints, 2, 2, lanes), dtype),
         jnp.zeros((num_checkpoints, lanes), jnp.int32),
         buffer,

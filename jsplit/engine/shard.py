@@ -35,6 +35,16 @@ COMPILER_OPTIONS = {
 }
 
 
+class UnderCondition(NamedTuple):
+    """Sums of R replicas over the steps of each of M conditions, in float64."""
+
+    reward: np.ndarray  # [R, M]
+    cost: np.ndarray  # [R, M]
+    realised_regret: np.ndarray  # [R, M]
+    correct: np.ndarray  # [R, M]
+    offloaded: np.ndarray  # [R, M]
+
+
 class Replicas(NamedTuple):
     """Sums of R replicas on the host, in float64."""
 
@@ -43,12 +53,13 @@ class Replicas(NamedTuple):
     correct: np.ndarray  # [R]
     offloaded: np.ndarray  # [R]
     pulls: np.ndarray  # [R, M * K] int32, by condition and plan
-    pseudo_regret: np.ndarray  # [checkpoints, R]
-    realised_regret: np.ndarray  # [checkpoints, R]
-    best: np.ndarray  # [checkpoints, R] int32: steps with the best plan
+    pseudo_regret: np.ndarray  # [R, checkpoints]
+    realised_regret: np.ndarray  # [R, checkpoints]
+    best: np.ndarray  # [R, checkpoints] int32: steps with the best plan
     rows: np.ndarray | None  # [R, T] int32: sample under a condition
     arms: np.ndarray | None  # [R, T] int32
     visits: np.ndarray | None  # [R, M * K * (L + 1)] int32
+    by_condition: UnderCondition | None  # None if there is one condition
 
 
 def use_all_cores() -> None:
@@ -133,8 +144,7 @@ def run(
         kept = min(per_call, num_replicas - first)
         parts.append(_to_host(part, record_steps, kept))
         advance(kept)
-    fields: Any = (_join(field) for field in zip(*parts, strict=True))
-    return Replicas(*fields)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 @functools.partial(
@@ -200,14 +210,14 @@ def _to_host(part: replay.Replayed, steps: int | None, kept: int) -> Replicas:
         high, low = (lanes_first(x).astype(np.float64) for x in pair)
         return high + low
 
-    totals = part.totals
+    sums, split = part.totals.all_steps, part.totals.by_condition
     curves = lanes_first(part.curves).astype(np.float64).sum(-1)  # high + low
     recorded = steps is not None
     return Replicas(
-        total(totals.reward),
-        total(totals.cost),
-        lanes_first(totals.correct).astype(np.float64),
-        lanes_first(totals.offloaded).astype(np.float64),
+        total(sums.reward),
+        total(sums.cost),
+        lanes_first(sums.correct).astype(np.float64),
+        lanes_first(sums.offloaded).astype(np.float64),
         lanes_first(part.pulls),
         curves[:, :, 0],
         curves[:, :, 1],
@@ -215,11 +225,16 @@ def _to_host(part: replay.Replayed, steps: int | None, kept: int) -> Replicas:
         lanes_first(part.rows)[:, :steps] if recorded else None,
         lanes_first(part.arms)[:, :steps] if recorded else None,
         None if part.visits is None else lanes_first(part.visits),
+        None
+        if split is None
+        else UnderCondition(
+            total(split.reward),
+            total(split.cost),
+            total(split.realised_regret),
+            lanes_first(split.correct).astype(np.float64),
+            lanes_first(split.offloaded).astype(np.float64),
+        ),
     )
-
-
-def _join(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    return None if parts[0] is None else np.concatenate(parts)  # type: ignore[arg-type]
 
 
 def _block_size(num_replicas: int, devices: Sequence[Any], chosen: int | None) -> int:

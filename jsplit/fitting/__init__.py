@@ -1,8 +1,9 @@
 """Rules fitted on a held-out part of a trace, to be judged on the rest.
 
-Here: `split_trace`, which cuts a trace in two, and functions that return a policy with
-one plan. Not here: policies that learn while they run (`policies`) or what runs them
-(`evaluate`, `exact_values`). Called by users.
+Here: `split_trace`, which cuts a trace in two, functions that return a policy with one
+plan, and `fit_rule`, which calls one by name. Not here: policies that learn while they
+run (`policies`) or what runs them (`evaluate`, `exact_values`). Called by users and the
+command line.
 
 =========================  ==========================================================
 function                   what is fitted
@@ -19,13 +20,16 @@ it stores, is in hindsight: an upper bound, no fair competitor.
 """
 
 from jsplit.fitting.budget import budget_cascade
+from jsplit.fitting.named import RULES, fit_rule
 from jsplit.fitting.parts import split_trace
 from jsplit.fitting.risk import risk_controlled_cascade, risk_controlled_split
 from jsplit.fitting.splits import best_split
 
 __all__ = [
+    "RULES",
     "best_split",
     "budget_cascade",
+    "fit_rule",
     "risk_controlled_cascade",
     "risk_controlled_split",
     "split_trace",

@@ -14,7 +14,7 @@ from jsplit.costs import Costs
 from jsplit.fitting.fitted import policy_of
 from jsplit.fitting.splits import descending_alphas
 from jsplit.policies.base import Policy
-from jsplit.scenario import check_inputs
+from jsplit.scenario import check_inputs, check_trace
 from jsplit.stats.base import open_unit
 from jsplit.trace import Trace
 
@@ -28,7 +28,6 @@ very samples that test them, and the promise would not hold."""
 
 def risk_controlled_cascade(
     held_out: Trace,
-    costs: Costs,
     risk: float,
     delta: float = 0.05,
     *,
@@ -41,7 +40,8 @@ def risk_controlled_cascade(
     is `risk` or more", tested at size `delta` on 1{exit L right} - 1{rule right}, which
     is -1, 0 or 1 (`stats.betting_p_value`). The first that is not rejected ends the
     search and the one before it is taken, the cheapest so far: a smaller threshold
-    never costs more, because deeper exits cost no less.
+    never costs more, whatever the costs are, because deeper exits cost no less. So no
+    costs are needed.
 
     Promised: if the held-out samples are independent draws from the population, then
     with probability at least 1 - delta over them the drop of the returned rule on the
@@ -53,7 +53,6 @@ def risk_controlled_cascade(
 
     Args:
         held_out: N samples with correct answers known, L exits.
-        costs: costs for the L exits; checked, and the same for every choice of alpha.
         risk: largest drop in accuracy, 0 <= risk < 1.
         delta: probability that the promise may be broken, in (0, 1).
         alphas: thresholds in [0, 1] to try, chosen without looking at the samples.
@@ -68,7 +67,7 @@ def risk_controlled_cascade(
     Example:
         >>> confidence, correct = [[0.9, 0.95]] * 500, [[True, True]] * 500
         >>> trace = Trace.from_arrays(confidence, correct=correct)
-        >>> policy = risk_controlled_cascade(trace, Costs.splitee(2), 0.02)
+        >>> policy = risk_controlled_cascade(trace, 0.02)
         >>> policy.numbers["alpha"]
         0.0
 
@@ -77,7 +76,7 @@ def risk_controlled_cascade(
         arXiv 2110.01052 (fixed sequence testing); Jazbec et al., Fast yet safe: early
         exiting with risk control, NeurIPS 2024, arXiv 2405.20915.
     """
-    check_inputs(held_out, costs)
+    check_trace(held_out)
     risk, delta, grid = _checked(risk, delta, alphas)
     confidence, correct = held_out.confidence, held_out.correct
     rows = np.arange(held_out.num_samples)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jsplit.report.figures import cost_accuracy, regret_curves
-    from jsplit.report.tables import render, to_csv, to_markdown, writing
+    from jsplit.report.tables import render, to_csv, to_markdown
 
 __all__ = [
     "cost_accuracy",
@@ -18,14 +18,12 @@ __all__ = [
     "render",
     "to_csv",
     "to_markdown",
-    "writing",
 ]
 
 _HOME = {
     "cost_accuracy": "figures",
     "regret_curves": "figures",
     "render": "tables",
-    "writing": "tables",
     "to_csv": "tables",
     "to_markdown": "tables",
 }

@@ -19,11 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from jsplit import checks, stats
-from jsplit.report import tables
+from jsplit.report.cells import percent
+from jsplit.report.cells import replicas as count_replicas
 from jsplit.report.placing import box, free_place
-from jsplit.results import replicas_of
+from jsplit.results import privileged_policies, replicas_of
 from jsplit.summary import curve_values
 from jsplit.types import JsplitError
+from jsplit.writing import replacing
 
 # Okabe and Ito (2008) without yellow, which vanishes on white, and without black,
 # which is the baseline's.
@@ -79,7 +81,7 @@ def cost_accuracy(
         JsplitError: If `behind` lacks a policy or the file cannot be written.
     """
     labels = _labels(table)
-    looks = _looks(labels, tables.privileged_policies(table), table.attrs["baseline"])
+    looks = _looks(labels, privileged_policies(table), table.attrs["baseline"])
     figure, axes = _new_figure(_title(table, "cost and accuracy"))
     note = f"Bars: {_covered(table)}"
     if behind is not None:
@@ -141,9 +143,7 @@ def regret_curves(
     labels = known if policies is None else list(policies)
     for label in labels:
         checks.choice("policies", label, known)
-    looks = dict(
-        zip(known, _looks(known, tables.privileged_policies(result)), strict=True)
-    )
+    looks = dict(zip(known, _looks(known, privileged_policies(result)), strict=True))
     regret = curve_values(result.sel(policy=labels), which)
     curves = BANDS[bands](regret, level=level, **replicas_of(result))
     is_drawn = curves.mean[:, -1] > 0
@@ -163,7 +163,7 @@ def regret_curves(
     axes.set_xlabel("steps")
     dynamic = "dynamic " if "drift" in result.attrs else ""
     axes.set_ylabel(f"cumulative {dynamic}{REGRETS[which]}")
-    note = f"Bands: {bands} {tables.percent(level)}, {result.attrs['covers']}."
+    note = f"Bands: {bands} {percent(level)}, {result.attrs['covers']}."
     if absent:
         note += f"\nNot above zero at the last step: {', '.join(absent)}."
     _footnote(figure, note)
@@ -203,13 +203,13 @@ def _footnote(figure: Figure, note: str) -> None:
 def _title(labelled: Any, subject: str) -> str:
     """Names the data set, the subject, the stream and the number of replicas."""
     attrs = labelled.attrs
-    replicas = tables.replicas(attrs["num_replicas"])
+    replicas = count_replicas(attrs["num_replicas"])
     return f"{attrs['dataset']}: {subject} ({attrs['stream']} stream, {replicas})"
 
 
 def _covered(table: Any) -> str:
     """Says the level and the coverage of a summary's intervals."""
-    return f"{tables.percent(table.attrs['level'])}, {table.attrs['covers']}."
+    return f"{percent(table.attrs['level'])}, {table.attrs['covers']}."
 
 
 def _labels(labelled: Any) -> list[str]:
@@ -426,5 +426,5 @@ def _save(figure: Figure, path: str | os.PathLike[str] | None) -> None:
         raise JsplitError(
             f"path of a figure must end in {', '.join(SUFFIXES)}, got {os.fspath(path)}"
         )
-    with tables.writing(path):
-        figure.savefig(path, dpi=DPI)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DPI)

@@ -1,24 +1,37 @@
 """A summary as a table: for the terminal (rich), a paper (Markdown), a file (CSV).
 
-Here: which numbers stand where, how many decimals they get, and the caption that
-says what the intervals cover. Not here: any statistics (`stats`) or labelled arrays
-(`results`); a summary is only read. Called by `cli`, users and `report.figures`.
+Here: drawing and writing, and which numbers of a comparison of policies stand where.
+Not here: the table by condition (`conditions`), decimals (`cells`), any statistics
+(`stats`) or labelled arrays (`results`); a summary is only read. Called by `cli`, users
+and `report.figures`.
 
 Terminal and Markdown show the same cells, made once by `layout`.
 """
 
-import contextlib
 import csv
+import itertools
 import json
 import math
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsplit.report import conditions
+from jsplit.report.cells import (
+    DAGGER,
+    NONE,
+    STAR,
+    Cell,
+    Row,
+    column_of,
+    decimals_of,
+    estimates,
+    footnotes,
+    opening,
+)
 from jsplit.results import METRICS, privileged_policies
-from jsplit.types import JsplitError
+from jsplit.writing import replacing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,16 +43,11 @@ HEADERS = {
     "cost": "cost",
     "cost_change": "cost change %",
     "offloaded": "offload %",
+    "reward": "reward",
+    "true_reward": "true reward",
     "regret": "regret",
     "correlation": "corr.",
 }
-EXACT = "(exact)"
-UNKNOWN = "[?]"
-NONE = "–"
-DAGGER = "†"
-STAR = "*"
-SIGNIFICANT_DIGITS = 5
-
 CSV_FIELDS = (
     "mean",
     "low",
@@ -53,35 +61,13 @@ CSV_FIELDS = (
 )
 
 
-class Cell(NamedTuple):
-    """One entry as text: a value and, where it has one, its interval."""
-
-    value: str
-    interval: str = ""
-
-
-class Row(NamedTuple):
-    """One policy: its name, how it is marked, and its cells after the name."""
-
-    policy: str
-    is_baseline: bool
-    is_privileged: bool
-    cells: list[Cell]  # in the order of `headers`, without the policy
-
-
-class Estimates(NamedTuple):
-    """A column of numbers before rounding; all [policies] float."""
-
-    mean: np.ndarray  # NaN = no number
-    low: np.ndarray  # NaN = unknown
-    high: np.ndarray  # NaN = unknown
-
-
 def render(table: Any) -> "Table":
-    """Draws a summary for the terminal, readable from 100 columns on.
+    """Draws a summary for the terminal.
+
+    It is readable from 100 columns on; from about 120 on intervals stay in one line.
 
     Args:
-        table: The Dataset that `jsplit.summarize` returns.
+        table: The Dataset of `jsplit.summarize` or `jsplit.summarize_conditions`.
 
     Returns:
         A table that `rich.print` shows; intervals stand on a second line.
@@ -98,7 +84,7 @@ def render(table: Any) -> "Table":
         caption_justify="left",
     )
     for number, header in enumerate(headers(table)):
-        is_name = number == 0
+        is_name = number == 0 or header == conditions.CONDITION
         # One word a line: the numbers, not the header, decide the width.
         drawn.add_column(
             "\n".join(header.split()),
@@ -116,7 +102,7 @@ def to_markdown(table: Any) -> str:
     """Writes a summary as a Markdown table with its caption underneath.
 
     Args:
-        table: The Dataset that `jsplit.summarize` returns.
+        table: The Dataset of `jsplit.summarize` or `jsplit.summarize_conditions`.
 
     Returns:
         Text that ends with a newline: the table, an empty line, the caption.
@@ -133,32 +119,40 @@ def to_markdown(table: Any) -> str:
 
 
 def to_csv(table: Any, path: str | os.PathLike[str]) -> None:
-    """Writes every number of a summary, one row per policy and metric.
+    """Writes every number of a summary, one row per policy (, condition) and metric.
 
-    Columns: policy, metric, then the variables of the summary in full precision
-    (reading a field back gives the same float64); "nan" = no such number.
+    Columns: policy (, condition), metric, then the variables of the summary in full
+    precision (reading a field back gives the same float64); "nan" = no such number.
 
     Args:
-        table: The Dataset that `jsplit.summarize` returns.
+        table: The Dataset of `jsplit.summarize` or `jsplit.summarize_conditions`.
         path: File to write; an existing one is replaced.
 
     Raises:
         JsplitError: If the file cannot be written.
     """
-    policies, metrics = table["policy"].values, table["metric"].values
-    numbers = np.stack(
-        [table[name].transpose("policy", "metric").values for name in CSV_FIELDS], -1
-    )
-    with writing(path), open(path, "w", newline="", encoding="utf-8") as file:
+    keys = [name for name in ("policy", "condition", "metric") if name in table.dims]
+    fields = [name for name in CSV_FIELDS if name in table]
+    numbers = np.stack([table[name].transpose(*keys).values for name in fields], -1)
+    labels = itertools.product(*(table[name].values for name in keys))
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["policy", "metric", *CSV_FIELDS])
-        for policy, rows in zip(policies, numbers, strict=True):
-            for metric, row in zip(metrics, rows, strict=True):
-                writer.writerow([policy, metric, *map(float, row)])
+        writer.writerow([*keys, *fields])
+        for label, row in zip(labels, numbers.reshape(-1, len(fields)), strict=True):
+            writer.writerow([*label, *map(float, row)])
+
+
+def _is_by_condition(table: Any) -> bool:
+    return "condition" in table.dims
 
 
 def headers(table: Any) -> list[str]:
     """Returns the titles of the columns: `HEADERS`, then those of bills, if any."""
+    if _is_by_condition(table):
+        return [*conditions.HEADERS.values()]
     extra = [
         name.replace("_", " ") + " %" * name.endswith("_late")
         for name in _bill_metrics(table)
@@ -171,7 +165,7 @@ def _bill_metrics(table: Any) -> list[str]:
 
 
 def layout(table: Any) -> list[Row]:
-    """Turns a summary into the text of every cell, in the order of its policies.
+    """Turns a summary into the text of every cell, in the order of its rows.
 
     A column has one number of decimals: enough to show the typical half-width with
     two digits, but no more than five digits of the typical value. An interval of
@@ -182,31 +176,39 @@ def layout(table: Any) -> list[Row]:
         table: The Dataset that `jsplit.summarize` returns.
 
     Returns:
-        One Row per policy, its cells in the order of `headers` without the name.
+        One Row per policy (and condition), its cells in the order of `headers` without
+        the name.
     """
+    if _is_by_condition(table):
+        return conditions.layout(table)
     baseline, privileged = table.attrs["baseline"], privileged_policies(table)
-    accuracy = _estimates(table, "accuracy", factor=100)
-    decimals = _decimals(accuracy)
+    accuracy = estimates(table, "accuracy", factor=100)
+    decimals = decimals_of(accuracy)
+    # Side by side: with as many decimals, and without intervals, for want of room.
+    rewards = estimates(table, "reward"), estimates(table, "true_reward")
+    reward_decimals = max(map(decimals_of, rewards))
     columns = {
-        "accuracy": _starred(_column(accuracy, decimals), table, "accuracy"),
-        "difference": _column(
-            _estimates(table, "accuracy", prefix="difference", factor=100),
+        "accuracy": _starred(column_of(accuracy, decimals), table, "accuracy"),
+        "difference": column_of(
+            estimates(table, "accuracy", prefix="difference", factor=100),
             decimals,
             sign="+",
         ),
-        "cost": _column(_estimates(table, "cost")),
-        "cost_change": _column(
-            _estimates(table, "cost_change"), 1, sign="+", show_interval=False
+        "cost": column_of(estimates(table, "cost")),
+        "cost_change": column_of(
+            estimates(table, "cost_change"), 1, sign="+", show_interval=False
         ),
-        "offloaded": _column(
-            _estimates(table, "offloaded", factor=100), 1, show_interval=False
+        "offloaded": column_of(
+            estimates(table, "offloaded", factor=100), 1, show_interval=False
         ),
-        "regret": _column(_estimates(table, "pseudo_regret")),
+        "reward": column_of(rewards[0], reward_decimals, show_interval=False),
+        "true_reward": column_of(rewards[1], reward_decimals, show_interval=False),
+        "regret": column_of(estimates(table, "pseudo_regret")),
         "correlation": _correlations(table),
     }
     for metric in _bill_metrics(table):
         factor = 100 if metric.endswith("_late") else 1
-        columns[metric] = _column(_estimates(table, metric, factor=factor))
+        columns[metric] = column_of(estimates(table, metric, factor=factor))
     of_baseline = {
         "difference": Cell("baseline"),
         "cost_change": Cell(NONE),
@@ -232,111 +234,27 @@ def caption(table: Any) -> str:
     Returns:
         One paragraph of full sentences.
     """
+    if _is_by_condition(table):
+        return conditions.caption(table)
     attrs = table.attrs
     sentences = [
-        f"{attrs['dataset']}: {replicas(attrs['num_replicas'])} of "
-        f"{attrs['horizon']} steps, stream {attrs['stream']}, protocol "
-        f"{attrs['protocol']}.",
-        f"[low, high]: {percent(attrs['level'])} intervals. What they cover: "
-        f"{attrs['covers']}.",
+        *opening(attrs),
         f"Cost is the mean per step in {attrs['cost_unit']}, its change is relative to "
-        f"{attrs['baseline']}; regret is pseudo-regret after the last step; corr. is "
-        "the correlation over replicas of a policy's accuracy with the baseline's.",
+        f"{attrs['baseline']}; reward is confidence minus mu times cost, true reward "
+        "has accuracy instead of confidence; regret is pseudo-regret after the last "
+        "step; corr. is the correlation over replicas of a policy's accuracy with the "
+        "baseline's.",
     ]
-    if "drift" in attrs:
-        names = ", ".join(json.loads(attrs["conditions"]))
-        sentences.insert(1, f"Conditions {names}, drift {attrs['drift']}.")
     deadlines = json.loads(attrs.get("deadlines", "{}"))
     if deadlines:
         late = ", ".join(f"{bill} above {limit:g}" for bill, limit in deadlines.items())
         sentences.append(f"Late: {late}.")
-    shown = [cell for row in layout(table) for cell in row.cells]
-    if any(cell.interval == EXACT for cell in shown):
-        sentences.append(f"{EXACT}: the same in every replica.")
-    if any(cell.interval == UNKNOWN for cell in shown):
-        sentences.append(f"{UNKNOWN}: these replicas cannot tell its error.")
-    if any(cell.value.endswith(STAR) for cell in shown):
-        sentences.append(
-            f"{STAR}: cannot be told from the best of all at "
-            f"{percent(attrs['level'])}, all pairs compared at once."
-        )
-    if privileged_policies(table):
-        sentences.append(
-            f"{DAGGER} uses what no policy can know; a bound, not a competitor."
-        )
-    return " ".join(sentences)
-
-
-def replicas(count: int) -> str:
-    """Returns a number of replicas as text, 1 as "1 replica"."""
-    return f"{count} replica{'s' * (count != 1)}"
-
-
-def percent(level: float) -> str:
-    """Returns a level as text, 0.95 as "95 %"."""
-    return f"{100 * level:g} %"
-
-
-@contextlib.contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns a failure of the file system into one line that names the file.
-
-    Args:
-        path: What the body of the `with` statement writes.
-
-    Raises:
-        JsplitError: If the body raises OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise JsplitError(f"cannot write {os.fspath(path)}: {reason}") from error
+    return " ".join([*sentences, *footnotes(layout(table), attrs["level"])])
 
 
 def _name(row: Row) -> str:
     """Returns the policy as shown, privileged ones with a dagger."""
     return row.policy + DAGGER * row.is_privileged
-
-
-def _estimates(
-    table: Any, metric: str, prefix: str = "", factor: float = 1.0
-) -> Estimates:
-    """Reads the mean (or, with a prefix, the difference) of a metric and its limits."""
-    names = (prefix, f"{prefix}_low", f"{prefix}_high") if prefix else Estimates._fields
-    rows = table.sel(metric=metric)
-    return Estimates(*(factor * rows[name].values for name in names))
-
-
-def _column(
-    column: Estimates,
-    decimals: int | None = None,
-    *,
-    sign: str = "",
-    show_interval: bool = True,
-) -> list[Cell]:
-    """Rounds a column; `sign` is "+" for differences."""
-    if decimals is None:
-        decimals = _decimals(column)
-
-    def text(number: float) -> str:
-        # Adding 0.0 turns the -0.0 that rounding may leave into 0.0.
-        rounded = round(number, decimals) + 0.0
-        return format(rounded, f"{sign if rounded else ''}.{decimals}f")
-
-    cells = []
-    for mean, low, high in zip(*(part.tolist() for part in column), strict=True):
-        if math.isnan(mean):
-            cells.append(Cell(NONE))
-        elif not show_interval:
-            cells.append(Cell(text(mean)))
-        elif math.isnan(low) or math.isnan(high):
-            cells.append(Cell(text(mean), UNKNOWN))
-        elif low == high:
-            cells.append(Cell(text(mean), EXACT))
-        else:
-            cells.append(Cell(text(mean), f"[{text(low)}, {text(high)}]"))
-    return cells
 
 
 def _starred(cells: list[Cell], table: Any, metric: str) -> list[Cell]:
@@ -346,25 +264,6 @@ def _starred(cells: list[Cell], table: Any, metric: str) -> list[Cell]:
         cell._replace(value=cell.value + STAR) if star else cell
         for cell, star in zip(cells, best, strict=True)
     ]
-
-
-def _decimals(column: Estimates) -> int:
-    """Chooses the decimals of a column by its typical interval and typical value."""
-    most = SIGNIFICANT_DIGITS - 1 - _exponent(_typical(np.abs(column.mean)))
-    half_width = _typical((column.high - column.low) / 2)
-    wanted = most if math.isnan(half_width) else 1 - _exponent(half_width)
-    return max(0, min(wanted, most))
-
-
-def _typical(sizes: np.ndarray) -> float:
-    """Returns the median of the finite sizes above zero, NaN where there is none."""
-    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
-    return float(np.median(sizes)) if sizes.size else math.nan
-
-
-def _exponent(size: float) -> int:
-    """Returns the power of ten of the first digit; 0 where there is no size."""
-    return 0 if math.isnan(size) else math.floor(math.log10(size))
 
 
 def _correlations(table: Any) -> list[Cell]:

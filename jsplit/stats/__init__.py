@@ -23,7 +23,8 @@ for                    use
 =====================  ==========================================================
 means over replicas    `mean_interval`: Student t from R = 100 on, BCa below
 differences            `paired_difference`, on common streams
-ratios                 `relative_change`: delta method, BCa below 100
+ratios                 `ratio_interval`, `relative_change`: delta method, BCa
+                       below 100
 one fixed rule         `sample_interval`: t over N, Wilson for rates; a bound to
                        be sure of: `betting_p_value`
 several comparisons    `holm` (planned), `benjamini_hochberg` (sweeps), `best_set`
@@ -35,7 +36,7 @@ several trainings      `training_interval`
 
 from jsplit.stats.base import STREAMS, Interval, covers
 from jsplit.stats.betting import betting_p_value
-from jsplit.stats.intervals import mean_interval, relative_change
+from jsplit.stats.intervals import mean_interval, ratio_interval, relative_change
 from jsplit.stats.levels import sample_interval, training_interval, wilson_interval
 from jsplit.stats.multiplicity import ADJUSTMENTS, benjamini_hochberg, holm
 from jsplit.stats.paired import Paired, paired_difference
@@ -64,6 +65,7 @@ __all__ = [
     "holm",
     "mean_interval",
     "paired_difference",
+    "ratio_interval",
     "relative_change",
     "replicas_needed",
     "sample_interval",

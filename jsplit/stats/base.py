@@ -89,13 +89,13 @@ def finite(name: str, values: ArrayLike, num_axes: int = 1) -> np.ndarray:
 
 
 def finite_pair(
-    values: ArrayLike, baseline: ArrayLike
+    values: ArrayLike, other: ArrayLike, name: str = "baseline"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns both as float64 of one shape or says what is wrong."""
-    ours, theirs = finite("values", values), finite("baseline", baseline)
+    ours, theirs = finite("values", values), finite(name, other)
     if ours.shape != theirs.shape:
         raise JsplitError(
-            f"baseline must have the shape of values {ours.shape}, got {theirs.shape}"
+            f"{name} must have the shape of values {ours.shape}, got {theirs.shape}"
         )
     return ours, theirs
 

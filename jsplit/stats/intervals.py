@@ -100,18 +100,79 @@ def relative_change(
     """
     ours, theirs = finite_pair(values, baseline)
     check_options(level, stream, num_orders)
+    # Not a difference of two ratios, which would lose the digits they share.
+    change, scale = ours - theirs, np.abs(ours).max(-1)
+    interval = _interval_of_ratio(
+        change, theirs, scale, level, stream, num_orders, seed
+    )
+    return Interval(*(100 * part for part in interval))
+
+
+def ratio_interval(
+    values: ArrayLike,
+    weights: ArrayLike,
+    *,
+    level: float = 0.95,
+    stream: str = "shuffle",
+    num_orders: int = 1,
+    seed: int = 0,
+) -> Interval:
+    """Returns the mean per unit of weight and its interval.
+
+    Estimated: E[values] / E[weights], a ratio of means, not a mean of ratios: with
+    values summed over steps and weights that count them, the mean per step where
+    replicas have different numbers of steps. Resampled: replicas, the two numbers of a
+    replica together. Intervals as for `relative_change`.
+
+    Args:
+        values: [.., R] finite numbers, one per replica.
+        weights: [.., R] numbers of the same replicas. Their mean should be far from 0;
+            where it is 0, the result is NaN.
+        level: Probability that the interval covers what it estimates, in (0, 1).
+        stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
+        num_orders: Consecutive replicas that run over one resampled test set, 4 in
+            results of `evaluate`; read for "bootstrap" only.
+        seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+
+    Returns:
+        Interval of [..] arrays.
+
+    Raises:
+        JsplitError: For unequal shapes, values that are empty or not finite and
+            arguments out of range.
+
+    Example:
+        >>> mean, low, high = ratio_interval([2.0, 4.0] * 60, [1.0, 2.0] * 60)
+        >>> float(mean), float(low), float(high)
+        (2.0, 2.0, 2.0)
+    """
+    ours, theirs = finite_pair(values, weights, "weights")
+    check_options(level, stream, num_orders)
+    scale = np.abs(ours).max(-1)
+    return _interval_of_ratio(ours, theirs, scale, level, stream, num_orders, seed)
+
+
+def _interval_of_ratio(
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    scale: np.ndarray,
+    level: float,
+    stream: str,
+    num_orders: int,
+    seed: int,
+) -> Interval:
+    """Puts an interval around the ratio of the means of [.., R]; `scale` rounds."""
     is_zero = theirs.mean(-1, keepdims=True) == 0
     theirs = np.where(is_zero, np.nan, theirs)
-    percent = 100 / theirs.mean(-1)
-    estimate = percent * (ours - theirs).mean(-1)  # not a difference of two ratios
-    ratio = (estimate / 100 + 1)[..., np.newaxis]
-    residual = ours - ratio * theirs
+    mean = theirs.mean(-1)
+    estimate = ours.mean(-1) / mean
+    residual = ours - estimate[..., np.newaxis] * theirs
     return _interval(
         estimate=estimate,
-        influence=percent[..., np.newaxis] * residual,
-        constant=is_constant(residual, np.abs(ours).max(-1)),
+        influence=residual / mean[..., np.newaxis],
+        constant=is_constant(residual, scale),
         samples=np.stack([ours, theirs]),
-        statistic_fn=lambda means: 100 * (means[0] / means[1] - 1),
+        statistic_fn=lambda means: means[0] / means[1],
         level=level,
         stream=stream,
         num_orders=num_orders,
