@@ -276,18 +276,21 @@ def test_caption_explains_only_what_is_shown(table):
     assert "†" not in text
 
 
-@pytest.mark.parametrize("width", [100, 120])
-def test_rendered_table_fits_the_terminal(table, width):
+@pytest.mark.parametrize("width", [80, 100, 120, 150])
+def test_rendered_table_fits_the_terminal_and_cuts_no_number(table, width):
     console = Console(width=width, file=io.StringIO())
     console.print(report.render(table))
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "confidence_cascade" in text
     assert "oracle†" in text
-    accuracy = row_of(table, "ucb1")["accuracy"]
-    assert accuracy.value in text
-    limits = accuracy.interval.split() if width < 120 else [accuracy.interval]
-    assert all(part in text for part in limits)
+    assert "…" not in text
+    assert ("without: corr." in text) == (width < 100)
+    shown = row_of(table, "ucb1")
+    for name in ("accuracy", "difference", "cost", "regret"):
+        assert shown[name].value in text
+        whole = shown[name].interval
+        assert all(part in text for part in ([whole] if width > 120 else whole.split()))
 
 
 def test_markdown_has_the_same_cells_in_every_row(table):

@@ -9,10 +9,12 @@ Terminal and Markdown show the same cells, made once by `layout`.
 """
 
 import csv
+import dataclasses
 import itertools
 import json
 import math
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from jsplit.results import METRICS, privileged_policies
 from jsplit.writing import replacing
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
     from rich.table import Table
 
 HEADERS = {
@@ -48,6 +51,11 @@ HEADERS = {
     "regret": "regret",
     "correlation": "corr.",
 }
+# Left out of a narrow terminal, the first ones first; a file has them all.
+SPARED = tuple(
+    HEADERS[name] for name in ("correlation", "cost_change", "offloaded", "true_reward")
+)
+NAMES = (HEADERS["policy"], conditions.CONDITION)  # columns of names, not numbers
 CSV_FIELDS = (
     "mean",
     "low",
@@ -61,41 +69,94 @@ CSV_FIELDS = (
 )
 
 
-def render(table: Any) -> "Table":
-    """Draws a summary for the terminal.
+def render(table: Any) -> "Fitting":
+    """Draws a summary for the terminal, as wide as that is.
 
-    It is readable from 100 columns on; from about 120 on intervals stay in one line.
+    Intervals that have no room in one line take two. Where not even the numbers have
+    room, the columns of `SPARED` are left out, and the caption names them.
 
     Args:
         table: The Dataset of `jsplit.summarize` or `jsplit.summarize_conditions`.
 
     Returns:
-        A table that `rich.print` shows; intervals stand on a second line.
+        What `rich.print` shows as a table; intervals stand below their numbers.
     """
+    return Fitting(table)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitting:
+    """A summary that is drawn when the width of the terminal is known."""
+
+    table: Any
+
+    def __rich_console__(
+        self, console: "Console", options: "ConsoleOptions"
+    ) -> Iterator["Table"]:
+        """Yields the table with the columns that have room."""
+        del console
+        yield _draw(self.table, options.max_width)
+
+
+def _draw(table: Any, room: int) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    rows = layout(table)
+    names = [Cell(_name(row)) for row in rows]
+    cells = zip(names, *zip(*(row.cells for row in rows), strict=True), strict=True)
+    columns = dict(zip(headers(table), zip(*cells, strict=True), strict=True))
+    spared = [title for title in SPARED if title in columns]
+    left_out = []
+    while (widths := _widths(columns, room)) is None and spared:
+        left_out.append(spared.pop(0))
+        del columns[left_out[-1]]
+    text = caption(table)
+    if left_out:
+        text = f"{text} For want of width without: {', '.join(left_out)}"
     drawn = Table(
         box=box.SIMPLE_HEAD,
         padding=0,
         show_edge=False,
-        caption=Text(caption(table), style="dim"),
+        caption=Text(text, style="dim"),
         caption_justify="left",
     )
-    for number, header in enumerate(headers(table)):
-        is_name = number == 0 or header == conditions.CONDITION
-        # One word a line: the numbers, not the header, decide the width.
+    for number, title in enumerate(columns):
         drawn.add_column(
-            "\n".join(header.split()),
-            justify="left" if is_name else "right",
-            no_wrap=is_name,
+            "\n".join(title.split()),
+            justify="left" if title in NAMES else "right",
+            width=None if widths is None else widths[number],
         )
-    for row in layout(table):
-        name = Text(_name(row), style="bold" if row.is_baseline else "")
-        cells = [Text.assemble(c.value, ("\n" + c.interval, "dim")) for c in row.cells]
-        drawn.add_row(name, *cells)
+    for row, line in zip(rows, zip(*columns.values(), strict=True), strict=True):
+        name = Text(line[0].value, style="bold" if row.is_baseline else "")
+        texts = [Text.assemble(c.value, ("\n" + c.interval, "dim")) for c in line[1:]]
+        drawn.add_row(name, *texts)
     return drawn
+
+
+def _widths(columns: Mapping[str, Sequence[Cell]], room: int) -> list[int] | None:
+    """Returns the widths of columns, intervals whole from the left as long as they fit.
+
+    None if not even the numbers fit. rich alone would shrink the widest column first,
+    through its numbers.
+    """
+    broken, whole = [], []
+    for title, cells in columns.items():
+        numbers = [*title.split(), *(cell.value for cell in cells)]
+        intervals = [cell.interval for cell in cells]
+        halves = [half for interval in intervals for half in interval.split()]
+        broken.append(max(map(len, [*numbers, *halves])))
+        whole.append(max(map(len, [*numbers, *intervals])))
+    spare = room - sum(broken) - (len(broken) - 1)
+    if spare < 0:
+        return None
+    widths = broken
+    for number, (least, most) in enumerate(zip(broken, whole, strict=True)):
+        if most - least <= spare:
+            widths[number] = most
+            spare -= most - least
+    return widths
 
 
 def to_markdown(table: Any) -> str:
