@@ -21,6 +21,8 @@ from jsplit.policies.base import NoParams
 from jsplit.policies.registry import REGISTRY, make_policy, policy_numbers
 from jsplit.types import Facts, Feedback, Now, Protocol, Range
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 K, LANES, STEPS = 4, 3, 12
 CONTEXTS = 2
 N, L = 100, 5  # the shapes of test_causality, so that both share programs
