@@ -39,7 +39,9 @@ class Evaluate:
     prediction, label), or an NPZ with arrays logits and labels.
 
     Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)"
+
     Example: jsplit evaluate clear.npz --then blurred.npz@5000 noisy.npz@10000
+
     Example: jsplit evaluate trace.npz --fit best_split budget_cascade:budget=0.3
     """
 
