@@ -11,7 +11,7 @@ from jsplit.cli import main
 from jsplit.data import distort
 from jsplit.data.digits import load_digits_splits
 from jsplit.data.prepare import prepare
-from jsplit.models import CNN, save_model
+from jsplit.models import BERT, CNN, save_model
 from jsplit.recording import record
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -104,6 +104,7 @@ def test_noise_follows_the_seed(folder, tmp_path, capsys):
         (["--batch-size", "0"], "batch_size must be an integer >= 1, got 0"),
         (["--seed", "-1"], "seed must be an integer from 0 to 4294967295, got -1"),
         (["--split", "test[900:]"], "split test[900:] of digits is empty"),
+        (["--max-length", "8"], "max_length is for texts, and the network in"),
     ],
 )
 def test_bad_command_ends_in_one_line(folder, tmp_path, capsys, options, words):
@@ -119,6 +120,31 @@ def test_missing_network_is_named(tmp_path, capsys):
     missing = str(tmp_path / "none")
     assert main(["record", missing, "digits", "--out", "x.npz"]) == 2
     assert missing in capsys.readouterr().err
+
+
+def test_texts_may_be_longer_than_in_training(tmp_path, capsys):
+    source_files.sst2(tmp_path)
+    prepare("sst2", tmp_path, tmp_path / "data", progress=False)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "good", "film", "bad"]
+    sizes = {"num_layers": 2, "hidden": 8, "num_heads": 2, "max_length": 12}
+    model = BERT(2, vocab_size=len(words), **sizes, rngs=nnx.Rngs(0))
+    save_model(model, tmp_path, num_classes=2, input=["int32", 2, 4])
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
+    command = ["record", str(tmp_path), "sst2", "--data-dir", str(tmp_path / "data")]
+    command += ["--split", "validation"]
+    sure = []
+    for options in ([], ["--max-length", "12"], ["--max-length", "13"]):
+        out = tmp_path / f"{len(sure)}.npz"
+        status = main([*command, *options, "--out", str(out)])
+        if status == 0:
+            sure.append(jsplit.load_trace(out).confidence)
+    assert status == 2
+    assert "at most max_length = 12 tokens" in capsys.readouterr().err
+    cut, whole = (
+        sure  # 4 tokens hold two words: enough for "bad", too few for the other
+    )
+    assert (cut[0] != whole[0]).all()
+    np.testing.assert_allclose(cut[1], whole[1], atol=1e-6)
 
 
 def test_network_of_images_does_not_record_texts(folder, tmp_path, capsys):

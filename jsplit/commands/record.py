@@ -46,6 +46,8 @@ class Record:
     """Split to fit a temperature per exit on, undistorted, such as train[90%:]."""
     keep_logits: bool = False
     """Keep the logits too, for a calibration later."""
+    max_length: int | None = None
+    """Tokens of a text, up to those the network was made for (as in training)."""
     data_dir: pathlib.Path | None = None
     """Folder of prepared data sets."""
     batch_size: int | None = None
@@ -72,6 +74,7 @@ class Record:
                 quantise=self.quantise,
                 calibrate=self.calibrate,
                 keep_logits=self.keep_logits,
+                max_length=self.max_length,
                 data_dir=self.data_dir,
                 batch_size=self.batch_size,
                 seed=self.seed,

@@ -40,6 +40,7 @@ class Job:
         quantise: Bits of the shipped activation; None = lossless.
         calibrate: Split to fit temperatures on, not distorted; None = as recorded.
         keep_logits: Whether the trace keeps the logits.
+        max_length: Tokens of a text, longer ones are cut; None = as in training.
         data_dir: Folder of prepared data sets.
         batch_size: Samples per call of the network; None = as `record` chooses.
         seed: Of noise.
@@ -52,6 +53,7 @@ class Job:
     quantise: int | None = None
     calibrate: str | None = None
     keep_logits: bool = False
+    max_length: int | None = None
     data_dir: pathlib.Path | None = None
     batch_size: int | None = None
     seed: int = 0
@@ -144,9 +146,18 @@ def _refuse_overlap(recorded: Dataset, held_out: Dataset) -> None:
 
 
 def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Dataset:
-    """Returns a split in the shape the network was trained on."""
+    """Returns a split in the shape the network was trained on, but for `max_length`."""
     dtype, *shape = trained.get("input", [None])
     is_text = dtype == "int32"
+    vocab = job.model / VOCAB
+    length = shape[-1] if is_text else trained.get("max_length", 128)
+    if job.max_length is not None:
+        if not vocab.exists():
+            raise JsplitError(
+                f"max_length is for texts, and the network in {job.model} reads none"
+            )
+        length = job.max_length
+        shape = [*shape[:-1], length] if shape else shape
     if job.dataset == "digits":
         base, window = parse_split(split)
         halves = {half.split: half for half in load_digits_splits()}
@@ -172,13 +183,12 @@ def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Data
                 f"{job.dataset} holds {kind}, but the network in {job.model} was "
                 f"trained on {'texts' if is_text else 'images'}"
             )
-        vocab = job.model / VOCAB
         data = load(
             job.dataset,
             split,
             job.data_dir,
             tokenizer=vocab if vocab.exists() else None,
-            max_length=shape[-1] if is_text else trained.get("max_length", 128),
+            max_length=length,
             image_size=tuple(shape[:2]) if len(shape) == 3 else None,
             progress=progress,
         )
