@@ -2,8 +2,11 @@
 
     python experiments/predefined_sparsity/run.py --data-dir DIR --out results.md
 
-DIR holds MNIST as TensorFlow Datasets prepares it. Every finished network is added to
-a JSON file beside the table, and a second run goes on from there.
+DIR holds MNIST as TensorFlow Datasets prepares it. Each network is first trained with
+every trial's settings on a part of the training images. The settings that are best on
+the rest serve all seeds, which learn from all training images and are judged once, on
+the test set; `--choose` ends before that. Every finished network is added to a JSON
+file beside the table, and a second run goes on from there.
 """
 
 import argparse
@@ -36,48 +39,79 @@ def main():
     parser.add_argument("--config", type=pathlib.Path, default=HERE / "config.toml")
     parser.add_argument("--data-dir", default=None)
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "results.md")
+    parser.add_argument("--choose", action="store_true", help="choose settings only")
     options = parser.parse_args()
     config = tomllib.loads(options.config.read_text(encoding="utf-8"))
     seeds, level = config.pop("seeds"), config.pop("level")
-    training = config.pop("training")
-    train, test = (
-        load("mnist", split, options.data_dir) for split in ("train", "test")
-    )
+    training, choice = config.pop("training"), config.pop("choice")
+    finished = Finished(options.out.with_suffix(".json"))
 
-    kept = options.out.with_suffix(".json")
-    done = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    def data(split):
+        return load("mnist", split, options.data_dir)
+
     parts = []
     for pair in config.values():
-        results = {}
-        for kind in ("dense", "sparse"):
-            network = dict(pair[kind])
-            settings = {**training, **network.pop("training", {})}
-            for seed in seeds:
-                key = json.dumps([network, settings, seed], sort_keys=True)
-                if key not in done:
-                    done[key] = run(network, settings, seed, train, test)
-                    kept.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
-                    print(key, done[key]["accuracy"], file=sys.stderr)
-                results.setdefault(kind, []).append(done[key])
-        parts.append(table(pair["what"], results, level))
+        networks = {kind: pair[kind] for kind in ("dense", "sparse")}
+        splits = data(choice["learn"]), data(choice["judge"])
+        tried = [training | one for one in choice["trials"]]
+        trials = {
+            kind: [finished.run(network, one, choice["seed"], *splits) for one in tried]
+            for kind, network in networks.items()
+        }
+        heading = f"## {pair['what'][0].upper()}{pair['what'][1:]}\n"
+        parts += [heading, trials_table(choice["trials"], trials)]
+        if options.choose:
+            continue
+        splits = data("train"), data("test")
+        results = {
+            kind: [
+                finished.run(network, tried[best(trials[kind])], seed, *splits)
+                for seed in seeds
+            ]
+            for kind, network in networks.items()
+        }
+        parts.append(table(results, level))
     options.out.write_text("\n".join(parts), encoding="utf-8")
     print(options.out.read_text(encoding="utf-8"))
 
 
-def run(network, settings, seed, train, test):
+class Finished:
+    """What is known of the networks trained so far, kept in a file."""
+
+    def __init__(self, path):
+        self.path = path
+        self.runs = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def run(self, network, settings, seed, train, judged):
+        """Returns what `run` does, from the file if it is there."""
+        splits = [train.split, judged.split]
+        key = json.dumps([network, settings, seed, *splits], sort_keys=True)
+        if key not in self.runs:
+            self.runs[key] = run(network, settings, seed, train, judged)
+            self.path.write_text(json.dumps(self.runs, indent=1) + "\n", "utf-8")
+            print(key, self.runs[key]["accuracy"], file=sys.stderr, flush=True)
+        return self.runs[key]
+
+
+def best(runs):
+    """Returns which run is most accurate at the last exit; the first, if several."""
+    return int(np.argmax([one["accuracy"][-1] for one in runs]))
+
+
+def run(network, settings, seed, train, judged):
     """Trains one network and returns what is said about it."""
     started = time.perf_counter(), time.process_time()
     model = SparseMLP(10, pattern_seed=seed, rngs=nnx.Rngs(seed), **network)
     jsplit.train(
         model, train.inputs, train.labels, **settings, seed=seed, progress=False
     )
-    trace = jsplit.record(model, test)
+    trace = jsplit.record(model, judged)
     stored = storage_bytes(model)
     layer, head = (
         np.add(stored[f"{name}_value_bytes"], stored[f"{name}_index_bytes"])
         for name in ("layer", "head")
     )
-    measured = measure_layers(model, test.inputs[:1])
+    measured = measure_layers(model, judged.inputs[:1])
     return {
         "accuracy": trace.correct.mean(axis=0).tolist(),
         "weights": num_weights(model),
@@ -105,9 +139,25 @@ def interval(values, level):
     return np.mean(values, axis=0), quantile * spread
 
 
-def table(what, results, level):
+def trials_table(settings, trials):
+    """Returns the held-out accuracy of every trial at the last exit in Markdown."""
+    names = list(settings[0])
+    lines = [
+        f"| {' | '.join([*names, *trials])} |\n",
+        f"|{' --- |' * (len(names) + len(trials))}\n",
+    ]
+    for i, one in enumerate(settings):
+        cells = [f"{one[name]:g}" for name in names]
+        for runs in trials.values():
+            text = f"{100 * runs[i]['accuracy'][-1]:.2f}"
+            cells.append(f"**{text}**" if i == best(runs) else text)
+        lines.append(f"| {' | '.join(cells)} |\n")
+    return "".join(lines)
+
+
+def table(results, level):
     """Returns one comparison in Markdown, split 1."""
-    lines = [f"## {what[0].upper()}{what[1:]}\n\n", HEADER]
+    lines = [HEADER]
     for kind, runs in results.items():
         mean, half = interval([100 * np.array(one["accuracy"]) for one in runs], level)
         cells = [f"{m:.2f} ± {h:.2f}" for m, h in zip(mean, half, strict=True)]
