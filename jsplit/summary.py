@@ -142,8 +142,9 @@ def summarize_conditions(result: Dataset, *, level: float = 0.95) -> Dataset:
     Accuracy, cost, offloaded and the rewards are means per step of the condition: of
     all replicas together, since replicas may be under it for different numbers of
     steps, sum_r x_r / sum_r steps_r. Intervals are those of such a ratio
-    (`stats.ratio_interval`) and cover what those of `summarize` cover. Regrets are sums
-    over the steps of the condition, and add up to that of the whole run.
+    (`stats.ratio_interval`), known from the replicas that were under the condition,
+    and cover what those of `summarize` cover. Regrets are sums over the steps of the
+    condition, and add up to that of the whole run.
 
     Args:
         result: from `evaluate` of a `Scenario` with several conditions.

@@ -123,6 +123,7 @@ def test_best_set_of_constant_and_equal_policies():
     assert stats.best_set(values[:, :1]).all()  # one replica tells nothing
     assert stats.best_set(values[:1]).tolist() == [True]
     few = {"stream": "bootstrap", "num_orders": 4}
+    assert stats.best_set(values[:, :3], **few).all()  # not even one test set
     assert stats.best_set(values[:, :4], **few).all()
     assert stats.best_set(values[:, :8], **few).tolist() == [True, True, False]
 

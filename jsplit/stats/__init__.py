@@ -21,7 +21,8 @@ never mixed, and the stream decides which one an interval covers:
 =====================  ==========================================================
 for                    use
 =====================  ==========================================================
-means over replicas    `mean_interval`: Student t from R = 100 on, BCa below
+means over replicas    `mean_interval`: Student t from R = 100 on, BCa below,
+                       t again of a handful
 differences            `paired_difference`, on common streams
 ratios                 `ratio_interval`, `relative_change`: delta method, BCa
                        below 100

@@ -17,6 +17,17 @@ T_MIN_REPLICAS = 100
 """From here on Student t; below, BCa, which follows a skewed distribution."""
 
 
+def _uses_bca(num_replicas: int, level: float, stream: str) -> bool:
+    """Tells whether an interval is BCa instead of Student t.
+
+    BCa limits never leave the range of R replicas, which holds a median with
+    probability 1 - 2^(1 - R): of so few that this is below the level, Student t is
+    used again.
+    """
+    wide_enough = 0.5 ** (num_replicas - 1) <= 1 - level
+    return stream != "bootstrap" and num_replicas < T_MIN_REPLICAS and wide_enough
+
+
 def mean_interval(
     values: ArrayLike,
     *,
@@ -30,9 +41,10 @@ def mean_interval(
     Estimated: the expected value of one replica. Resampled: replicas, all R values
     of a row with equal weight. Student t with R - 1 degrees of freedom from 100
     replicas on, a BCa bootstrap of the replicas below (slightly too short for
-    skewed values: about 92 to 94 % at 20 replicas). For `stream="bootstrap"`,
-    where the replicas are themselves the resamples, mean -+ t times the test-set
-    error instead, which does not shrink with R (see `errors.test_set_error`).
+    skewed values: about 92 to 94 % at 20 replicas), Student t again where they are too
+    few for that: 5 or fewer at 95 %. For `stream="bootstrap"`, where the replicas are
+    themselves the resamples, mean -+ t times the test-set error instead, which does not
+    shrink with R (see `errors.test_set_error`).
 
     Where all replicas agree the interval has zero width at exactly that value: a
     fixed plan on a whole shuffled test set has no simulation error. With R = 1, or
@@ -78,7 +90,8 @@ def relative_change(
     Estimated: 100 (E[values] / E[baseline] - 1), a ratio of means, not a mean of
     ratios. Resampled: replicas, the two values of a replica together. From 100
     replicas on a t interval of the linearised ratio (delta method), below a BCa
-    bootstrap of the ratio itself. For `stream="bootstrap"` the test-set error of the
+    bootstrap of the ratio itself, and the t interval again where they are too few for
+    that, as in `mean_interval`. For `stream="bootstrap"` the test-set error of the
     linearised ratio. Zero width where the ratio is the same in all replicas.
 
     Args:
@@ -122,7 +135,10 @@ def ratio_interval(
     Estimated: E[values] / E[weights], a ratio of means, not a mean of ratios: with
     values summed over steps and weights that count them, the mean per step where
     replicas have different numbers of steps. Resampled: replicas, the two numbers of a
-    replica together. Intervals as for `relative_change`.
+    replica together. Intervals as for `relative_change`, of those replicas (for
+    `stream="bootstrap"`, test sets) that have any: where both numbers are zero a
+    replica says nothing of the ratio, and does not count. With a single one that does,
+    the variance is unknown: low and high are NaN.
 
     Args:
         values: [.., R] finite numbers, one per replica.
@@ -148,8 +164,30 @@ def ratio_interval(
     """
     ours, theirs = finite_pair(values, weights, "weights")
     check_options(level, stream, num_orders)
-    scale = np.abs(ours).max(-1)
-    return _interval_of_ratio(ours, theirs, scale, level, stream, num_orders, seed)
+    speaks = _speaks(ours, theirs, num_orders if stream == "bootstrap" else 1)
+    found = np.full((3, *ours.shape[:-1]), np.nan)
+    # Rows over the same replicas at once: there are few such sets, often one.
+    patterns, which = np.unique(
+        speaks.reshape(-1, speaks.shape[-1]), axis=0, return_inverse=True
+    )
+    which = which.reshape(ours.shape[:-1])
+    for number, pattern in enumerate(patterns):
+        if pattern.any():
+            rows = which == number
+            some, weight = ours[rows][:, pattern], theirs[rows][:, pattern]
+            scale = np.abs(some).max(-1)
+            found[:, rows] = _interval_of_ratio(
+                some, weight, scale, level, stream, num_orders, seed
+            )
+    return Interval(*(part[()] for part in found))
+
+
+def _speaks(ours: np.ndarray, theirs: np.ndarray, unit: int) -> np.ndarray:
+    """Tells which replicas are of a unit that is not all zeros, [.., R]."""
+    speaks = (ours != 0) | (theirs != 0)
+    starts = np.arange(0, speaks.shape[-1], unit)
+    by_unit = np.logical_or.reduceat(speaks, starts, axis=-1)
+    return by_unit.repeat(unit, axis=-1)[..., : speaks.shape[-1]]
 
 
 def _interval_of_ratio(
@@ -236,7 +274,7 @@ def _interval(
     if num_units(num_replicas, stream, num_orders) < 2:
         unknown = np.full_like(estimate, np.nan)[()]
         return Interval(estimate[()], unknown, unknown)
-    if num_replicas < T_MIN_REPLICAS and stream != "bootstrap":
+    if _uses_bca(num_replicas, level, stream):
         low, high = bca(samples, statistic_fn, level, seed)
     else:
         from scipy.special import stdtrit

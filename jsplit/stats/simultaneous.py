@@ -135,7 +135,9 @@ def best_set(
     array = array if higher_is_better else -array
     num = num_units(array.shape[-1], stream, num_orders)
     scale = np.abs(array).max()
-    units = _units(array, stream, num_orders)
+    units = np.zeros((len(array), 1))  # of fewer, nothing is drawn
+    if num >= MIN_UNITS:
+        units = _units(array, stream, num_orders)
     draws = np.concatenate([*_draws(units, stream, seed)], -1)  # [P, draws]
     beats = np.zeros((len(array), len(array)))  # t of "row beats column"
     largest = np.zeros(draws.shape[-1])
