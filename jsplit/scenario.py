@@ -156,6 +156,13 @@ def check_trace(trace: Trace) -> None:
         )
 
 
+def same_samples(trace: Trace, other: Trace) -> bool:
+    """Returns False if labels tell that these are traces of other samples."""
+    if trace.label is None or other.label is None:
+        return True
+    return np.array_equal(trace.label, other.label)
+
+
 def check_inputs(trace: Trace, costs: Costs | None) -> None:
     """Raises unless these are a trace and costs for its exits."""
     check_trace(trace)
@@ -224,12 +231,8 @@ def _check_alike(conditions: Mapping[str, Condition]) -> None:
 
 def _check_same_samples(name: str, condition: Condition) -> None:
     """Raises if labels tell that ways, of which a step plays one, differ in samples."""
-    label = condition.trace.label
     for number, way in enumerate(condition.all_ways):
-        other = way.trace.label
-        if label is None or other is None:
-            continue
-        if not np.array_equal(label, other):
+        if not same_samples(condition.trace, way.trace):
             raise JsplitError(
                 f"condition {name!r}: all ways must be traces of the same samples, got "
                 f"other labels in way {number}"

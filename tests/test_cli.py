@@ -48,7 +48,7 @@ def strict_json(text):
 def folder(tmp_path_factory):
     """A trace and the same numbers as a table, which carries less."""
     folder = tmp_path_factory.mktemp("traces")
-    trace = random_trace(60, 3, dataset="made up")
+    trace = random_trace(60, 3, label_seed=0, dataset="made up")
     trace.save(folder / "trace.npz")
     with open(folder / "table.csv", "w", newline="") as file:
         writer = csv.writer(file)
@@ -140,7 +140,7 @@ def test_table_and_trace_give_the_same_json_and_so_does_the_seed(capsys, folder)
     baseline = [row for row in first["rows"] if row["policy"] == "final_exit"]
     assert all(row["p_value"] is None for row in baseline)
     accuracy = next(row["mean"] for row in baseline if row["metric"] == "accuracy")
-    assert accuracy == pytest.approx(random_trace(60, 3).accuracy[-1])
+    assert accuracy == pytest.approx(random_trace(60, 3, label_seed=0).accuracy[-1])
 
 
 def test_evaluate_writes_its_files(capsys, folder, tmp_path):
@@ -212,12 +212,21 @@ def test_then_lets_other_traces_take_over(capsys, folder, tmp_path, monkeypatch)
     )
     twice = refused(capsys, *start, then[0], then[0])
     assert twice == "jsplit: then must name traces of other names, got b twice"
+    late = refused(capsys, *start, then[0], f"{tmp_path / 'c.npz'}@60")
+    assert late == (
+        "jsplit: then must name steps below 60, the steps of a run, got 60; see "
+        "--horizon"
+    )
+    increase = "jsplit: then must name steps that increase from 1, got "
+    assert refused(capsys, *start, *then[::-1]) == f"{increase}[45, 20]"
+    assert refused(capsys, *start, f"{tmp_path / 'b.npz'}@0") == f"{increase}[0]"
 
 
 def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
     capsys, folder, tmp_path
 ):
-    whole, other = jsplit.load_trace(folder / "trace.npz"), random_trace(60, 3, seed=1)
+    whole = jsplit.load_trace(folder / "trace.npz")
+    other = random_trace(60, 3, seed=1, label_seed=0)
     other.save(tmp_path / "b.npz")
     rules = (
         "best_split",
@@ -252,6 +261,9 @@ def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
     parts = [jsplit.split_trace(one, 0.3, seed=5)[1].sha256 for one in (whole, other)]
     assert [one[0]["trace_sha256"] for one in told.values()] == parts
     assert list(dict.fromkeys(row["policy"] for row in second["rows"])) == labels
+    random_trace(60, 3, seed=1).save(tmp_path / "b.npz")
+    shown = refused(capsys, *command, *then)
+    assert shown.startswith("jsplit: fit needs traces of the same samples")
 
 
 @pytest.mark.parametrize(

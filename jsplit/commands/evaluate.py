@@ -40,7 +40,7 @@ class Evaluate:
 
     Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)"
 
-    Example: jsplit evaluate clear.npz --then blurred.npz@5000 noisy.npz@10000
+    Example: jsplit evaluate clear.npz --then blurred.npz@5000 --horizon 10000
 
     Example: jsplit evaluate trace.npz --fit best_split budget_cascade:budget=0.3
     """
@@ -101,12 +101,18 @@ class Evaluate:
             {name: (one, costs) for name, one in traces.items()},
             jsplit.drift.abrupt(*steps) if steps else None,
         )
+        horizon = scenario.num_samples if self.horizon is None else self.horizon
+        if steps and steps[-1] >= horizon:
+            raise JsplitError(
+                f"then must name steps below {horizon}, the steps of a run, got "
+                f"{steps[-1]}; see --horizon"
+            )
         result = jsplit.evaluate(
             scenario,
             policies,
             num_replicas=self.num_replicas,
             stream=self.stream,
-            horizon=self.horizon,
+            horizon=horizon,
             protocol=self.protocol,
             seed=self.seed,
             progress=is_terminal(),
@@ -149,6 +155,8 @@ def _load(path: pathlib.Path, then: Sequence[str]) -> tuple[dict[str, Any], list
             raise JsplitError(f"then must name traces of other names, got {key} twice")
         traces[key] = jsplit.load_trace(name)
         steps.append(int(step))
+    if sorted({0, *steps}) != [0, *steps]:
+        raise JsplitError(f"then must name steps that increase from 1, got {steps}")
     return traces, steps
 
 
@@ -160,8 +168,15 @@ def _fitted(
     Traces of the same samples are cut alike, so no sample is on both sides.
     """
     from jsplit import checks, fitting
+    from jsplit.scenario import same_samples
 
     share = checks.number("held-out", share, 0.0, 1.0)
+    first, *others = traces.values()
+    if not all(same_samples(first, one) for one in others):
+        raise JsplitError(
+            "fit needs traces of the same samples in the same order, so that none is "
+            "fitted and judged on, and their labels differ"
+        )
     parts = {
         name: fitting.split_trace(one, share, seed=seed) for name, one in traces.items()
     }
