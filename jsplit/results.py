@@ -199,7 +199,10 @@ def _covers(stream: str, horizon: int, scenario: Scenario) -> str:
     covers = stats.covers(stream, horizon, scenario.num_samples)
     if scenario.drift is None:
         return covers
-    return f"{covers}; conditions follow {scenario.drift.label}"
+    chance = scenario.drift.chain(horizon, scenario.num_conditions).transition
+    drawn = ((chance > 0) & (chance < 1)).any()
+    how = "are drawn anew in every replica by" if drawn else "follow"
+    return f"{covers}; conditions {how} {scenario.drift.label}"
 
 
 def build_exact(

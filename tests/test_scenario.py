@@ -217,6 +217,21 @@ def test_table_by_condition_of_resampled_test_sets(ways):
     np.testing.assert_allclose(pseudo, realised, rtol=1e-9)
 
 
+def test_results_say_whether_their_conditions_were_drawn(result):
+    assert (
+        "; conditions are drawn anew in every replica by markov("
+        in (result.attrs["covers"])
+    )
+    costs = jsplit.Costs.splitee(L)
+    pair = {name: (trace_of(0), costs) for name in "ab"}
+    known = jsplit.Scenario(pair, drift.abrupt(3))
+    found = jsplit.evaluate(known, ["final_exit"], num_replicas=2, stream="fixed")
+    assert found.attrs["covers"] == (
+        "none: one fixed order; replicas differ by what is drawn within a run only; "
+        "conditions follow abrupt(3)"
+    )
+
+
 def test_condition_that_never_holds_has_no_mean(result):
     never = result.copy(deep=True)
     for name, values in never.data_vars.items():

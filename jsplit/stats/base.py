@@ -43,15 +43,14 @@ def covers(stream: str, horizon: int, num_samples: int) -> str:
 
     Example:
         >>> covers("fixed", 100, 100)
-        'none: one fixed order; replicas differ by the random draws of a policy only'
+        'none: one fixed order; replicas differ by what is drawn within a run only'
     """
     checks.choice("stream", stream, STREAMS)
     checks.integer("horizon", horizon, 1)
     checks.integer("num_samples", num_samples, 1)
     if stream == "fixed":
         return (
-            "none: one fixed order; replicas differ by the random draws of a policy "
-            "only"
+            "none: one fixed order; replicas differ by what is drawn within a run only"
         )
     if stream == "bootstrap":
         return (
