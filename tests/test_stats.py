@@ -199,6 +199,11 @@ def test_rounding_is_neither_spread_nor_evidence():
     paired = stats.paired_difference(billed, np.full(120, 0.3))
     assert paired[:3] == (0, 0, 0)
     assert paired.p_value == 1
+    added = np.where(rng().random(120) < 0.5, np.float32(0.41473), 0.41473)  # 2e-8 off
+    assert stats.mean_interval(added).low == stats.mean_interval(added).high
+    assert stats.paired_difference(added, np.full(120, 0.41473)).p_value == 1
+    seen = np.where(np.arange(120) == 0, 0.3 + 1e-5, 0.3)  # a step of 100,000
+    assert stats.mean_interval(seen).low < stats.mean_interval(seen).high
 
 
 def test_constant_and_varying_rows_do_not_disturb_each_other():

@@ -15,8 +15,12 @@ from jsplit.types import JsplitError
 
 STREAMS = ("shuffle", "bootstrap", "fixed")
 NUM_RESAMPLES = 2_000
-ROUNDING = 1e-12
-"""Relative spread below which values are equal: the order of a sum leaves this much."""
+ROUNDING = 1e-7
+"""Relative spread below which values are equal: what the order of a sum may leave.
+
+The engine adds 32 steps in float32, and these sums without loss: over a thousand steps
+and more that leaves 1e-8 to 5e-8 of a mean. One step of 100,000 weighs 1e-5 of it.
+"""
 
 
 class Interval(NamedTuple):

@@ -24,6 +24,7 @@ from jsplit.types import JsplitError
 MIN_UNITS = 20
 """Replicas, or resampled test sets; of fewer, a quantile of a maximum says nothing."""
 CHUNK = 250  # resamples held at once
+NO_SPREAD = 1e-12  # variance of a resample of equal values, in units of the data's
 
 
 def simultaneous_band(
@@ -205,7 +206,7 @@ def _studentized(units: np.ndarray, seed: int) -> Iterator[np.ndarray]:
         mean = units @ weights
         variance = units**2 @ weights - mean**2
         # A resample of equal values has no t statistic of its own.
-        known = variance > ROUNDING
+        known = variance > NO_SPREAD
         scale = np.sqrt(np.where(known, variance, 1.0) / (num - 1))
         yield np.where(known, mean / scale, 0.0)
 
