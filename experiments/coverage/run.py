@@ -340,13 +340,13 @@ def study(evaluations, seed=SEED):
     for part in (
         lambda: simulation_error(pool, rng, evaluations),
         lambda: fresh_test_sets(rng, evaluations, "clear"),
-        lambda: fresh_test_sets(rng, evaluations // 4, "tie"),
-        lambda: training_error(rng, evaluations // 4),
+        lambda: fresh_test_sets(rng, evaluations, "tie"),
+        lambda: training_error(rng, evaluations),
         lambda: stopping(pool, rng, evaluations),
-        lambda: anytime(pool, rng, evaluations // 4),
-        lambda: simultaneous(pool, rng, evaluations // 4),
+        lambda: anytime(pool, rng, evaluations),
+        lambda: simultaneous(pool, rng, evaluations),
         lambda: sets_and_power(rng, evaluations),
-        lambda: engine(rng, max(evaluations // 100, 20)),
+        lambda: engine(rng, max(evaluations // 10, 20)),
     ):
         start = time.perf_counter()
         rows += part()
