@@ -141,7 +141,7 @@ class LinUCB(Selector):
     price is mu times the mean cost of shipping, so what is learned in one state of a
     link carries over to others. Two features: A is inverted by its closed form.
 
-    Speed: 5 to 7 times UCB1's time per step, because every arm takes a division and a
+    Speed: 5 to 10 times UCB1's time per step, because every arm takes a division and a
     square root at every step and keeps five moments, where UCB1 keeps 1/sqrt(n).
 
     Reference:
@@ -235,7 +235,7 @@ def way_ucb(*, alpha: float = ALPHA, beta: float = 1.0, num_ways: int = 2) -> Po
     Ways are tiers (edge, cloud), quantisations or widths of an encoder, see
     `Condition.ways`: which split, how coarse and to whom, under each state of a link.
 
-    Speed: 8 to 11 times UCB1's time per step at 12 exits and 2 ways, because it has
+    Speed: 8 to 12 times UCB1's time per step at 12 exits and 2 ways, because it has
     twice the arms and a memory for every condition, more than a core's cache holds.
 
     Args:
