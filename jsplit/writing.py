@@ -1,8 +1,8 @@
 """Files that are written whole or not at all.
 
-Here: `replacing`, which every file of a trace, a result, a table or a figure goes
-through. Not here: what is in them. Called by `trace_files`, `results`, `report` and the
-command line.
+Here: `replacing`, which every file of a trace, a result, a table, a figure, a network
+or a vocabulary goes through. Not here: what is in them. Called by `trace_files`,
+`results`, `report`, `models`, `data` and the command line.
 """
 
 import contextlib

@@ -38,8 +38,8 @@ ALLOWED = {
     "policies.base": {"types", "checks"},
     "policies": POLICIES,
     "engine": ENGINE,
-    "models": {"types", "checks", "models"},
-    "data": {"types", "checks", "data"},
+    "models": {"types", "checks", "writing", "models"},
+    "data": {"types", "checks", "writing", "data"},
     "training": {"types", "checks", "data", "models", "training"},
     "fitting": {
         *{"types", "checks", "costs", "plans", "trace", "scenario", "stats"},

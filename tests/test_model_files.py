@@ -64,6 +64,17 @@ def test_broken_folders(model, tmp_path, name, content, match):
         load_model(tmp_path)
 
 
+def test_a_folder_that_cannot_be_made_or_written(model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JsplitError, match=r"cannot make .*file"):
+        save_model(model, tmp_path / "file" / "net")
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(JsplitError, match=r"cannot write .*model\.safetensors"):
+        save_model(model, tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["file", "model.safetensors"]  # nothing temporary
+
+
 def test_only_registered_networks_are_saved(tmp_path):
     rngs = nnx.Rngs(0)
     layers = [nnx.Linear(4, 4, rngs=rngs) for _ in range(2)]

@@ -127,10 +127,12 @@ def test_refuses_other_pytorch_files(tmp_path):
     with pytest.raises(JsplitError, match="not a PyTorch file of weights") as caught:
         read_weights(file)
     assert "\n" not in str(caught.value)
-    torch.save({"a": torch.ones(100)}, file)
-    file.write_bytes(file.read_bytes()[:300])
-    with pytest.raises(JsplitError, match="truncated or not a PyTorch file"):
-        read_weights(file)
+    torch.save({"a": torch.ones(100_000)}, file)
+    whole = file.read_bytes()
+    for kept in (0, 300, len(whole) // 2, len(whole) - 500, len(whole) - 1):
+        file.write_bytes(whole[:kept])
+        with pytest.raises(JsplitError, match="truncated or not a PyTorch file"):
+            read_weights(file)
 
 
 class Pair(nnx.Module):

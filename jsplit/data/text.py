@@ -16,6 +16,7 @@ import numpy as np
 from jsplit import checks
 from jsplit.data.wordpiece import learn
 from jsplit.types import JsplitError
+from jsplit.writing import write_text
 
 PAD, UNKNOWN, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -161,8 +162,8 @@ def train_wordpiece(
         The tokenizer.
 
     Raises:
-        JsplitError: `vocab_size` is out of range, or `texts` has no words.
-        OSError: The file cannot be written.
+        JsplitError: `vocab_size` is out of range, `texts` has no words, or the file
+            cannot be written.
     """
     size = checks.integer("vocab_size", vocab_size, len(SPECIAL) + 1)
     engine = _wordpiece({token: i for i, token in enumerate(SPECIAL)}, lowercase)
@@ -177,10 +178,7 @@ def train_wordpiece(
     if not counts:
         raise JsplitError("texts must hold words to learn from, got none")
     vocab = [*SPECIAL, *learn(counts, size - len(SPECIAL))]
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(f"{x}\n" for x in vocab), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "".join(f"{x}\n" for x in vocab))
     return Tokenizer(vocab, lowercase=lowercase)
 
 

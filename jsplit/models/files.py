@@ -18,6 +18,7 @@ from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
 from jsplit.models.weights import Source, fill, variables
 from jsplit.types import JsplitError
+from jsplit.writing import replacing
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -37,8 +38,8 @@ def save_model(
         The folder.
 
     Raises:
-        JsplitError: The class of `model` is not registered.
-        OSError: The folder cannot be written.
+        JsplitError: The class of `model` is not registered, or the folder cannot be
+            written.
     """
     import safetensors.numpy
 
@@ -48,7 +49,10 @@ def save_model(
             f"model must be one of {', '.join(REGISTRY)}, got {type(model).__name__}"
         )
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JsplitError(f"cannot make {folder}: {error.strerror}") from error
     weights = safetensors.numpy.save(
         {
             path: np.ascontiguousarray(variable[...])
@@ -64,12 +68,8 @@ def save_model(
     text = json.dumps(description, indent=2) + "\n"
     # Weights first: a description promises weights that fit it.
     for file, content in ((WEIGHTS, weights), (DESCRIPTION, text.encode())):
-        part = folder / f".{file}.{os.getpid()}"
-        try:
-            part.write_bytes(content)
-            part.replace(folder / file)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(folder / file) as temporary:
+            temporary.write_bytes(content)
     return folder
 
 

@@ -213,9 +213,11 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"torch.load({path.name!r}, weights_only=True), 'model.safetensors')"
         )
     torch: Any = importlib.import_module("torch")
+    # OSError: the index of a truncated file points at places that do not exist.
+    foreign = OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except foreign as error:
         reason = str(error).strip().split("\n")[0].split(". ")[0]
         raise JsplitError(
             f"weights: {path} is truncated or not a PyTorch file of weights: {reason}"
