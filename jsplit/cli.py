@@ -6,6 +6,7 @@ themselves (`commands`). Errors a user can mend end in exit status 2.
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -42,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         _parse(arguments).run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; nothing more may be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # as rich, which writes the tables
     except (JsplitError, ImportError, OSError, MemoryError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"jsplit: {reason}", file=sys.stderr)

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,6 +101,18 @@ def test_help_mentions_every_option(capsys, command):
     assert f"jsplit {command}" in out
     for word in OPTIONS[command].split():
         assert word in out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["policies"], ["policies", "--json"], ["train", "--help"]]
+)
+def test_a_reader_that_leaves_ends_the_command_silently(arguments):
+    command = [sys.executable, "-m", "jsplit", *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
 
 
 def test_help_mentions_every_command(capsys):

@@ -1,6 +1,8 @@
 """From tiny source files to the layout of TFDS and back, by the command line."""
 
+import io
 import json
+import logging
 import subprocess
 import sys
 
@@ -235,6 +237,24 @@ def test_download_needs_tensorflow(out, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(JsplitError, match=r"jsplit\[prepare\].* or give --source"):
         made("mnist", None, out)
+
+
+def test_download_that_fails_says_what_else_can_be_done(out, monkeypatch):
+    def builder(*args, **kwargs):
+        logging.getLogger("urllib3.connectionpool").warning("Retrying")
+        raise ConnectionError("no such host")
+
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    logging.getLogger().addHandler(handler)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("tensorflow_datasets.builder", builder)
+    try:
+        with pytest.raises(JsplitError, match=r"mnist; give --source .*no such host"):
+            made("mnist", None, out)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert lines.getvalue() == ""
 
 
 def test_commands(source, out, capsys, monkeypatch):

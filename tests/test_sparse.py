@@ -216,6 +216,24 @@ def test_formula_stores_one_start_address_per_memory():
     assert starts.dtype == np.uint8
 
 
+def test_one_memory_lets_every_neuron_read_neighbours():
+    model = SparseMLP(
+        3,
+        num_features=24,
+        widths=(24, 12),
+        out_degrees=(10, 6, 3),
+        kind="clash_free_3",
+        num_memories=(1, 4),
+        rngs=nnx.Rngs(0),
+    )
+    edges = dense_kernel(model.blocks[0].layer.kernel, 24, 24)[:, :, 0] != 0
+    first = [int(np.flatnonzero(row & ~np.roll(row, 1))[0]) for row in edges]
+    bands = (np.subtract.outer(np.arange(24), first).T % 24) < 10
+    np.testing.assert_array_equal(edges, bands)
+    assert len(set(first)) == 12  # 24 / gcd(24, 10)
+    assert len(model.blocks[1].layer.kernel.starts) == 4
+
+
 def test_quarter_density_quarters_storage_and_operations_of_both_halves():
     """At 1/8 with indices of one byte: 8 / 1.25 = 6.4 times less, biases apart."""
     dense, sparse = (
@@ -246,6 +264,11 @@ def test_quarter_density_quarters_storage_and_operations_of_both_halves():
         ({"out_degrees": (2, 9, 3), "densities": (1, 1, 1)}, r"give one of .* both"),
         ({"densities": (0.1, 0.1, 0.25)}, r"junction 40 x 10 must be k / 10, got 0.25"),
         ({"kind": "clash_free", "out_degrees": (2, 9, 10)}, r"kind must be one of"),
+        (
+            {"num_memories": (1, 2, 3)},
+            r"num_memories must have 2 entries, .* \(1, 2",
+        ),
+        ({"num_memories": (0, 1)}, r"each of num_memories must be an integer >= 1"),
         ({"pattern_seed": -1}, r"pattern_seed must be an integer >= 0, got -1"),
     ],
 )

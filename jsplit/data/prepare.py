@@ -10,6 +10,7 @@ TensorFlow. Downloads are left to TFDS, which knows addresses and checksums.
 import contextlib
 import importlib.util
 import io
+import logging
 import os
 import pathlib
 import sys
@@ -109,9 +110,21 @@ def _download(entry: Entry, folder: pathlib.Path, progress: bool) -> None:
     import tensorflow_datasets as tfds
     import tensorflow_datasets.text
 
-    with _quiet(progress):
-        builder = tfds.builder(entry.tfds, data_dir=folder, file_format=FORMAT)
-        builder.download_and_prepare()
+    retries = logging.getLogger("urllib3")  # a warning each, ten per file
+    level = retries.level
+    retries.setLevel(logging.ERROR)
+    try:
+        with _quiet(progress):
+            builder = tfds.builder(entry.tfds, data_dir=folder, file_format=FORMAT)
+            builder.download_and_prepare()
+    except Exception as error:  # of requests, TensorFlow, TFDS, the disk
+        raise JsplitError(
+            f"source: TFDS could not download and write {entry.name}; give --source "
+            f"FOLDER with the unpacked files from {entry.home}. It said "
+            f"{type(error).__name__}: {checks.shown(str(error), 300)}"
+        ) from error
+    finally:
+        retries.setLevel(level)
 
 
 def _features(entry: Entry, classes: tuple[str, ...]) -> Any:

@@ -47,6 +47,7 @@ class SparseMLP(MultiExit):
         out_degrees: Sequence[int] | None = None,
         densities: Sequence[float] | None = None,
         kind: str = "structured",
+        num_memories: Sequence[int] | None = None,
         pattern_seed: int = 0,
         rngs: nnx.Rngs,
     ) -> None:
@@ -61,6 +62,9 @@ class SparseMLP(MultiExit):
                 every exit. Default: dense.
             densities: L + 1 densities, instead.
             kind: Class of the patterns, one of `jsplit.models.sparsity.KINDS`.
+            num_memories: z of each hidden layer's clash-free pattern. In type 3, z = 1
+                lets every neuron read neighbours: of an image, a band of rows. Default:
+                see `jsplit.models.sparsity.num_memories_for`.
             pattern_seed: Which patterns, >= 0; each layer gets its own.
             rngs: Source of the initial weights.
 
@@ -77,11 +81,12 @@ class SparseMLP(MultiExit):
         sizes = list(zip([num_features, *widths[:-1]], widths, strict=True))
         sizes += [(width, num_classes) for width in widths]
         junctions = _junctions(sizes, out_degrees, densities)
+        memories = _memories(num_memories, len(widths)) + [None] * len(widths)
         # One number per layer, none shared with another pattern seed.
         seeds = np.random.SeedSequence(pattern_seed).generate_state(len(junctions))
         layers = [
-            _layer(junction, kind, int(seed), rngs)
-            for junction, seed in zip(junctions, seeds, strict=True)
+            _layer(junction, kind, z, int(seed), rngs)
+            for junction, z, seed in zip(junctions, memories, seeds, strict=True)
         ]
         hidden = layers[: len(widths)]
         super().__init__(
@@ -96,6 +101,7 @@ class SparseMLP(MultiExit):
             out_degrees=None if out_degrees is None else list(out_degrees),
             densities=None if densities is None else list(densities),
             kind=kind,
+            num_memories=None if num_memories is None else list(num_memories),
             pattern_seed=pattern_seed,
         )
 
@@ -127,7 +133,22 @@ def _junctions(
     ]
 
 
-def _layer(junction: Junction, kind: str, seed: int, rngs: nnx.Rngs) -> nnx.Module:
+def _memories(num_memories: Sequence[int] | None, num_layers: int) -> list[int | None]:
+    """Returns z of each hidden layer; None leaves it to the pattern."""
+    if num_memories is None:
+        return [None] * num_layers
+    given = checks.entries("num_memories", num_memories)
+    if len(given) != num_layers:
+        raise JsplitError(
+            f"num_memories must have {num_layers} entries, one per hidden layer, "
+            f"got {checks.shown(num_memories)}"
+        )
+    return [checks.integer("each of num_memories", z, 1) for z in given]
+
+
+def _layer(
+    junction: Junction, kind: str, num_memories: int | None, seed: int, rngs: nnx.Rngs
+) -> nnx.Module:
     if junction.in_degree == junction.num_inputs:
         return nnx.Linear(
             junction.num_inputs,
@@ -141,6 +162,7 @@ def _layer(junction: Junction, kind: str, seed: int, rngs: nnx.Rngs) -> nnx.Modu
         junction.num_outputs,
         in_degree=junction.in_degree,
         kind=kind,
+        num_memories=num_memories,
         pattern_seed=seed,
         rngs=rngs,
     )
