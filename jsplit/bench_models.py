@@ -48,7 +48,8 @@ def measure_models(
     batch_size: int = 32,
     length: int = 128,
     image_size: int = 32,
-    repeats: int = 5,
+    repeats: int = 3,
+    seconds: float = 5.0,
     seed: int = 0,
     bert: dict[str, Any] | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -66,7 +67,9 @@ def measure_models(
         length: Tokens of the longest text.
         image_size: Height and width of images; from 64 on MobileNetV2 has its ImageNet
             stem, below the one for CIFAR.
-        repeats: Timed rounds, the median of which counts.
+        repeats: Timed rounds at least, the median of which counts.
+        seconds: Rounds also go on until they took so long together, >= 0: three of a
+            pass of 40 ms say little.
         seed: Of weights and inputs, >= 0.
         bert: Arguments of `BERT`; by default those of BERT-base.
         report: Called with a line as each network and round is ready.
@@ -78,6 +81,7 @@ def measure_models(
         JsplitError: `batch_size` cannot be split, or a size is out of range.
     """
     repeats = checks.integer("repeats", repeats, 1)
+    seconds = checks.number("seconds", seconds, 0)
     batch_size = checks.integer("batch_size", batch_size, 1)
     if batch_size % jax.device_count():
         raise JsplitError(
@@ -101,23 +105,25 @@ def measure_models(
             batch = np.random.default_rng(seed).random(shape, np.float32)
         rivals = rivals_of(model, batch, report)  # gives the model its weights
         ways = {**_ways(model, batch), **rivals}
-        rows += _measure(name, ways, repeats, report)
+        rows += _measure(name, ways, (repeats, seconds), report)
     return rows
 
 
 def _measure(
-    name: str, ways: dict[str, Way], repeats: int, report: Callable[[str], None]
+    name: str,
+    ways: dict[str, Way],
+    at_least: tuple[int, float],
+    report: Callable[[str], None],
 ) -> list[Row]:
     for run in ways.values():
         run()  # compiles, warms up
     report(f"{name}: compiled")
-    times = np.zeros((repeats, len(ways), 2))  # wall, cores
-    for i in range(repeats):
-        for j, run in enumerate(ways.values()):
-            start = np.array([time.perf_counter(), time.process_time()])
-            run()
-            times[i, j] = [time.perf_counter(), time.process_time()] - start
-        report(f"{name}: round {i + 1} of {repeats} done")
+    repeats, seconds = at_least
+    rounds: list[np.ndarray] = []  # [way, (wall, cores)]
+    while len(rounds) < repeats or sum(one[:, 0].sum() for one in rounds) < seconds:
+        rounds.append(np.array([_seconds(run) for run in ways.values()]))
+        report(f"{name}: round {len(rounds)} done")
+    times = np.array(rounds)
     median = np.median(times, axis=0)
     # Ratios within a round, then their median: what disturbs a round cancels.
     ratio = np.median(times / times[:, :1], axis=0)
@@ -125,6 +131,13 @@ def _measure(
         Row(name, way, *map(float, [*median[j], *ratio[j]]))
         for j, way in enumerate(ways)
     ]
+
+
+def _seconds(run: Way) -> np.ndarray:
+    """Returns how long a pass takes, by the clock and of all cores together."""
+    start = np.array([time.perf_counter(), time.process_time()])
+    run()
+    return np.array([time.perf_counter(), time.process_time()]) - start
 
 
 def _ways(model: MultiExit, batch: np.ndarray) -> dict[str, Way]:

@@ -36,6 +36,7 @@ def test_rows_have_times_and_ratios_to_all_exits(monkeypatch):
         batch_size=jax.device_count(),
         length=8,
         repeats=3,
+        seconds=0.0,
         bert={**TINY, "max_length": 8},
         report=said.append,
     )
@@ -138,10 +139,28 @@ def test_texts_have_lengths_up_to_the_longest():
     assert (texts[:, 1] == 0).all()
 
 
+@pytest.mark.parametrize(("repeats", "seconds", "rounds"), [(1, 0.9, 5), (7, 0.9, 7)])
+def test_short_passes_are_timed_more_often(monkeypatch, repeats, seconds, rounds):
+    monkeypatch.setattr(bench_models, "_ways", lambda *_: dict.fromkeys("ab", int))
+    monkeypatch.setattr(bench_models, "rivals_of", lambda *_: {})
+    monkeypatch.setattr(bench_models, "_seconds", lambda run: np.array([0.1, 0.2]))
+    said = []
+    rows = bench_models.measure_models(
+        ["cnn"],
+        batch_size=jax.device_count(),
+        repeats=repeats,
+        seconds=seconds,
+        report=said.append,
+    )
+    assert said[1:] == [f"cnn: round {i + 1} done" for i in range(rounds)]
+    assert [(row.seconds, row.cpu_seconds) for row in rows] == [(0.1, 0.2)] * 2
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
         ({"repeats": 0}, r"repeats must be an integer >= 1, got 0"),
+        ({"seconds": -1.0}, r"seconds must be .*>= 0, got -1"),
         ({"batch_size": 0}, r"batch_size must be an integer >= 1, got 0"),
         ({"length": 3}, r"length must be an integer >= 8, got 3"),
     ],

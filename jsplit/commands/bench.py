@@ -56,7 +56,7 @@ class Bench:
     num_layers: int | None = None
     """models: layers of BERT (12)."""
     repeats: int = 3
-    """Timed runs; the median counts."""
+    """Timed runs; the median counts. models: at least, and for 5 seconds."""
     seed: Seed = 0
     as_json: AsJson = False
 
