@@ -43,11 +43,11 @@ def fixed_gaps() -> jsplit.Scenario:
 
 
 def dear_link() -> jsplit.Scenario:
-    """Returns MobileNetV2's exits, shipping free at first and then for 0.2."""
+    """Returns MobileNetV2's exits, shipping free at first and then for 0.4."""
     trace = jsplit.sample_trace("cifar10")
     links = {
         name: (trace, jsplit.Costs.splitee(7, offload=price, layer=0.02, head=0.0))
-        for name, price in (("cheap", 0.0), ("dear", 0.2))
+        for name, price in (("cheap", 0.0), ("dear", 0.4))
     }
     return jsplit.Scenario(links, drift.abrupt(CHANGE))
 
