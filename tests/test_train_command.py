@@ -1,5 +1,6 @@
 """`jsplit train`: the folder it leaves, the same command again, and what it refuses."""
 
+import dataclasses
 import json
 
 import jax
@@ -97,6 +98,20 @@ def test_images_of_ones_own_can_be_trained_on(tmp_path, monkeypatch):
     data, tokenizer = job._data(wanted, tmp_path, progress=False, say=print)
     assert (data.inputs.shape, data.num_classes) == ((6, 8, 8, 3), 2)
     assert tokenizer is None
+
+
+def test_vocabulary_is_that_of_the_job_and_not_of_an_earlier_one(tmp_path):
+    source_files.sst2(tmp_path)
+    data_dir = tmp_path / "data"
+    prepare("sst2", tmp_path, data_dir, progress=False)
+    kept, learned = tmp_path / "vocab.txt", []
+    for size in (27, 25, 27):
+        wanted = job.Job("sst2", "bert", make_settings(), data_dir=data_dir)
+        wanted = dataclasses.replace(wanted, vocab_size=size)
+        job._tokenizer(wanted, kept, progress=False, say=lambda line: None)
+        learned.append(kept.read_text("utf-8").splitlines())
+    assert [len(vocab) for vocab in learned] == [27, 25, 27]
+    assert learned[0] == learned[2]
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])

@@ -228,8 +228,7 @@ def _tokenizer(
             f"vocab must be given for the texts of {job.dataset}: --vocab FILE, or "
             "--vocab-size N to learn one from them"
         )
-    if kept.exists():  # of this job, which was cut short
-        return Tokenizer.from_vocab(kept)
+    # Learned again where one is kept, which may be that of another job.
     say(f"learning a vocabulary of {job.vocab_size} tokens")
     base = job.split.split("[", 1)[0]
     texts = load_texts(job.dataset, base, job.data_dir, progress=progress)
