@@ -114,6 +114,19 @@ def test_vocabulary_is_that_of_the_job_and_not_of_an_earlier_one(tmp_path):
     assert learned[0] == learned[2]
 
 
+def test_network_must_read_what_the_data_set_holds(capsys, tmp_path):
+    source_files.sst2(tmp_path)
+    prepare("sst2", tmp_path, tmp_path / "data", progress=False)
+    texts = ["sst2", "--data-dir", tmp_path / "data", "--vocab-size", 30]
+    for given, message in (
+        ([*texts, "--model", "cnn"], "sst2 holds texts, but model cnn reads images"),
+        (["digits", "--model", "bert"], "holds images, but model bert reads texts"),
+    ):
+        _, err = run(capsys, "train", *given, "--out", tmp_path / "x", status=2)
+        assert message in err
+        assert len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
 def test_published_weights_without_side_exits_are_a_start(name, tmp_path):
     whole = thin_mobilenet()

@@ -260,9 +260,16 @@ def _made(job: Job, sizes: dict[str, int]) -> MultiExit:
 def _check_exits(job: Job) -> None:
     """Raises if the network cannot be made or has other exits than the settings say.
 
-    Costs no arrays and no data, which may take minutes to decode.
+    Or if it reads texts and the data are images, or the other way round. Costs no
+    arrays and no data, which may take minutes to decode.
     """
-    size = "vocab_size" if _holds_texts(job) else "in_channels"
+    texts = _holds_texts(job)
+    if texts != ("vocab_size" in model_arguments(job.model)):
+        kinds = ("texts", "images") if texts else ("images", "texts")
+        raise JsplitError(
+            f"{job.dataset} holds {kinds[0]}, but model {job.model} reads {kinds[1]}"
+        )
+    size = "vocab_size" if texts else "in_channels"
     sizes = {"num_classes": 2, size: 100}
     model = nnx.eval_shape(lambda: _made(job, sizes))
     job.settings.checked_exit_weights(model.num_exits)
