@@ -103,6 +103,15 @@ def test_cifar10_c_takes_its_severity(source, out):
     assert name in [row["name"] for row in listing(out) if row["prepared"]]
 
 
+@pytest.mark.parametrize("damage", [lambda x: x[:9000], lambda x: b"no array" * 99])
+def test_damaged_cifar10_c_is_named(damage, source, out):
+    source_files.cifar10_c(source)
+    file = source / "glass_blur.npy"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(JsplitError, match=r"glass_blur.npy is no whole npy file: "):
+        made("cifar10_c/frosted_glass_blur_3", source, out)
+
+
 def test_images_of_your_own(source, out):
     source_files.images(source)
     data = made("pets", source, out, image_folder=True)
