@@ -128,6 +128,15 @@ def test_images_of_your_own(source, out):
         made("mnist", source, out, image_folder=True)
 
 
+@pytest.mark.parametrize("tested", [("Cat",), ("Cat", "dog", "emu")])
+def test_splits_must_have_the_same_classes(tested, source, out):
+    source_files.images(source / "train")
+    source_files.images(source / "test", tested)
+    message = f"same classes in .*; test .* differ in {'emu' if tested[1:] else 'dog'}"
+    with pytest.raises(JsplitError, match=message):
+        made("pets", source, out, image_folder=True)
+
+
 def test_caltech_is_split_by_class(source, out):
     """Also one folder down, where the archive puts them, and named as TFDS does."""
     classes = ("Faces", "accordion")
