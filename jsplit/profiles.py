@@ -158,13 +158,16 @@ class Profile:
             device: what runs the head of the network.
             link: what ships.
             server: what runs the rest.
-            bits: of a quantised activation (8, 4 or 2), None for what it is.
+            bits: of a quantised activation (8, 4 or 2). None: as it was recorded, raw
+                or with the bits of `record(quantise=...)`.
             input_bytes: bytes of the input itself.
 
         Raises:
             JsplitError: if the trace does not say what is needed.
         """
         meta: dict[str, Any] = dict(trace.meta)
+        if bits is None:
+            bits = meta.get("quantise_bits")
         if bits is not None:
             sizes = meta.get("split_bytes_quantised", {})
             if str(bits) not in sizes:

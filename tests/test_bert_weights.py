@@ -126,6 +126,17 @@ def test_plain_bert_fills_the_last_exit_only_if_told(stored, tmp_path):
     assert np.abs(logits[:, 0] - arrays["logits"][:, 0]).max() > 0.1
 
 
+@pytest.mark.parametrize("part", ["pooler.dense.bias", "classifier.bias"])
+def test_half_an_exit_is_refused(stored, tmp_path, part):
+    weights = plain(stored[1])
+    (name,) = (name for name in weights if name.endswith(part))
+    del weights[name]
+    file = tmp_path / "model.safetensors"
+    safetensors.numpy.save_file(weights, file)
+    with pytest.raises(JsplitError, match=f"missing {part}$"):
+        load_weights(build(), file, random_exits=True)
+
+
 def test_names_missing_unexpected_and_misshapen_tensors(stored, tmp_path):
     weights = dict(stored[1])
     del weights["elasticbert.encoder.layer.1.attention.self.key.bias"]

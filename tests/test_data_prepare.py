@@ -103,6 +103,15 @@ def test_cifar10_c_takes_its_severity(source, out):
     assert name in [row["name"] for row in listing(out) if row["prepared"]]
 
 
+@pytest.mark.parametrize("damage", [lambda x: x[:9000], lambda x: b"no array" * 99])
+def test_damaged_cifar10_c_is_named(damage, source, out):
+    source_files.cifar10_c(source)
+    file = source / "glass_blur.npy"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(JsplitError, match=r"glass_blur.npy is no whole npy file: "):
+        made("cifar10_c/frosted_glass_blur_3", source, out)
+
+
 def test_images_of_your_own(source, out):
     source_files.images(source)
     data = made("pets", source, out, image_folder=True)
@@ -117,6 +126,15 @@ def test_images_of_your_own(source, out):
         loaded("pets", "train", out)
     with pytest.raises(JsplitError, match="got 'mnist'"):
         made("mnist", source, out, image_folder=True)
+
+
+@pytest.mark.parametrize("tested", [("Cat",), ("Cat", "dog", "emu")])
+def test_splits_must_have_the_same_classes(tested, source, out):
+    source_files.images(source / "train")
+    source_files.images(source / "test", tested)
+    message = f"same classes in .*; test .* differ in {'emu' if tested[1:] else 'dog'}"
+    with pytest.raises(JsplitError, match=message):
+        made("pets", source, out, image_folder=True)
 
 
 def test_caltech_is_split_by_class(source, out):

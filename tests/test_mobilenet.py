@@ -216,6 +216,19 @@ def test_batch_norm_equals_that_of_flax():
     np.testing.assert_allclose(ours.mean[...], theirs.mean[...], rtol=1e-5)
 
 
+def test_bfloat16_is_summed_in_float32():
+    x = jnp.bfloat16(np.random.default_rng(0).normal(20.0, 1.0, (64, 4, 4, 3)))
+    norm = nnx.view(BatchNorm(3, rngs=nnx.Rngs(0)), use_running_average=False)
+    y = norm(x)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.float64(y).std(axis=(0, 1, 2)), 1, atol=0.01)
+    np.testing.assert_allclose(norm.mean[...], 0.1 * np.float64(x).mean((0, 1, 2)))
+    ones = jnp.ones((1000, 1, 1, 1), jnp.bfloat16)
+    kernel = jnp.ones((3, 3, 1), jnp.bfloat16)
+    _, vjp = jax.vjp(lambda x, kernel: depthwise3x3(x, kernel, 1), ones, kernel)
+    assert vjp(ones)[1][1, 1, 0] == 1000  # adding up in bfloat16 ends at 256
+
+
 def test_saved_network_comes_back_with_its_statistics(model, images, run, tmp_path):
     save_model(model, tmp_path)
     loaded, _ = load_model(tmp_path)

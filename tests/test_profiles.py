@@ -1,5 +1,7 @@
 """Profiles against their formula by hand, link states, bills in a summary."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from conftest import random_trace
@@ -58,6 +60,10 @@ def test_profile_of_a_recorded_trace():
     )
     coarse = Profile.of(trace, PHONE, LINK, SERVER, bits=4)
     assert (coarse.costs("bytes").offload < whole.costs("bytes").offload / 7).all()
+    # What was recorded with 4 bits is billed for 4 bits.
+    recorded = dataclasses.replace(trace, meta={**trace.meta, "quantise_bits": 4})
+    again = Profile.of(recorded, PHONE, LINK, SERVER)
+    np.testing.assert_array_equal(again.split_bytes, coarse.split_bytes)
 
 
 def test_average_links():

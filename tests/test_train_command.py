@@ -1,12 +1,15 @@
 """`jsplit train`: the folder it leaves, the same command again, and what it refuses."""
 
+import dataclasses
 import json
 
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 import source_files
 from flax import nnx
+from thin_mobilenet import as_torchvision, thin_mobilenet
 
 from jsplit import cli
 from jsplit.commands.train import parse_arguments
@@ -27,8 +30,12 @@ def run(capsys, *arguments, status=0):
     return out, err
 
 
+def arrays(module):
+    return jax.tree.leaves(nnx.state(module))
+
+
 def weights(folder):
-    return jax.tree.leaves(nnx.state(load_model(folder)[0]))
+    return arrays(load_model(folder)[0])
 
 
 def test_arguments_are_literals_or_texts():
@@ -91,6 +98,56 @@ def test_images_of_ones_own_can_be_trained_on(tmp_path, monkeypatch):
     data, tokenizer = job._data(wanted, tmp_path, progress=False, say=print)
     assert (data.inputs.shape, data.num_classes) == ((6, 8, 8, 3), 2)
     assert tokenizer is None
+
+
+def test_vocabulary_is_that_of_the_job_and_not_of_an_earlier_one(tmp_path):
+    source_files.sst2(tmp_path)
+    data_dir = tmp_path / "data"
+    prepare("sst2", tmp_path, data_dir, progress=False)
+    kept, learned = tmp_path / "vocab.txt", []
+    for size in (27, 25, 27):
+        wanted = job.Job("sst2", "bert", make_settings(), data_dir=data_dir)
+        wanted = dataclasses.replace(wanted, vocab_size=size)
+        job._tokenizer(wanted, kept, progress=False, say=lambda line: None)
+        learned.append(kept.read_text("utf-8").splitlines())
+    assert [len(vocab) for vocab in learned] == [27, 25, 27]
+    assert learned[0] == learned[2]
+
+
+def test_network_must_read_what_the_data_set_holds(capsys, tmp_path):
+    source_files.sst2(tmp_path)
+    prepare("sst2", tmp_path, tmp_path / "data", progress=False)
+    texts = ["sst2", "--data-dir", tmp_path / "data", "--vocab-size", 30]
+    for given, message in (
+        ([*texts, "--model", "cnn"], "sst2 holds texts, but model cnn reads images"),
+        (["digits", "--model", "bert"], "holds images, but model bert reads texts"),
+    ):
+        _, err = run(capsys, "train", *given, "--out", tmp_path / "x", status=2)
+        assert message in err
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_published_weights_without_side_exits_are_a_start(name, tmp_path):
+    whole = thin_mobilenet()
+    tensors = as_torchvision(whole)
+    backbone = {k: v.copy() for k, v in tensors.items() if not k.startswith("exits")}
+    if name.endswith("bin"):
+        torch = pytest.importorskip("torch")
+        weights = {k: torch.from_numpy(v) for k, v in backbone.items()}
+        torch.save(weights, tmp_path / name)
+    else:
+        safetensors.numpy.save_file(backbone, tmp_path / name)
+    requests = [
+        job.Job("cifar10", "mobilenet_v2", make_settings(), init_weights=x).request()
+        for x in (tmp_path, tmp_path / name)
+    ]
+    assert requests[0] == requests[1]
+    model = thin_mobilenet(seed=1)
+    job._start_from(model, tmp_path)
+    for one, other in zip(model.blocks, whole.blocks, strict=True):
+        for x, y in zip(*map(arrays, (one, other)), strict=True):
+            np.testing.assert_array_equal(x, y)
 
 
 @pytest.mark.parametrize(

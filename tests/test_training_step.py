@@ -12,9 +12,9 @@ import pytest
 from flax import nnx
 
 from jsplit.data import augment
-from jsplit.models import CNN, MultiExit
+from jsplit.models import CNN, MobileNetV2, MultiExit, ResNet, SparseMLP
 from jsplit.training import Settings, make_settings, step, train
-from jsplit.training.loop import _hold_out
+from jsplit.training.loop import Training, _hold_out
 from jsplit.training.loss import exit_losses
 from jsplit.training.optimizer import rates_at
 from jsplit.training.step import Placement, default_devices
@@ -273,6 +273,29 @@ def test_bfloat16_computes_lower_and_keeps_float32():
     assert (low_log.loss != log.loss).all()
     np.testing.assert_allclose(low_log.loss, log.loss, rtol=0.05)
     assert low.heads[0].linear.dtype is None  # as it was
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda rngs: MobileNetV2(3, width=0.05, rngs=rngs),
+        lambda rngs: ResNet(3, widths=(2, 3), blocks_per_stage=1, rngs=rngs),
+        lambda rngs: SparseMLP(3, num_features=192, out_degrees=(5, 8, 3), rngs=rngs),
+        lambda rngs: CNN(3, in_channels=3, widths=(2, 3), rngs=rngs),
+    ],
+)
+def test_bfloat16_reaches_every_block(build):
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    settings = Settings(bf16=True, batch_size=4)
+    begun = Training(build(nnx.Rngs(0)), images, np.zeros(4, int), settings, None)
+
+    def activations(params):
+        low = step._lower(params)
+        model = nnx.merge(begun.graphdef, low, begun.state.rest, copy=True)
+        return [model.head(images, i + 1) for i in range(model.num_exits)]
+
+    for activation in jax.eval_shape(activations, begun.state.params):
+        assert activation.dtype == jnp.bfloat16
 
 
 def test_patience_stops_and_keeps_the_best_weights():

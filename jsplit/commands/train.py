@@ -87,7 +87,7 @@ class Train:
     image_size: int | None = None
     """Pixels to resize images to, where they differ in size."""
     init_weights: pathlib.Path | None = None
-    """Folder of a model of the same shapes, or a published file, to start from."""
+    """Folder of a model of the same shapes, or published weights, to start from."""
     devices: int | None = None
     """Devices to train on, dividing the batch (all accelerators, or one CPU device)."""
     fresh: bool = False

@@ -116,9 +116,12 @@ def _depthwise_backward(
         windows = _shifts(padded[None], stride, x.shape[1:3])
         return [s + w[0] * grad for s, w in zip(sums, windows, strict=True)], None
 
-    start = [jnp.zeros(grad.shape[1:], grad.dtype)] * 9
+    # A sum of bfloat16 stops growing after some hundred terms.
+    wide = jnp.promote_types(grad.dtype, jnp.float32)
+    start = [jnp.zeros(grad.shape[1:], wide)] * 9
     sums, _ = jax.lax.scan(add, start, (_padded(x), grad))
-    return x_grad, jnp.stack([s.sum(axis=(0, 1)) for s in sums]).reshape(kernel.shape)
+    kernel_grad = jnp.stack([s.sum(axis=(0, 1)) for s in sums])
+    return x_grad, kernel_grad.reshape(kernel.shape).astype(kernel.dtype)
 
 
 depthwise3x3.defvjp(_depthwise_forward, _depthwise_backward)
@@ -196,13 +199,15 @@ class BatchNorm(nnx.Module):
         mean, var = self.mean[...], self.var[...]
         if not self.use_running_average:
             axes, old = tuple(range(x.ndim - 1)), self.MOMENTUM
-            now = x.mean(axes)
-            spread = jnp.maximum(jnp.square(x).mean(axes) - jnp.square(now), 0.0)
+            # In bfloat16 the difference of the two means would be rounding.
+            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+            now = wide.mean(axes)
+            spread = jnp.maximum(jnp.square(wide).mean(axes) - jnp.square(now), 0.0)
             self.mean[...] = jax.lax.stop_gradient(old * mean + (1 - old) * now)
             self.var[...] = jax.lax.stop_gradient(old * var + (1 - old) * spread)
             mean, var = now, spread
         scale = self.scale[...] * jax.lax.rsqrt(var + self.EPSILON)
-        return x * scale + (self.bias[...] - mean * scale)
+        return (x * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
 
 
 class PoolHead(nnx.Module):

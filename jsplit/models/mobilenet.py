@@ -90,8 +90,11 @@ class Stem(nnx.Module):
         colour = x.shape[-1] == len(PIXEL_MEAN)
         mean = jnp.asarray(PIXEL_MEAN if colour else sum(PIXEL_MEAN) / 3, jnp.float32)
         std = jnp.asarray(PIXEL_STD if colour else sum(PIXEL_STD) / 3, jnp.float32)
-        x = windows3x3((to_unit(x) - mean) / std, self.stride)
-        kernel = self.kernel[...].reshape(x.shape[-1], -1)
+        kernel = self.kernel[...]
+        # Whatever the pixels come in, all that follows is in the dtype of the weights.
+        x = ((to_unit(x) - mean) / std).astype(kernel.dtype)
+        x = windows3x3(x, self.stride)
+        kernel = kernel.reshape(x.shape[-1], -1)
         return nnx.relu6(self.norm(pointwise(x, kernel)))
 
 

@@ -299,7 +299,8 @@ class SparseLinear(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, n_in] to [B, n_out]."""
-        return self.kernel(x[..., None]) + self.bias[...]
+        bias = self.bias[...]
+        return self.kernel(x[..., None].astype(bias.dtype)) + bias
 
 
 class SparseConv(nnx.Module):
@@ -377,10 +378,10 @@ class SparseConv(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Maps [B, H, W, n_in] to [B, ceil(H / stride), ceil(W / stride), n_out]."""
-        size, stride = self.kernel_size, self.stride
+        size, stride, bias = self.kernel_size, self.stride, self.bias[...]
         height, width = x.shape[1:3]
         edge = (size // 2, size // 2)
-        x = jnp.pad(x, ((0, 0), edge, edge, (0, 0)))
+        x = jnp.pad(x.astype(bias.dtype), ((0, 0), edge, edge, (0, 0)))
         taps = jnp.stack(
             [
                 x[:, i : i + height : stride, j : j + width : stride]
@@ -389,7 +390,7 @@ class SparseConv(nnx.Module):
             ],
             axis=-1,
         )
-        y = self.kernel(taps.reshape(-1, *taps.shape[-2:])) + self.bias[...]
+        y = self.kernel(taps.reshape(-1, *taps.shape[-2:])) + bias
         return y.reshape(*taps.shape[:3], -1)
 
 

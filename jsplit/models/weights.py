@@ -61,12 +61,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         >>> read_weights(file)
         {'w': array([1., 1., 1.], dtype=float32)}
     """
-    path = pathlib.Path(path)
-    if path.is_dir():
-        found = [name for name in USUAL if (path / name).is_file()]
-        if not found:
-            raise JsplitError(f"weights: {path} has none of {', '.join(USUAL)}")
-        path = path / found[0]
+    path = weights_file(path)
     try:
         if path.name.endswith(".index.json"):
             return _read_parts(path)
@@ -80,6 +75,24 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         "weights must end in .safetensors, .index.json, .bin, .pt or .pth, "
         f"got {str(path)!r}"
     )
+
+
+def weights_file(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns the file of a downloaded folder that `read_weights` begins with.
+
+    Args:
+        path: A folder, or the file itself.
+
+    Raises:
+        JsplitError: The folder has no file of a usual name.
+    """
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        return path
+    found = [name for name in USUAL if (path / name).is_file()]
+    if not found:
+        raise JsplitError(f"weights: {path} has none of {', '.join(USUAL)}")
+    return path / found[0]
 
 
 def fill(

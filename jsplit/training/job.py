@@ -21,12 +21,11 @@ from jsplit import checks
 from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
 from jsplit.data.digits import load_digits_splits
 from jsplit.data.prepared import find
-from jsplit.models.bert import BERT
 from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
 from jsplit.models.load import load_weights
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_arguments
-from jsplit.models.weights import Source, fill, variables
+from jsplit.models.weights import Source, fill, variables, weights_file
 from jsplit.training.checkpoint import refuse_another_run
 from jsplit.training.loop import Training
 from jsplit.training.settings import Settings
@@ -52,8 +51,8 @@ class Job:
         vocab: A vocab.txt.
         vocab_size: Tokens of a vocabulary to learn instead.
         init_weights: What to start from: the folder of a model of the same shapes, or
-            a file that `jsplit.models.load_weights` takes; exits that such a file
-            lacks start at random.
+            what `jsplit.models.load_weights` takes; exits that it lacks start at
+            random.
     """
 
     dataset: str
@@ -71,8 +70,9 @@ class Job:
     def request(self) -> dict[str, Any]:
         """Returns what identifies the job, JSON-able: contents of files, not names."""
         start = self.init_weights
-        if start is not None and (start / WEIGHTS).exists():
-            start = start / WEIGHTS
+        if start is not None:
+            own = (start / DESCRIPTION).exists()
+            start = start / WEIGHTS if own else weights_file(start)
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -228,8 +228,7 @@ def _tokenizer(
             f"vocab must be given for the texts of {job.dataset}: --vocab FILE, or "
             "--vocab-size N to learn one from them"
         )
-    if kept.exists():  # of this job, which was cut short
-        return Tokenizer.from_vocab(kept)
+    # Learned again where one is kept, which may be that of another job.
     say(f"learning a vocabulary of {job.vocab_size} tokens")
     base = job.split.split("[", 1)[0]
     texts = load_texts(job.dataset, base, job.data_dir, progress=progress)
@@ -261,9 +260,16 @@ def _made(job: Job, sizes: dict[str, int]) -> MultiExit:
 def _check_exits(job: Job) -> None:
     """Raises if the network cannot be made or has other exits than the settings say.
 
-    Costs no arrays and no data, which may take minutes to decode.
+    Or if it reads texts and the data are images, or the other way round. Costs no
+    arrays and no data, which may take minutes to decode.
     """
-    size = "vocab_size" if _holds_texts(job) else "in_channels"
+    texts = _holds_texts(job)
+    if texts != ("vocab_size" in model_arguments(job.model)):
+        kinds = ("texts", "images") if texts else ("images", "texts")
+        raise JsplitError(
+            f"{job.dataset} holds {kinds[0]}, but model {job.model} reads {kinds[1]}"
+        )
+    size = "vocab_size" if texts else "in_channels"
     sizes = {"num_classes": 2, size: 100}
     model = nnx.eval_shape(lambda: _made(job, sizes))
     job.settings.checked_exit_weights(model.num_exits)
@@ -275,10 +281,8 @@ def _start_from(model: MultiExit, path: pathlib.Path) -> None:
         arrays = {name: np.asarray(array[...]) for name, array in found.items()}
         sources = {name: Source((name,)) for name in variables(model)}
         fill(model, sources, arrays, str(path))
-    elif isinstance(model, BERT):
-        load_weights(model, path, random_exits=True)
     else:
-        load_weights(model, path)
+        load_weights(model, path, random_exits=True)
 
 
 def _remove(out: pathlib.Path) -> None:

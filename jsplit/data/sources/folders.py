@@ -55,6 +55,13 @@ def image_folder(entry: Entry, folder: pathlib.Path) -> Splits:
             f"source of {entry.name} must hold at least two folders of images, one per "
             f"class, got {len(classes)} in {folder}"
         )
+    for split, top in folders.items():
+        found = {path.name for path in top.iterdir() if _has_images(path)}
+        if odd := sorted(found ^ set(classes.values())):
+            raise JsplitError(
+                f"source of {entry.name} must hold images of the same classes in "
+                f"every split; {split} and the others differ in {', '.join(odd[:5])}"
+            )
     per_class = _TRAIN_PER_CLASS.get(entry.name)
 
     def examples(split: str) -> Examples:

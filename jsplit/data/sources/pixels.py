@@ -108,8 +108,7 @@ def cifar10_c(entry: Entry, folder: pathlib.Path) -> Splits:
     """One file per corruption: severities 1 to 5, one after the other."""
     corruption, _, severity = entry.tfds.partition("/")[2].rpartition("_")
     path = need(entry, folder, f"{CORRUPTIONS[corruption]}.npy")
-    images = np.load(path, mmap_mode="r")
-    labels = np.load(need(entry, folder, "labels.npy"))
+    images, labels = _npy(path), _npy(need(entry, folder, "labels.npy"))
     if len(images) != len(labels) or len(images) % 5 or images.shape[1:] != (32, 32, 3):
         raise JsplitError(
             f"{path} must hold five severities of 32 x 32 x 3, one row per label, got "
@@ -124,3 +123,12 @@ def cifar10_c(entry: Entry, folder: pathlib.Path) -> Splits:
             yield index, {"image": png, "label": int(labels[first + index])}
 
     return {"test": examples}
+
+
+def _npy(path: pathlib.Path) -> np.ndarray:
+    """Returns the array of a file, mapped into memory."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        reason = str(error).split(". ")[0]
+        raise JsplitError(f"{path} is no whole npy file: {reason}") from None
