@@ -221,6 +221,15 @@ def test_unusable_cache_is_made_again(spoil, out):
     assert [x.name for x in (out.parent / "cache").iterdir()] == [folder.name]
 
 
+def test_cache_that_cannot_be_written_is_named(out, monkeypatch):
+    file = out.parent / "file"
+    file.write_text("")
+    monkeypatch.setenv("JSPLIT_CACHE_DIR", str(file / "cache"))
+    message = r"cache: cannot write into .*file/cache: .*; set JSPLIT_CACHE_DIR to"
+    with pytest.raises(JsplitError, match=message):
+        load("mnist", "train", out, progress=False)
+
+
 def test_cache_is_of_one_tokenizer_length_and_content(out, tmp_path):
     sizes = []
     for length in (8, 16):

@@ -128,6 +128,16 @@ def test_images_of_your_own(source, out):
         made("mnist", source, out, image_folder=True)
 
 
+@pytest.mark.parametrize("content", [b"", b"no image", None])
+def test_file_that_is_no_image_is_named(content, source, out):
+    source_files.images(source)
+    file = source / "dog" / "001.png"
+    file.write_bytes(file.read_bytes()[:60] if content is None else content)
+    with pytest.raises(JsplitError, match=r"dog/001.png is damaged or no image"):
+        made("pets", source, out, image_folder=True)
+    assert not list(out.rglob("dataset_info.json"))
+
+
 @pytest.mark.parametrize("tested", [("Cat",), ("Cat", "dog", "emu")])
 def test_splits_must_have_the_same_classes(tested, source, out):
     source_files.images(source / "train")

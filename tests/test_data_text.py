@@ -86,6 +86,15 @@ def test_vocabulary_from_a_file(tmp_path):
     assert cased.fingerprint != Tokenizer(WORDS).fingerprint
 
 
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_learned_vocabulary_is_read_in_the_case_it_was_learned_in(tmp_path, lowercase):
+    path = tmp_path / "vocab.txt"
+    made = train_wordpiece(["Paris, Rome; NATO"] * 2, 40, path, lowercase=lowercase)
+    read = Tokenizer.from_vocab(path)
+    assert read.lowercase is lowercase
+    assert read.fingerprint == made.fingerprint
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -51,6 +51,7 @@ def test_names_what_does_not_fit(model, tmp_path):
         ("model.json", None, "cannot read .*model.json"),
         ("model.json", b"{", "is not JSON"),
         ("model.json", b"[]", "not a description of format 1"),
+        ("model.json", b'{"format": 1}', "not a description of format 1"),
         ("model.safetensors", b"abc", "truncated or not safetensors"),
     ],
 )

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from jsplit.types import JsplitError
+
 FORMAT = 1
 _FILES = ("inputs.npy", "labels.npy")
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
@@ -44,6 +46,9 @@ def cached(
         inputs: [N, ...], a read-only memory map.
         labels: [N], a read-only memory map.
         facts: What `batches` noted.
+
+    Raises:
+        JsplitError: The folder of the cache cannot be written.
     """
     text = json.dumps({**key, "format": FORMAT}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -52,8 +57,14 @@ def cached(
     kept = _open(folder, text)
     if kept is not None:
         return kept
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
+    except OSError as error:
+        raise JsplitError(
+            f"cache: cannot write into {folder.parent}: {error.strerror}; "
+            "set JSPLIT_CACHE_DIR to a folder that can be written"
+        ) from None
     try:
         facts: dict[str, Any] = {}
         writers = [_Writer(fresh / file) for file in _FILES]

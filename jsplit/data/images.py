@@ -46,6 +46,20 @@ def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
     return array
 
 
+def checked(content: bytes, name: str) -> bytes:
+    """Returns an image file as it is, if it is one; pixels are not decoded.
+
+    Raises:
+        JsplitError: Pillow is missing or does not know such a file.
+    """
+    Image, _ = _pillow()
+    try:
+        Image.open(io.BytesIO(content)).verify()
+    except (OSError, SyntaxError, ValueError):
+        raise JsplitError(f"{name} is damaged or no image") from None
+    return content
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """Returns an image [H, W, 1 or 3] uint8 as a PNG file."""
     Image, _ = _pillow()

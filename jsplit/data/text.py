@@ -76,13 +76,14 @@ class Tokenizer:
 
     @classmethod
     def from_vocab(
-        cls, path: str | os.PathLike[str], *, lowercase: bool = True
+        cls, path: str | os.PathLike[str], *, lowercase: bool | None = None
     ) -> "Tokenizer":
         """Reads a vocab.txt, one token per line in the order of the ids.
 
         Args:
             path: The file, or a folder with a vocab.txt.
-            lowercase: True for "uncased" vocabularies.
+            lowercase: True for "uncased" vocabularies. None: unless more than one
+                token in a hundred has capital letters ("cased").
 
         Raises:
             JsplitError: The file cannot be read, or see `Tokenizer`.
@@ -97,6 +98,9 @@ class Tokenizer:
         lines = [line.rstrip("\r") for line in text.split("\n")]
         while lines and not lines[-1]:
             lines.pop()
+        if lowercase is None:
+            capital = [x for x in lines if x != x.lower() and not x.startswith("[")]
+            lowercase = 100 * len(capital) <= len(lines)
         try:
             return cls(lines, lowercase=lowercase)
         except JsplitError as error:

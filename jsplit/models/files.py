@@ -103,7 +103,8 @@ def load_model(
         raise JsplitError(
             f"model: {folder / DESCRIPTION} is not JSON: {error}"
         ) from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    good = isinstance(description, dict) and description.get("format") == FORMAT
+    if not good or not {"model", "arguments", "meta"} <= set(description):
         raise JsplitError(
             f"model: {folder / DESCRIPTION} is not a description of format {FORMAT}"
         )

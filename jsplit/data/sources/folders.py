@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from jsplit.data.catalogue import Entry
+from jsplit.data.images import checked
 from jsplit.data.sources.common import Examples, Splits
 from jsplit.types import JsplitError
 
@@ -74,7 +75,7 @@ def image_folder(entry: Entry, folder: pathlib.Path) -> Splits:
                 yield (
                     f"{name}/{path.name}",
                     {
-                        "image": path.read_bytes(),
+                        "image": checked(path.read_bytes(), str(path)),
                         "label": label,
                         "image/file_name": path.name,
                     },
