@@ -62,7 +62,7 @@ def measure_models(
     final exit only.
 
     Args:
-        names: Networks, see `model_names()`; unknown ones are reported and left out.
+        names: Networks, see `model_names()`.
         batch_size: Samples, a multiple of the number of devices.
         length: Tokens of the longest text.
         image_size: Height and width of images; from 64 on MobileNetV2 has its ImageNet
@@ -78,7 +78,8 @@ def measure_models(
         One row per network and way.
 
     Raises:
-        JsplitError: `batch_size` cannot be split, or a size is out of range.
+        JsplitError: A network is unknown, `batch_size` cannot be split, or a size is
+            out of range.
     """
     repeats = checks.integer("repeats", repeats, 1)
     seconds = checks.number("seconds", seconds, 0)
@@ -88,11 +89,10 @@ def measure_models(
             f"batch_size must be a multiple of {jax.device_count()}, the number of "
             f"devices, got {batch_size}"
         )
+    for name in names:
+        checks.choice("networks", name, REGISTRY)
     rows = []
     for name in names:
-        if name not in REGISTRY:
-            report(f"{name}: left out, there is no such network")
-            continue
         if REGISTRY[name] is BERT:
             checks.integer("length", length, MIN_TOKENS)
             sizes = {**BERT_BASE, "max_length": max(512, length), **(bert or {})}

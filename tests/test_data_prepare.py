@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import source_files
 from data_files import REAL, VOCAB, needs_real_data, texts_of
+from PIL import Image
 
 from jsplit import cli
 from jsplit.data import load
@@ -128,11 +129,20 @@ def test_images_of_your_own(source, out):
         made("mnist", source, out, image_folder=True)
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", None])
-def test_file_that_is_no_image_is_named(content, source, out):
+@pytest.mark.parametrize("damage", ["empty", "no image", "cut png", "cut jpeg"])
+def test_file_that_is_no_image_is_named(damage, source, out):
     source_files.images(source)
     file = source / "dog" / "001.png"
-    file.write_bytes(file.read_bytes()[:60] if content is None else content)
+    jpeg = io.BytesIO()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(jpeg, "JPEG")
+    file.write_bytes(
+        {
+            "empty": b"",
+            "no image": b"no image",
+            "cut png": file.read_bytes()[:60],
+            "cut jpeg": jpeg.getvalue()[:-200],
+        }[damage]
+    )
     with pytest.raises(JsplitError, match=r"dog/001.png is damaged or no image"):
         made("pets", source, out, image_folder=True)
     assert not list(out.rglob("dataset_info.json"))

@@ -71,6 +71,24 @@ def test_distorted_quantised_calibrated_trace(model, folder, tmp_path, capsys):
     assert shown["accuracy if shipped"] == trace.remote_correct.mean(0).tolist()
 
 
+def test_calibration_on_what_was_trained_on_is_told(model, tmp_path, capsys):
+    facts = {"dataset": "digits", "num_classes": 10, "input": ["float32", 8, 8, 1]}
+    learned = {"split": "train", "num_samples": 897, "data": {}}
+    command = ["record", str(tmp_path / "net"), "digits", "--split", "test[:60]"]
+    command += ["--out", str(tmp_path / "trace.npz"), "--calibrate"]
+    for rows, part, note in (
+        ({}, "train[-80:]", "trained on 80 of the 80 samples of train[-80:]"),
+        ({"rows": [0, 857]}, "train[-80:]", "trained on 40 of the 80 samples"),
+        ({"rows": [0, 817]}, "train[-80:]", None),
+        ({}, "test[60:]", None),
+    ):
+        save_model(model, tmp_path / "net", **facts, **{**learned, "data": rows})
+        assert main([*command, part]) == 0
+        err = capsys.readouterr().err
+        assert ("note:" in err) is (note is not None)
+        assert note is None or note in err
+
+
 def test_noise_follows_the_seed(folder, tmp_path, capsys):
     found = []
     for seed in "001":

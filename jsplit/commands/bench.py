@@ -46,7 +46,7 @@ class Bench:
     policies: tuple[str, ...] | None = None
     """policies: their names; all by default."""
     networks: tuple[str, ...] | None = None
-    """models: names of networks (bert mobilenet_v2); unknown ones are left out."""
+    """models: names of networks (bert mobilenet_v2)."""
     batch_size: int | None = None
     """models: samples of a batch (32)."""
     length: int | None = None

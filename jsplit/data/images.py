@@ -47,14 +47,14 @@ def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def checked(content: bytes, name: str) -> bytes:
-    """Returns an image file as it is, if it is one; pixels are not decoded.
+    """Returns an image file as it is, if all of it can be decoded.
 
     Raises:
         JsplitError: Pillow is missing or does not know such a file.
     """
     Image, _ = _pillow()
     try:
-        Image.open(io.BytesIO(content)).verify()
+        Image.open(io.BytesIO(content)).load()
     except (OSError, SyntaxError, ValueError):
         raise JsplitError(f"{name} is damaged or no image") from None
     return content

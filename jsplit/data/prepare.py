@@ -64,9 +64,8 @@ def prepare(
         return find(name, folder)
     path = pathlib.Path(source).expanduser()
     if not path.is_dir():
-        raise JsplitError(
-            f"source must be a folder of unpacked files, got {path} (from {entry.home})"
-        )
+        home = f" (from {entry.home})" if entry.home else ""
+        raise JsplitError(f"source must be a folder of unpacked files, got {path}{home}")
     splits = reader_of(entry)(entry, path)
     classes = entry.classes or tuple(class_folders(entry, path))
     try:

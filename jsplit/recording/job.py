@@ -88,6 +88,13 @@ def run(
     if job.calibrate is not None:
         held_out = _data(job, job.calibrate, trained, progress)
         _refuse_overlap(data, held_out)
+        learned = _learned(trained, job.dataset, held_out)
+        if learned:
+            say(
+                f"note: the network was trained on {learned} of the {len(held_out)} "
+                f"samples of {held_out.split}, which makes temperatures too small; "
+                "train on another slice to hold some out"
+            )
 
     def recorded(data: Dataset, transform: Transform | None, **options: Any) -> Trace:
         say(f"recording {data.split} of {job.dataset}, {len(data)} samples")
@@ -135,14 +142,31 @@ def _transform(texts: Sequence[str]) -> Transform | None:
 
 def _refuse_overlap(recorded: Dataset, held_out: Dataset) -> None:
     """Raises if temperatures would be fitted on samples they are judged on."""
-    (first, end), (low, high) = recorded.meta["rows"], held_out.meta["rows"]
-    shared = min(end, high) - max(first, low)
-    same = parse_split(recorded.split)[0] == parse_split(held_out.split)[0]
-    if same and shared > 0:
+    shared = _shared(recorded.split, recorded.meta["rows"], held_out)
+    if shared:
         raise JsplitError(
             f"calibrate must share no samples with the recorded {recorded.split}, "
             f"got {held_out.split}, which shares {shared}"
         )
+
+
+def _learned(trained: dict[str, Any], dataset: str, held_out: Dataset) -> int:
+    """Returns how many of the samples for temperatures the network has learned from.
+
+    Or was measured on during its training, which does not say which ones.
+    """
+    if "split" not in trained or trained.get("dataset") != dataset:
+        return 0  # a network that `jsplit train` did not save, or of other data
+    rows = trained["data"].get("rows", [0, trained["num_samples"]])
+    return _shared(trained["split"], rows, held_out)
+
+
+def _shared(split: str, rows: Sequence[int], other: Dataset) -> int:
+    """Returns how many samples two slices have in common."""
+    if parse_split(split)[0] != parse_split(other.split)[0]:
+        return 0
+    (first, end), (low, high) = rows, other.meta["rows"]
+    return max(0, min(end, high) - max(first, low))
 
 
 def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Dataset:
