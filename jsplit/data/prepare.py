@@ -65,7 +65,9 @@ def prepare(
     path = pathlib.Path(source).expanduser()
     if not path.is_dir():
         home = f" (from {entry.home})" if entry.home else ""
-        raise JsplitError(f"source must be a folder of unpacked files, got {path}{home}")
+        raise JsplitError(
+            f"source must be a folder of unpacked files, got {path}{home}"
+        )
     splits = reader_of(entry)(entry, path)
     classes = entry.classes or tuple(class_folders(entry, path))
     try:
