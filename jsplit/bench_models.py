@@ -105,20 +105,20 @@ def measure_models(
             batch = np.random.default_rng(seed).random(shape, np.float32)
         rivals = rivals_of(model, batch, report)  # gives the model its weights
         ways = {**_ways(model, batch), **rivals}
-        rows += _measure(name, ways, (repeats, seconds), report)
+        rows += _measure(name, ways, repeats, seconds, report)
     return rows
 
 
 def _measure(
     name: str,
     ways: dict[str, Way],
-    at_least: tuple[int, float],
+    repeats: int,
+    seconds: float,
     report: Callable[[str], None],
 ) -> list[Row]:
     for run in ways.values():
         run()  # compiles, warms up
     report(f"{name}: compiled")
-    repeats, seconds = at_least
     rounds: list[np.ndarray] = []  # [way, (wall, cores)]
     while len(rounds) < repeats or sum(one[:, 0].sum() for one in rounds) < seconds:
         rounds.append(np.array([_seconds(run) for run in ways.values()]))

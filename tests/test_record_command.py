@@ -81,8 +81,10 @@ def test_calibration_on_what_was_trained_on_is_told(model, tmp_path, capsys):
         ({"rows": [0, 857]}, "train[-80:]", "trained on 40 of the 80 samples"),
         ({"rows": [0, 817]}, "train[-80:]", None),
         ({}, "test[60:]", None),
+        (None, "train[-80:]", None),  # not saved by `jsplit train`
     ):
-        save_model(model, tmp_path / "net", **facts, **{**learned, "data": rows})
+        known = {"split": "train"} if rows is None else {**learned, "data": rows}
+        save_model(model, tmp_path / "net", **facts, **known)
         assert main([*command, part]) == 0
         err = capsys.readouterr().err
         assert ("note:" in err) is (note is not None)

@@ -111,9 +111,6 @@ def _download(entry: Entry, folder: pathlib.Path, progress: bool) -> None:
     import tensorflow_datasets as tfds
     import tensorflow_datasets.text
 
-    retries = logging.getLogger("urllib3")  # a warning each, ten per file
-    level = retries.level
-    retries.setLevel(logging.ERROR)
     try:
         with _quiet(progress):
             builder = tfds.builder(entry.tfds, data_dir=folder, file_format=FORMAT)
@@ -124,8 +121,6 @@ def _download(entry: Entry, folder: pathlib.Path, progress: bool) -> None:
             f"FOLDER with the unpacked files from {entry.home}. It said "
             f"{type(error).__name__}: {checks.shown(str(error), 300)}"
         ) from error
-    finally:
-        retries.setLevel(level)
 
 
 def _features(entry: Entry, classes: tuple[str, ...]) -> Any:
@@ -173,24 +168,31 @@ def _builder(
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
             del dl_manager  # nothing is downloaded
-            return {split: examples() for split, examples in splits.items()}
+            return {split: self._generate_examples(split) for split in splits}
 
-        def _generate_examples(self) -> Iterator[Any]:
-            raise NotImplementedError  # the splits above are generators already
+        def _generate_examples(self, split: str) -> Iterator[Any]:
+            return splits[split]()
 
     return Builder(data_dir=folder, config=config or None, file_format=FORMAT)
 
 
 @contextlib.contextmanager
 def _quiet(progress: bool) -> Iterator[None]:
-    """Keeps what TFDS prints away from standard output; its bars only if asked for."""
+    """Keeps what TFDS prints away from standard output; its bars only if asked for.
+
+    Nor does a download warn of each of its ten attempts per file.
+    """
     import tensorflow_datasets as tfds
 
+    retries = logging.getLogger("urllib3")
+    level = retries.level
+    retries.setLevel(logging.ERROR)
     if not progress:
         tfds.disable_progress_bar()
     try:
         with contextlib.redirect_stdout(sys.stderr if progress else io.StringIO()):
             yield
     finally:
+        retries.setLevel(level)
         if not progress:
             tfds.enable_progress_bar()

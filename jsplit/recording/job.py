@@ -155,8 +155,10 @@ def _learned(trained: dict[str, Any], dataset: str, held_out: Dataset) -> int:
 
     Or was measured on during its training, which does not say which ones.
     """
-    if "split" not in trained or trained.get("dataset") != dataset:
-        return 0  # a network that `jsplit train` did not save, or of other data
+    if not {"split", "num_samples", "data"} <= set(trained):
+        return 0  # `jsplit train` did not save it
+    if trained.get("dataset") != dataset:
+        return 0
     rows = trained["data"].get("rows", [0, trained["num_samples"]])
     return _shared(trained["split"], rows, held_out)
 
