@@ -1,31 +1,62 @@
 """jsplit: judge split-computing and early-exit policies.
 
-Models make logits; plans, policies and the engine turn logits into decisions; sweeps,
+Models make logits; plans, policies and the engine turn logits into decisions;
 statistics and reports turn decisions into claims.
+
+The tree, from the bottom up. A row imports only what it names, always rows above it
+(a test reads this table):
+
+types        the words: plan, outcome, feedback, protocol |
+checks       bad input, refused in one clear line | types
+version      which jsplit this is, and what it ran with |
+writing      files that are written whole or not at all | types
+traces       what a network said | types checks writing
+policies     who decides: plans, selectors, the registry | types checks
+stats        intervals, differences, many comparisons | types checks
+environment  what a decision brings: costs, drift, outcomes | types checks traces
+engine       thousands of replicas: streams and the loop | types policies.base
+results      what happened, as labelled data, and claims from it | types checks version
+             writing stats environment engine policies.base
+evaluation   one question: these policies on this scenario | types checks stats traces
+             environment policies engine results
+fitting      rules fitted on a held-out part | types checks stats traces environment
+             policies
+models       networks with several exits | types checks writing
+data         from data sets to arrays | types checks writing
+training     networks that learn | types checks version data models
+recording    networks to traces, in one pass | types checks version traces data models
+report       tables and figures | types checks writing stats results
+bench        how fast all this is | types checks traces environment policies
+             evaluation models
+quickstart   the whole path in a minute | everything
+commands     what the command line offers | everything
+cli          parses, runs one command, ends in one line | types checks commands
 """
 
 from typing import TYPE_CHECKING
 
-from jsplit import drift
-from jsplit.calibration import calibrate, expected_calibration_error
-from jsplit.costs import Costs
+from jsplit import engine, environment, evaluation, policies, results, stats, traces
 from jsplit.engine.shard import use_all_cores
-from jsplit.evaluate import evaluate
-from jsplit.exact import exact_values
-from jsplit.loading import load_trace, sample_trace
+from jsplit.environment import drift
+from jsplit.environment.costs import Costs
+from jsplit.environment.profiles import Link, Machine, Profile, link_states
+from jsplit.environment.scenario import Condition, Scenario
+from jsplit.evaluation.evaluate import evaluate
+from jsplit.evaluation.exact import exact_values
+from jsplit.evaluation.until import evaluate_until
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
-from jsplit.profiles import Link, Machine, Profile, link_states
-from jsplit.recovery import recovery
-from jsplit.results import load_result, save_result
-from jsplit.scenario import Condition, Scenario
-from jsplit.summary import summarize, summarize_conditions
-from jsplit.trace import Trace
+from jsplit.results.dataset import load_result, save_result
+from jsplit.results.recovery import recovery
+from jsplit.results.summary import summarize, summarize_conditions
+from jsplit.traces.calibration import calibrate, expected_calibration_error
+from jsplit.traces.loading import load_trace, sample_trace
+from jsplit.traces.trace import Trace
 from jsplit.types import Context, Feedback, JsplitError, Now, Outcome, Plan, Protocol
-from jsplit.until import evaluate_until
+from jsplit.version import __version__
 
 if TYPE_CHECKING:
-    from jsplit import models, report
+    from jsplit import bench, data, fitting, models, recording, report, training
     from jsplit.fitting import (
         best_split,
         budget_cascade,
@@ -36,7 +67,18 @@ if TYPE_CHECKING:
     from jsplit.recording import record
     from jsplit.training import train
 
-__version__ = "0.1.0"
+# What needs flax, optax, matplotlib or rich, or only some evaluations need, loads when
+# used: packages of jsplit, and names with the package they come from.
+_PACKAGES = ("bench", "data", "fitting", "models", "recording", "report", "training")
+_NAMES = {
+    "best_split": "fitting",
+    "budget_cascade": "fitting",
+    "record": "recording",
+    "risk_controlled_cascade": "fitting",
+    "risk_controlled_split": "fitting",
+    "split_trace": "fitting",
+    "train": "training",
+}
 
 __all__ = [
     "Condition",
@@ -55,46 +97,45 @@ __all__ = [
     "Scenario",
     "Selector",
     "Trace",
+    "__version__",
+    "bench",
     "best_split",
     "budget_cascade",
     "calibrate",
+    "data",
     "drift",
+    "engine",
+    "environment",
     "evaluate",
     "evaluate_until",
+    "evaluation",
     "exact_values",
     "expected_calibration_error",
+    "fitting",
     "link_states",
     "load_result",
     "load_trace",
     "make_policy",
     "models",
+    "policies",
     "policy_names",
     "record",
+    "recording",
     "recovery",
     "report",
+    "results",
     "risk_controlled_cascade",
     "risk_controlled_split",
     "sample_trace",
     "save_result",
     "split_trace",
+    "stats",
     "summarize",
     "summarize_conditions",
+    "traces",
     "train",
+    "training",
 ]
-
-# What needs flax, optax, matplotlib or rich, or only some evaluations need, loads when
-# used.
-_LAZY = {
-    "best_split": ("jsplit.fitting", "best_split"),
-    "budget_cascade": ("jsplit.fitting", "budget_cascade"),
-    "models": ("jsplit.models", None),
-    "record": ("jsplit.recording", "record"),
-    "report": ("jsplit.report", None),
-    "risk_controlled_cascade": ("jsplit.fitting", "risk_controlled_cascade"),
-    "risk_controlled_split": ("jsplit.fitting", "risk_controlled_split"),
-    "split_trace": ("jsplit.fitting", "split_trace"),
-    "train": ("jsplit.training", "train"),
-}
 
 use_all_cores()
 
@@ -102,8 +143,12 @@ use_all_cores()
 def __getattr__(name: str) -> object:
     import importlib
 
-    if name not in _LAZY:
-        raise AttributeError(f"module 'jsplit' has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    loaded = importlib.import_module(module)
-    return loaded if attribute is None else getattr(loaded, attribute)
+    if name in _PACKAGES:
+        return importlib.import_module(f"jsplit.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"jsplit.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'jsplit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

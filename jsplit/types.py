@@ -68,7 +68,7 @@ class Plan(NamedTuple):
     depth: Any  # [] int32, 0..L: the deepest exit on the device
     heads: Any  # [L] bool; True = this head is evaluated (and paid) if reached
     delay: Any  # [] int32; layers run beyond the exit that stopped, usually 0
-    way: Any  # [] int32; which of the ways there are to ship, usually the only one, 0
+    route: Any  # [] int32; how the sample is shipped, 0 where there is one route
 
 
 class Outcome(NamedTuple):

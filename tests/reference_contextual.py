@@ -21,7 +21,7 @@ class Arm(NamedTuple):
     depth: int
     alpha: float
     heads: str = "one"  # evaluated on the device: "one" at `depth`, "all", "none"
-    way: int = 0
+    route: int = 0
 
 
 class Acted(NamedTuple):
@@ -31,8 +31,8 @@ class Acted(NamedTuple):
     shipped: bool
 
 
-class Ways(NamedTuple):
-    """A condition: what the network says and what it costs, by way of shipping."""
+class Routes(NamedTuple):
+    """A condition: what the network says and what it costs, by route."""
 
     traces: tuple
     costs: tuple
@@ -44,7 +44,7 @@ def splits(num_exits, alpha, heads="one"):
 
 def act(condition, arm, n):
     """What happens to sample n."""
-    trace, costs = condition.traces[arm.way], condition.costs[arm.way]
+    trace, costs = condition.traces[arm.route], condition.costs[arm.route]
     last, d = trace.confidence.shape[1], arm.depth
     if d == 0:
         confidence, correct = trace.confidence[n, -1], trace.correct[n, -1]

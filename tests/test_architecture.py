@@ -1,7 +1,11 @@
-"""The imports of jsplit, read from its source, against the layers of its design."""
+"""The imports of jsplit, read from its source, against the table in its docstring."""
 
 import ast
+import functools
+import importlib
+import inspect
 import pathlib
+import re
 import subprocess
 import sys
 from typing import NamedTuple
@@ -12,49 +16,28 @@ import jsplit
 
 ROOT = pathlib.Path(jsplit.__file__).parent
 
-# What a module may import of jsplit, anywhere in it. A name also stands for all that
-# is below it. Modules above these layers (evaluate, results, sweep, cli) may see all.
-POLICIES = {"types", "checks", "plans", "policies"}
-ENGINE = {"types", "streams", "policies.base", "engine"}
-ALLOWED = {
-    "types": set(),
-    "checks": {"types"},
-    "costs": {"types", "checks"},
-    "plans": {"types", "checks"},
-    "streams": {"types", "checks"},
-    "stats": {"types", "checks", "stats"},
-    "tables": {"types", "checks"},
-    "arrays": {"types", "checks"},
-    "softmax": set(),
-    "writing": {"types"},
-    "trace_files": {"types", "checks", "writing"},
-    "trace": {"types", "checks", "arrays", "softmax", "trace_files"},
-    "loading": {"types", "checks", "tables", "trace_files", "trace"},
-    "calibration": {"types", "checks", "softmax", "trace"},
-    "drift": {"types", "checks"},
-    "scenario": {"types", "checks", "costs", "drift", "trace"},
-    "outcomes": {"types", "checks", "costs", "plans", "streams", "trace"},
-    "signals": {"types", "checks", "costs", "outcomes", "policies.base", "trace"},
-    "policies.base": {"types", "checks"},
-    "policies": POLICIES,
-    "engine": ENGINE,
-    "models": {"types", "checks", "writing", "models"},
-    "data": {"types", "checks", "writing", "data"},
-    "training": {"types", "checks", "data", "models", "training"},
-    "fitting": {
-        *{"types", "checks", "costs", "plans", "trace", "scenario", "stats"},
-        *{"policies.base", "policies.simple", "policies.splitee", "fitting"},
-    },
-    "recording": {
-        *{"types", "checks", "softmax", "trace", "calibration"},
-        *{"data", "models", "recording"},
-    },
-}
+ABOVE = {"", "__main__"}  # they show or start everything, and have no row
+
+
+def rows():
+    """Which packages and modules each one sees, by name, from the table in jsplit."""
+    table = inspect.getdoc(jsplit).split("(a test reads this table):\n\n")[1]
+    table = re.sub(r"\n +", " ", table)
+    found = {}
+    for line in table.splitlines():
+        name, _, about = line.partition(" ")
+        _, bar, sees = about.partition("|")
+        assert bar, line
+        found[name] = sees.split()
+    return found
+
+
+ROWS = rows()
 # Who may import what is heavy or belongs in one place.
 ONLY_IN = {
-    "xarray": {"results", "summary", "recovery"},
+    "xarray": {"results"},
     "matplotlib": {"report.figures"},
-    "flax": {"models", "training", "recording", "quickstart", "bench_models"},
+    "flax": {"models", "training", "recording", "quickstart", "bench.models"},
     "optax": {"training"},
     "orbax": {"training.checkpoint"},
     "tensorflow_datasets": {"data"},
@@ -149,37 +132,43 @@ def below_any(names, package):
     return any(below(name, {package}) for name in names)
 
 
-def rule_of(name):
-    """The most specific entry of ALLOWED for a module, or None."""
-    matching = [one for one in ALLOWED if below(name, {one})]
-    return max(matching, key=len, default=None)
+def seen_by(name):
+    """All that a module may import: its own package, and what its row names."""
+    top = name.split(".")[0]
+    sees = [*ROWS] if ROWS[top] == ["everything"] else ROWS[top]
+    above = [*ROWS][: [*ROWS].index(top)]
+    return {top, *(one for one in sees if one.split(".")[0] in above)}
 
 
 def strangers(name):
-    rule = rule_of(name)
-    if rule is None:
-        return set()
-    return {one for one in own(name) if not below(one, ALLOWED[rule])}
+    return {one for one in own(name) if not below(one, seen_by(name))}
 
 
-def test_every_layer_of_the_design_exists():
-    assert set(ALLOWED) <= set(MODULES)
-    assert {"evaluate", "results", "engine.replay", "policies.registry"} <= set(MODULES)
+def test_every_package_and_module_has_a_row():
+    """In the table, and as a file or folder of jsplit."""
+    tops = {name.split(".")[0] for name in MODULES} - ABOVE
+    assert tops == set(ROWS)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if rule_of(name)])
-def test_module_imports_only_layers_below(name):
+def test_rows_name_only_rows_above_them():
+    names = [*ROWS]
+    for number, (name, sees) in enumerate(ROWS.items()):
+        for one in sees if sees != ["everything"] else []:
+            assert one in MODULES, (name, one)
+            assert one.split(".")[0] in names[:number], (name, one)
+
+
+def test_rows_name_nothing_in_vain():
+    """What a row names is imported, or the table tells of arrows that are not there."""
+    for name, sees in ROWS.items():
+        used = set().union(*(own(one) for one in MODULES if below(one, {name})))
+        for one in sees if sees != ["everything"] else []:
+            assert below_any(used, one), (name, one)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in ABOVE])
+def test_module_imports_only_what_its_row_names(name):
     assert not strangers(name)
-
-
-def test_only_the_registry_and_its_family_know_concrete_policies():
-    """The engine gets selectors handed; it knows their contract alone."""
-    concrete = {one for one in MODULES if below(one, {"policies"})}
-    concrete -= {"policies", "policies.base"}
-    for name in MODULES:
-        if below(name, {"engine", "outcomes", "streams", "stats", "results", "report"}):
-            assert not own(name) & concrete, name
-    assert "policies.registry" in own("evaluate")
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
@@ -191,14 +180,6 @@ def test_library_is_imported_in_its_place_alone(library):
     }
     assert users  # or the rule is about nothing
     assert {name for name in users if not below(name, ONLY_IN[library])} == set()
-
-
-def test_models_and_data_are_used_by_training_and_recording_alone():
-    users = {"models", "data", "training", "recording", "commands", "cli"}
-    users |= {"quickstart", "bench_models", "bench_rivals"}
-    for name in filter(None, MODULES):  # jsplit itself shows all names to types
-        if not below(name, users):
-            assert not any(below(one, {"models", "data"}) for one in own(name)), name
 
 
 def test_imports_have_no_cycle():
@@ -217,13 +198,17 @@ def test_imports_have_no_cycle():
 
     for name in graph:
         visit(name)
-    assert graph["engine.replay"] >= {"engine.reduce", "engine.tables", "streams"}
+    assert graph["engine.replay"] >= {
+        "engine.reduce",
+        "engine.tables",
+        "engine.streams",
+    }
 
 
 def test_reader_of_imports_sees_every_form():
     source = (
         "import flax.nnx as nnx\n"
-        "from jsplit import checks, costs\n"
+        "from jsplit import checks, types\n"
         "from . import fixed\n"
         "from ..engine import replay\n"
         "if TYPE_CHECKING:\n    from xarray import Dataset\n"
@@ -233,7 +218,7 @@ def test_reader_of_imports_sees_every_form():
     )
     found = imports(source, "policies.new")
     at_load = {one.name for one in found if one.at_load}
-    assert at_load >= {"flax.nnx", "jsplit.checks", "jsplit.costs", "late"}
+    assert at_load >= {"flax.nnx", "jsplit.checks", "jsplit.types", "late"}
     assert at_load >= {"jsplit.policies.fixed", "jsplit.engine.replay"}
     assert at_load >= {"jsplit.policies.base"}
     assert {one.name for one in found} - at_load == {
@@ -246,11 +231,13 @@ def test_reader_of_imports_sees_every_form():
 @pytest.mark.parametrize(
     ("name", "source", "stranger"),
     [
-        ("policies.fixed", "from jsplit.costs import Costs", "costs"),
-        ("policies.base", "from jsplit import plans", "plans"),
+        ("policies.fixed", "from jsplit.environment import costs", "environment.costs"),
+        ("stats.base", "from jsplit.policies import plans", "policies.plans"),
         ("engine.replay", "from jsplit.policies import index", "policies.index"),
         ("types", "def f():\n    from jsplit import checks", "checks"),
-        ("outcomes", "from jsplit.engine import tables", "engine.tables"),
+        ("environment.outcomes", "from jsplit.engine import tables", "engine.tables"),
+        ("evaluation.exact", "from jsplit import report", "report"),
+        ("results.summary", "from jsplit.policies import fixed", "policies.fixed"),
     ],
 )
 def test_rules_refuse_a_forbidden_import(name, source, stranger, monkeypatch):
@@ -269,3 +256,20 @@ def test_import_of_jsplit_is_light():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_packages_are_reachable_and_hidden_by_no_function():
+    for name in MODULES:
+        if name in ABOVE:
+            continue
+        module = importlib.import_module(f"jsplit.{name}")
+        found = functools.reduce(getattr, name.split("."), jsplit)
+        assert found is module, name
+
+
+def test_dir_is_the_public_surface():
+    assert dir(jsplit) == sorted(jsplit.__all__)
+    for name in jsplit.__all__:
+        assert getattr(jsplit, name) is not None
+    for name in ("data", "fitting", "training", "stats", "train", "record", "models"):
+        assert name in dir(jsplit)

@@ -4,8 +4,8 @@ import numpy as np
 from flax import nnx
 
 from jsplit.models import MobileNetV2
-from jsplit.models.mobilenet_weights import _exits, _features
-from jsplit.models.weights import Source, fill, variables
+from jsplit.models.weights.mobilenet import _exits, _features
+from jsplit.models.weights.tensors import Source, fill, variables
 
 
 def thin_mobilenet(num_classes=3, *, seed=0, **kwargs):

@@ -15,7 +15,9 @@ import numpy as np
 import population
 
 import jsplit
-from jsplit import results, stats, streams
+from jsplit import stats
+from jsplit.engine import streams
+from jsplit.results import dataset
 
 SEED = 20
 BATCH = 500
@@ -69,9 +71,9 @@ def make_pool(seed):
     result = jsplit.evaluate(
         trace, LEARNERS, costs, num_replicas=POOL, seed=seed, num_checkpoints=16
     )
-    pool = {name: results.per_replica(result, name) for name in results.METRICS[:2]}
-    pool["reward"] = results.per_replica(result, "reward")
-    pool["regret"] = results.per_replica(result, "pseudo_regret")
+    pool = {name: dataset.per_replica(result, name) for name in dataset.METRICS[:2]}
+    pool["reward"] = dataset.per_replica(result, "reward")
+    pool["regret"] = dataset.per_replica(result, "pseudo_regret")
     pool["curve"] = result.pseudo_regret.values[0].T.copy()  # [pool, checkpoints]
     return pool
 

@@ -8,7 +8,8 @@ I-SplitEE is told which distortion holds and learns each one apart; the others f
 import pathlib
 
 import jsplit
-from jsplit import drift, report
+from jsplit import report
+from jsplit.environment import drift
 
 HERE = pathlib.Path(__file__).parent
 EACH, REPLICAS = 20_000, 256

@@ -11,7 +11,8 @@ import pathlib
 import numpy as np
 
 import jsplit
-from jsplit import drift, report
+from jsplit import report
+from jsplit.environment import drift
 
 HERE = pathlib.Path(__file__).parent
 CHANGE, HORIZON, EVERY = 20_000, 40_000, 100

@@ -23,7 +23,7 @@ from flax import nnx
 import jsplit
 from jsplit.data import load
 from jsplit.models import SparseMLP, storage_bytes
-from jsplit.models.storage import halves
+from jsplit.models.sparse.storage import halves
 from jsplit.recording import measure_layers
 
 HERE = pathlib.Path(__file__).parent

@@ -15,7 +15,8 @@ import tomllib
 import numpy as np
 
 import jsplit
-from jsplit import results, stats
+from jsplit import stats
+from jsplit.results import dataset
 
 HERE = pathlib.Path(__file__).parent
 TRACES = ("imdb", "cifar10")
@@ -56,7 +57,7 @@ def replay(trace, protocol, num_replicas):
         seed=SEED,
         num_checkpoints=2,
     )
-    return {metric: results.per_replica(result, metric) for metric in METRICS}
+    return {metric: dataset.per_replica(result, metric) for metric in METRICS}
 
 
 def study(trace, num_replicas):

@@ -89,9 +89,9 @@ class Bench:
         rich.print(table)
 
     def _engine(self, options: dict[str, int]) -> tuple[list[str], list[Any]]:
-        from jsplit import bench
+        from jsplit.bench import engine
 
-        rows = bench.measure_engine(
+        rows = engine.measure_engine(
             **options,
             repeats=self.repeats,
             seed=self.seed,
@@ -100,9 +100,9 @@ class Bench:
         return ["policy", "how", "ns per replica and step", "times jsplit"], rows
 
     def _policies(self, options: dict[str, int]) -> tuple[list[str], list[Any]]:
-        from jsplit import bench_policies
+        from jsplit.bench import policies
 
-        rows = bench_policies.measure_policies(
+        rows = policies.measure_policies(
             self.policies,
             **options,
             repeats=self.repeats,
@@ -115,11 +115,11 @@ class Bench:
         return ["policy", "ns per replica and step", "times ucb1"], rows
 
     def _models(self, options: dict[str, int]) -> tuple[list[str], list[Any]]:
-        from jsplit import bench_models
+        from jsplit.bench import models
 
         sizes = dict(options)
         bert = {"num_layers": sizes.pop("num_layers")}
-        rows = bench_models.measure_models(
+        rows = models.measure_models(
             self.networks or ("bert", "mobilenet_v2"),
             **sizes,
             bert=bert,

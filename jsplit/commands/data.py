@@ -30,7 +30,7 @@ class List:
     def run(self) -> None:
         """Prints the list."""
         from jsplit.data.inspect import listing
-        from jsplit.data.prepared import data_folder
+        from jsplit.data.read import data_folder
 
         rows = listing(self.data_dir)
         if self.as_json:
@@ -93,7 +93,7 @@ class Prepare:
 
     def run(self) -> None:
         """Writes the data set and prints where it is."""
-        from jsplit.data.prepare import prepare
+        from jsplit.data.write import prepare
 
         data = prepare(
             self.name,

@@ -168,7 +168,7 @@ def _fitted(
     Traces of the same samples are cut alike, so no sample is on both sides.
     """
     from jsplit import checks, fitting
-    from jsplit.scenario import same_samples
+    from jsplit.environment.scenario import same_samples
 
     share = checks.number("held-out", share, 0.0, 1.0)
     first, *others = traces.values()

@@ -10,7 +10,7 @@ from typing import Any
 from jsplit import checks
 from jsplit.data import images
 from jsplit.data.catalogue import CATALOGUE, CIFAR10_C
-from jsplit.data.prepared import data_folder, find, read_batches, versions
+from jsplit.data.read import data_folder, find, read_batches, versions
 from jsplit.types import JsplitError
 
 

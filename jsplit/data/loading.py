@@ -15,7 +15,7 @@ from jsplit import checks
 from jsplit.data import images
 from jsplit.data.cache import cached
 from jsplit.data.dataset import Dataset
-from jsplit.data.prepared import find, read_batches
+from jsplit.data.read import find, read_batches
 from jsplit.data.text import Tokenizer
 from jsplit.types import JsplitError
 

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jsplit import streams
-from jsplit.engine import reduce
+from jsplit.engine import reduce, streams
 from jsplit.engine.tables import Tables, gather, gather_bits
 from jsplit.policies.base import Selector, one_hot
 from jsplit.types import Feedback, Now

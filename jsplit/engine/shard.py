@@ -15,8 +15,7 @@ import numpy as np
 from jax import Array, lax
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from jsplit import streams
-from jsplit.engine import replay
+from jsplit.engine import replay, streams
 from jsplit.engine.reduce import Pair
 from jsplit.engine.tables import Tables
 from jsplit.policies.base import Selector

@@ -5,12 +5,13 @@ Here: `budget_cascade`. Not here: shipping; every sample is answered on the devi
 
 import numpy as np
 
-from jsplit import checks, plans
-from jsplit.costs import Costs
+from jsplit import checks
+from jsplit.environment.costs import Costs
+from jsplit.environment.scenario import check_inputs
 from jsplit.fitting.fitted import policy_of, readable
+from jsplit.policies import plans
 from jsplit.policies.base import Policy
-from jsplit.scenario import check_inputs
-from jsplit.trace import Trace
+from jsplit.traces.trace import Trace
 
 STEPS = 100  # of bisection: halves the range of ln(ratio) below any rounding
 LARGEST_LOG_RATIO = 50.0

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from jsplit import plans
+from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always
 from jsplit.policies.splitee import ALPHA
-from jsplit.trace import Trace
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Plan, Protocol
 
 

@@ -7,12 +7,12 @@ import ast
 import inspect
 
 from jsplit import checks
-from jsplit.costs import Costs
+from jsplit.environment.costs import Costs
 from jsplit.fitting.budget import budget_cascade
 from jsplit.fitting.risk import risk_controlled_cascade, risk_controlled_split
 from jsplit.fitting.splits import best_split
 from jsplit.policies.base import Policy
-from jsplit.trace import Trace
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
 RULES = {

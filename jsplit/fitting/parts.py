@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jsplit import checks
-from jsplit.trace import ARRAYS, Trace
+from jsplit.traces.trace import ARRAYS, Trace
 from jsplit.types import JsplitError
 
 

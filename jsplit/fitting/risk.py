@@ -9,14 +9,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit import checks, plans, stats
-from jsplit.costs import Costs
+from jsplit import checks, stats
+from jsplit.environment.costs import Costs
+from jsplit.environment.scenario import check_inputs, check_trace
 from jsplit.fitting.fitted import policy_of
 from jsplit.fitting.splits import descending_alphas
+from jsplit.policies import plans
 from jsplit.policies.base import Policy
-from jsplit.scenario import check_inputs, check_trace
 from jsplit.stats.base import open_unit
-from jsplit.trace import Trace
+from jsplit.traces.trace import Trace
 
 PER_DECADE, DECADES = 16, 6
 ALPHAS = np.round(1 - 10 ** (-np.arange(PER_DECADE * DECADES + 1) / PER_DECADE), 7)

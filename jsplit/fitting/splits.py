@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit import checks, plans
-from jsplit.costs import Costs
+from jsplit import checks
+from jsplit.environment.costs import Costs
+from jsplit.environment.scenario import check_inputs
 from jsplit.fitting.fitted import policy_of, readable
+from jsplit.policies import plans
 from jsplit.policies.base import Policy
-from jsplit.scenario import check_inputs
-from jsplit.trace import Trace
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
 OBJECTIVES = ("reward", "true_reward")

@@ -16,7 +16,7 @@ from flax import nnx
 
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
-from jsplit.models.weights import Source, fill, variables
+from jsplit.models.weights.tensors import Source, fill, variables
 from jsplit.types import JsplitError
 from jsplit.writing import replacing
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from flax import nnx
 
-from jsplit.models.bert import BERT
-from jsplit.models.cnn import CNN
-from jsplit.models.mlp import MLP
-from jsplit.models.mobilenet import MobileNetV2
 from jsplit.models.multi_exit import MultiExit
-from jsplit.models.resnet import ResNet
-from jsplit.models.sparse_mlp import SparseMLP
+from jsplit.models.networks.bert import BERT
+from jsplit.models.networks.cnn import CNN
+from jsplit.models.networks.mlp import MLP
+from jsplit.models.networks.mobilenet import MobileNetV2
+from jsplit.models.networks.resnet import ResNet
+from jsplit.models.networks.sparse_mlp import SparseMLP
 from jsplit.types import JsplitError
 
 REGISTRY: dict[str, type[MultiExit]] = {

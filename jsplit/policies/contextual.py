@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsplit import checks, plans
+from jsplit import checks
+from jsplit.policies import plans
 from jsplit.policies.base import Policy, Selector, best_arm, context_of
 from jsplit.policies.index import UCBParams
 from jsplit.policies.running import MeanStats, fold, known_rewards
@@ -229,36 +230,38 @@ def contextual_ucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     )
 
 
-def way_ucb(*, alpha: float = ALPHA, beta: float = 1.0, num_ways: int = 2) -> Policy:
-    """Way UCB: contextual UCB over every pair of split and way of shipping.
+def route_ucb(
+    *, alpha: float = ALPHA, beta: float = 1.0, num_routes: int = 2
+) -> Policy:
+    """Route UCB: contextual UCB over every pair of split and route.
 
-    Ways are tiers (edge, cloud), quantisations or widths of an encoder, see
-    `Condition.ways`: which split, how coarse and to whom, under each state of a link.
+    Routes are tiers (edge, cloud), quantisations or widths of an encoder, see
+    `Condition.routes`: which split, how coarse and to whom, under each state of a link.
 
-    Speed: 8 to 12 times UCB1's time per step at 12 exits and 2 ways, because it has
+    Speed: 8 to 12 times UCB1's time per step at 12 exits and 2 routes, because it has
     twice the arms and a memory for every condition, more than a core's cache holds.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
         beta: exploration, >= 0.
-        num_ways: ways to choose from, >= 1; structure, so another number compiles
+        num_routes: routes to choose from, >= 1; structure, so another number compiles
             again.
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
-    num_ways = checks.integer("num_ways", num_ways, 1)
+    num_routes = checks.integer("num_routes", num_routes, 1)
 
     def build(num_exits: int, protocol: Protocol) -> Plan:
         del protocol
         pairs = [
-            plans.by_way(plans.split(num_exits, depth, alpha), way)
-            for way in range(num_ways)
+            plans.by_route(plans.split(num_exits, depth, alpha), route)
+            for route in range(num_routes)
             for depth in range(1, num_exits)
         ]
         return plans.stack([*pairs, plans.exit_at(num_exits, num_exits)])
 
     params = UCBParams(checks.number("beta", beta, 0.0))
     return Policy(
-        "way_ucb",
+        "route_ucb",
         build,
         ContextualUCB(),
         params=params,

@@ -6,7 +6,8 @@ the error saved, and needs no label.
 
 import math
 
-from jsplit import checks, plans
+from jsplit import checks
+from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.policies.index import UCB, UCBParams
 from jsplit.types import Plan, Protocol

@@ -4,7 +4,8 @@ Final exit, fixed split, offload everything, random exit, oracle: the baselines 
 comparison should leave out.
 """
 
-from jsplit import checks, plans
+from jsplit import checks
+from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always, Follow, Uniform
 from jsplit.policies.splitee import ALPHA, split_plans
@@ -42,7 +43,7 @@ def fixed_split(*, depth: int = 1, alpha: float = ALPHA) -> Policy:
     return Policy("fixed_split", build, Always(), {"depth": depth}, alpha=alpha)
 
 
-def offload_all(*, depth: int = 1, way: int = 0) -> Policy:
+def offload_all(*, depth: int = 1, route: int = 0) -> Policy:
     """Offload everything: split at `depth` (0..L-1) and ship every sample.
 
     At depth 1 with a lossless link this has the accuracy of the final exit at, often, a
@@ -51,23 +52,23 @@ def offload_all(*, depth: int = 1, way: int = 0) -> Policy:
     Args:
         depth: the layer after which every sample is shipped, 0..L-1; 0 ships the input
             itself (`Costs.input`).
-        way: how it is shipped, >= 0, see `Condition.ways`; a compressed input is depth
-            0 with a way of its own.
+        route: how it is shipped, >= 0, see `Condition.routes`; a compressed input is
+            depth 0 with a route of its own.
     """
     depth = checks.integer("depth", depth, 0)
-    way = checks.integer("way", way, 0)
+    route = checks.integer("route", route, 0)
 
     def build(num_exits: int, protocol: Protocol) -> Plan:
         del protocol
-        return plans.stack([plans.by_way(plans.offload_all(num_exits, depth), way)])
+        return plans.stack([plans.by_route(plans.offload_all(num_exits, depth), route)])
 
     numbers = {"depth": depth} if depth != 1 else {}
-    if way:
-        numbers["way"] = way
+    if route:
+        numbers["route"] = route
     return Policy("offload_all", build, Always(), numbers)
 
 
-def dynamic_split(*, shallowest: int = 1, num_ways: int = 1) -> Policy:
+def dynamic_split(*, shallowest: int = 1, num_routes: int = 1) -> Policy:
     """Dynamic split: ship everything after the layer that costs least just now.
 
     The argmin over a table of known costs, such as latencies under the link's state:
@@ -76,20 +77,20 @@ def dynamic_split(*, shallowest: int = 1, num_ways: int = 1) -> Policy:
 
     Args:
         shallowest: first layer after which it may ship, 0..L-1; 0 is the input itself.
-        num_ways: ways of shipping to choose from, see `Condition.ways`.
+        num_routes: routes to choose from, see `Condition.routes`.
 
     Reference:
         Bakhtiarnia et al., Dynamic split computing, arXiv 2205.11269.
     """
     shallowest = checks.integer("shallowest", shallowest, 0)
-    num_ways = checks.integer("num_ways", num_ways, 1)
+    num_routes = checks.integer("num_routes", num_routes, 1)
 
     def build(num_exits: int, protocol: Protocol) -> Plan:
         del protocol
         checks.integer("shallowest", shallowest, 0, num_exits - 1)
         shipping = [
-            plans.by_way(plans.offload_all(num_exits, depth), way)
-            for way in range(num_ways)
+            plans.by_route(plans.offload_all(num_exits, depth), route)
+            for route in range(num_routes)
             for depth in range(shallowest, num_exits)
         ]
         return plans.stack([*shipping, plans.exit_at(num_exits, num_exits)])

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsplit import checks, plans
+from jsplit import checks
+from jsplit.policies import plans
 from jsplit.policies.base import Policy, Selector, best_arm, per_lane
 from jsplit.policies.thresholds import grid
 from jsplit.types import Feedback, Now, Plan, Protocol

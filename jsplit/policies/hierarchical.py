@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsplit import checks, plans
+from jsplit import checks
+from jsplit.policies import plans
 from jsplit.policies.base import Policy, Selector, context_of
 from jsplit.policies.contextual import in_context, put_context
 from jsplit.policies.running import MeanStats

@@ -48,7 +48,7 @@ REGISTRY: dict[str, Callable[..., Policy]] = {
     "exp3_s": adversarial.exp3_s,
     "contextual_ucb": contextual.contextual_ucb,
     "linucb": contextual.linucb,
-    "way_ucb": contextual.way_ucb,
+    "route_ucb": contextual.route_ucb,
     "isplitee": contextual.isplitee,
     "adaee": thresholds.adaee,
     "joint_ucb": thresholds.joint_ucb,

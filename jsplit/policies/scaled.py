@@ -1,7 +1,7 @@
 """Rewards brought to [0, 1], for selectors whose formulas assume it.
 
 Here: a selector around another one. SplitEE's UCB goes without, under every name it
-has (SplitEE-S, I-SplitEE, over thresholds, conditions and ways): it is published on
+has (SplitEE-S, I-SplitEE, over thresholds, conditions and routes): it is published on
 rewards as they are, with beta = 1 for any costs. So does LinUCB, whose regression
 shrinks towards a reward of 0.
 """

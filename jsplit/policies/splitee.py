@@ -6,7 +6,8 @@ One arm per exit: run to it, answer there if confident, otherwise ship.
 import math
 from typing import Any
 
-from jsplit import checks, plans
+from jsplit import checks
+from jsplit.policies import plans
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.index import UCB, UCBParams
 from jsplit.policies.scaled import on_unit_rewards

@@ -5,7 +5,8 @@ Here: which plans there are. The selectors are those of other files.
 
 import numpy as np
 
-from jsplit import checks, plans
+from jsplit import checks
+from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.policies.index import UCB, UCBParams
 from jsplit.types import Plan, Protocol

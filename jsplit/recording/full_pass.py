@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,16 +18,18 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
-from jsplit import checks, softmax
-from jsplit.calibration import binned_error
+from jsplit import checks
 from jsplit.data import Dataset, check_examples
 from jsplit.data.progress import watched
 from jsplit.models import shipping
 from jsplit.models.compilation import compiler_options
 from jsplit.models.multi_exit import MultiExit, logits_shape
 from jsplit.recording.layers import QUANTISED_BITS, measure_layers
-from jsplit.trace import Trace
+from jsplit.traces import softmax
+from jsplit.traces.calibration import binned_error
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
+from jsplit.version import versions
 
 # While a batch runs, the next one is put on the devices; a third would only take room.
 IN_FLIGHT = 2
@@ -143,7 +144,7 @@ def record(
             f"labels must be from 0 to {num_classes - 1}, got {labels.max()}"
         )
     facts.update(
-        model=_name(model), versions=_versions(), device=devices[0].device_kind
+        model=_name(model), versions=versions("flax"), device=devices[0].device_kind
     )
     if isinstance(model, MultiExit):
         bits = QUANTISED_BITS if quantise is None else (*QUANTISED_BITS, quantise)
@@ -333,9 +334,3 @@ def _one_sample(inputs: np.ndarray, transform: Transform | None) -> np.ndarray:
 
 def _name(model: Any) -> str:
     return getattr(model, "__name__", type(model).__name__)
-
-
-def _versions() -> dict[str, str]:
-    from jsplit import __version__  # not at the top: jsplit imports this module lazily
-
-    return {"jax": jax.__version__, "flax": flax.__version__, "jsplit": __version__}

@@ -13,16 +13,16 @@ import jax
 from jax import Array
 
 from jsplit import checks
-from jsplit.calibration import calibrate
 from jsplit.data import Dataset, load
 from jsplit.data.digits import load_digits_splits
 from jsplit.data.distort import distort, parse_distortion
 from jsplit.data.loading import parse_split
-from jsplit.data.prepared import find
+from jsplit.data.read import find
 from jsplit.models.files import load_model
 from jsplit.models.shipping import MAX_BITS
 from jsplit.recording.full_pass import Transform, record
-from jsplit.trace import Trace
+from jsplit.traces.calibration import calibrate
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
 VOCAB = "vocab.txt"  # beside the network, where it reads texts

@@ -7,7 +7,7 @@ Here: which numbers stand where, and the caption. Not here: how it is drawn or w
 from typing import Any
 
 from jsplit.report.cells import Cell, Row, column_of, estimates, footnotes, opening
-from jsplit.results import privileged_policies
+from jsplit.results.dataset import privileged_policies
 
 CONDITION = "condition"
 HEADERS = {

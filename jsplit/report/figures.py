@@ -22,8 +22,8 @@ from jsplit import checks, stats
 from jsplit.report.cells import percent
 from jsplit.report.cells import replicas as count_replicas
 from jsplit.report.placing import box, free_place
-from jsplit.results import privileged_policies, replicas_of
-from jsplit.summary import curve_values
+from jsplit.results.dataset import privileged_policies, replicas_of
+from jsplit.results.summary import curve_values
 from jsplit.types import JsplitError
 from jsplit.writing import replacing
 

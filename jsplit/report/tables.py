@@ -32,7 +32,7 @@ from jsplit.report.cells import (
     footnotes,
     opening,
 )
-from jsplit.results import METRICS, privileged_policies
+from jsplit.results.dataset import METRICS, privileged_policies
 from jsplit.writing import replacing
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flax
 import jax
 import numpy as np
 from flax import nnx
@@ -20,16 +19,17 @@ from flax import nnx
 from jsplit import checks
 from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
 from jsplit.data.digits import load_digits_splits
-from jsplit.data.prepared import find
+from jsplit.data.read import find
 from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
-from jsplit.models.load import load_weights
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import make_model, model_arguments
-from jsplit.models.weights import Source, fill, variables, weights_file
+from jsplit.models.weights.load import load_weights
+from jsplit.models.weights.tensors import Source, fill, variables, weights_file
 from jsplit.training.checkpoint import refuse_another_run
 from jsplit.training.loop import Training
 from jsplit.training.settings import Settings
 from jsplit.types import JsplitError
+from jsplit.version import versions
 
 CHECKPOINT, VOCAB = "checkpoint", "vocab.txt"
 
@@ -149,8 +149,6 @@ def run(
         f"of {job.dataset}, on {count} device{'s' if count > 1 else ''}"
     )
     log = training.run(out / CHECKPOINT, facts=request, progress=progress)
-    from jsplit import __version__  # not at the top: jsplit imports this package lazily
-
     meta = {
         "request": request,
         "dataset": job.dataset,
@@ -165,11 +163,7 @@ def run(
             for name, value in vars(log).items()
         },
         "device": jax.devices()[0].device_kind,
-        "versions": {
-            "jax": jax.__version__,
-            "flax": flax.__version__,
-            "jsplit": __version__,
-        },
+        "versions": versions("flax"),
     }
     save_model(model, out, **meta)
     # Not before: a kill in between finds the finished state and saves it again.

@@ -1,0 +1,4 @@
+"""How fast the engine, the policies and the networks are, as ratios in one run.
+
+Here: `engine`, `policies`, `models`, and `rivals`, the ways they are usually written.
+"""

@@ -1,0 +1,257 @@
+"""What a network says and what a decision costs, under conditions that change.
+
+Here: `Condition` and `Scenario`, which `evaluate` takes in place of a trace and costs.
+Not here: how conditions follow one another (`drift`). A condition may be a distortion
+of the input, so that there is one trace per condition, or the state of a link, so that
+there is one `Costs` per condition.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jsplit import checks
+from jsplit.environment.costs import Costs
+from jsplit.environment.drift import Chain, Drift
+from jsplit.traces.trace import Trace
+from jsplit.types import JsplitError
+
+
+class Route(NamedTuple):
+    """How a sample is shipped: to which tier, at which rate, with how many bits."""
+
+    trace: Trace
+    costs: Costs
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """What a network says and what a decision costs while a condition holds.
+
+    Attributes:
+        trace: N samples, L exits.
+        costs: costs for the L exits.
+        routes: other routes that a plan may choose (`Plan.route` 1, 2, ...), a trace
+            and costs each: a second tier, a coarser quantisation, a narrower encoder.
+            Their samples are those of `trace`, in the same order. Route 0 is `trace`
+            and `costs`; contexts are told of route 0.
+
+    Example:
+        >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
+        >>> correct = [[False, True], [True, True], [True, False]]
+        >>> trace = Trace.from_arrays(confidence, correct=correct)
+        >>> edge, cloud = Costs.splitee(2, offload=0.1), Costs.splitee(2, offload=0.4)
+        >>> both = Condition(trace, edge, ((trace, cloud),))
+        >>> [route.costs.input for route in both.all_routes]
+        [0.1, 0.4]
+    """
+
+    trace: Trace
+    costs: Costs
+    routes: tuple[tuple[Trace, Costs], ...] = ()
+
+    @property
+    def all_routes(self) -> tuple[Route, ...]:
+        """Every route, the condition's own first."""
+        return (
+            Route(self.trace, self.costs),
+            *(Route(*route) for route in self.routes),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """Conditions on N samples, and how they follow one another.
+
+    Args:
+        conditions: by name; a `Condition` or a pair (trace, costs) each. All traces
+            have the same number of samples and exits. Sample n of one condition need
+            not be sample n of another: a step is under one condition, and sees only it.
+        drift: how they follow one another, see `jsplit.drift`.
+
+    Raises:
+        JsplitError: if the conditions do not fit each other or the drift.
+
+    Example:
+        >>> from jsplit.environment.drift import markov
+        >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
+        >>> correct = [[False, True], [True, True], [True, False]]
+        >>> trace = Trace.from_arrays(confidence, correct=correct)
+        >>> good, bad = Costs.splitee(2, offload=0.1), Costs.splitee(2, offload=0.9)
+        >>> link = {"good": (trace, good), "bad": (trace, bad)}
+        >>> Scenario(link, markov([[0.9, 0.1], [0.3, 0.7]])).num_conditions
+        2
+    """
+
+    conditions: Mapping[str, Condition]
+    drift: Drift | None
+
+    def __init__(
+        self,
+        conditions: Mapping[str, Condition | tuple[Trace, Costs]],
+        drift: Drift | None = None,
+    ) -> None:
+        if not isinstance(conditions, Mapping) or not conditions:
+            raise JsplitError(
+                "conditions must be a dict of at least one (trace, costs) by name, got "
+                f"{checks.shown(conditions)}"
+            )
+        found = {str(name): _condition(name, one) for name, one in conditions.items()}
+        _check_alike(found)
+        object.__setattr__(self, "conditions", found)
+        object.__setattr__(self, "drift", _fitting(drift, len(found)))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the conditions."""
+        return list(self.conditions)
+
+    @property
+    def num_conditions(self) -> int:
+        """M."""
+        return len(self.conditions)
+
+    @property
+    def first(self) -> Condition:
+        """The first condition."""
+        return next(iter(self.conditions.values()))
+
+    @property
+    def num_samples(self) -> int:
+        """N."""
+        return self.first.trace.num_samples
+
+    @property
+    def num_exits(self) -> int:
+        """L."""
+        return self.first.trace.num_exits
+
+    def chain(self, horizon: int) -> Chain | None:
+        """Returns the chain of T steps, None if there is one condition."""
+        if self.drift is None:
+            return None
+        return self.drift.chain(horizon, self.num_conditions)
+
+    @classmethod
+    def of(cls, trace: "Trace | Scenario", costs: Costs | None) -> "Scenario":
+        """Returns the scenario that the arguments of `evaluate` describe."""
+        if isinstance(trace, Scenario):
+            if costs is not None:
+                raise JsplitError(
+                    "costs must not be given with a scenario, whose conditions have "
+                    "their own"
+                )
+            return trace
+        check_inputs(trace, costs)
+        assert costs is not None
+        return cls({"": Condition(trace, costs)})
+
+
+def check_trace(trace: Trace) -> None:
+    """Raises unless this is a trace."""
+    if not isinstance(trace, Trace):
+        raise JsplitError(
+            f"trace must be a jsplit.Trace, got {type(trace).__name__}; build one with "
+            "Trace.from_logits or load_trace"
+        )
+
+
+def same_samples(trace: Trace, other: Trace) -> bool:
+    """Returns False if labels tell that these are traces of other samples."""
+    if trace.label is None or other.label is None:
+        return True
+    return np.array_equal(trace.label, other.label)
+
+
+def check_inputs(trace: Trace, costs: Costs | None) -> None:
+    """Raises unless these are a trace and costs for its exits."""
+    check_trace(trace)
+    if not isinstance(costs, Costs):
+        raise JsplitError(
+            f"costs must be a jsplit.Costs, got {type(costs).__name__}; for instance "
+            f"Costs.splitee({trace.num_exits})"
+        )
+    if costs.num_exits != trace.num_exits:
+        raise JsplitError(
+            f"costs must be for the trace's {trace.num_exits} exits, got costs for "
+            f"{costs.num_exits}"
+        )
+
+
+def _condition(name: str, given: Condition | tuple[Trace, Costs]) -> Condition:
+    if not isinstance(given, Condition):
+        if not _is_pair(given, 2):
+            raise JsplitError(
+                f"condition {name!r} must be a pair (trace, costs) or a Condition, got "
+                f"{checks.shown(given)}"
+            )
+        given = Condition(*given)
+    routes = given.routes
+    if not _is_pair(routes, None) or not all(_is_pair(route, 2) for route in routes):
+        raise JsplitError(
+            f"condition {name!r}: routes must hold pairs (trace, costs), got "
+            f"{checks.shown(routes)}"
+        )
+    for route in given.all_routes:
+        try:
+            check_inputs(*route)
+        except JsplitError as error:
+            raise JsplitError(f"condition {name!r}: {error}") from None
+    return given
+
+
+def _is_pair(value: object, size: int | None) -> bool:
+    return isinstance(value, tuple | list) and size in (None, len(value))
+
+
+def _check_alike(conditions: Mapping[str, Condition]) -> None:
+    def sizes(one: Condition) -> list[tuple[int, int]]:
+        return [route.trace.confidence.shape for route in one.all_routes]
+
+    shapes = {shape for one in conditions.values() for shape in sizes(one)}
+    if len(shapes) > 1:
+        raise JsplitError(
+            "all traces of a scenario must have the same samples and exits, got shapes "
+            f"{', '.join(map(str, sorted(shapes)))}"
+        )
+    for name, one in conditions.items():
+        _check_same_samples(name, one)
+    costs = [route.costs for one in conditions.values() for route in one.all_routes]
+    for what, values in (
+        ("routes", {len(one.routes) for one in conditions.values()}),
+        ("unit of cost", {one.unit for one in costs}),
+        ("mu", {one.mu for one in costs}),
+    ):
+        if len(values) > 1:
+            raise JsplitError(
+                f"all conditions must have the same {what}, got "
+                f"{', '.join(map(str, sorted(values)))}"
+            )
+
+
+def _check_same_samples(name: str, condition: Condition) -> None:
+    """Raises if labels tell that the routes are not of the same samples."""
+    for number, route in enumerate(condition.all_routes):
+        if not same_samples(condition.trace, route.trace):
+            raise JsplitError(
+                f"condition {name!r}: all routes must be traces of the same samples, "
+                f"got other labels in route {number}"
+            )
+
+
+def _fitting(drift: Drift | None, num_conditions: int) -> Drift | None:
+    if num_conditions == 1 and drift is None:
+        return None
+    if not isinstance(drift, Drift):
+        raise JsplitError(
+            f"drift must be a jsplit.drift that says how {num_conditions} conditions "
+            f"follow one another, such as periodic(1000), got {checks.shown(drift)}"
+        )
+    wanted = drift.num_conditions
+    if wanted is not None and wanted != num_conditions:
+        raise JsplitError(
+            f"drift {drift.label} is for {wanted} conditions, got {num_conditions}"
+        )
+    return drift if num_conditions > 1 else None  # nothing changes

@@ -1,0 +1,224 @@
+"""A policy bound to a scenario: its outcomes on every sample, packed for the engine.
+
+Here: from policy, traces, costs and protocol to tables. Not here: what is run on them
+(`evaluate`, `engine`) or exact values (`exact`).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsplit.engine import tables
+from jsplit.environment import outcomes
+from jsplit.environment.costs import Costs
+from jsplit.environment.scenario import Condition, Scenario
+from jsplit.evaluation import signals
+from jsplit.policies.base import Policy
+from jsplit.policies.simple import Always, Follow
+from jsplit.policies.splitee import split_plans
+from jsplit.traces.trace import Trace
+from jsplit.types import Facts, JsplitError, Outcome, Plan, Protocol, Range
+
+MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A policy bound to a scenario and a protocol: all that the engine needs."""
+
+    policy: Policy
+    plans: Plan
+    tables: tables.Tables
+    facts: Facts
+    num_contexts: int
+    gap: np.ndarray  # [M, K] float64 as in `tables`
+    constant: "Constant | None"  # of a rule that does not learn, under one condition
+
+
+class Constant(NamedTuple):
+    """Means over the N samples of a rule that does the same whatever came before."""
+
+    reward: float
+    cost: float
+    regret: float  # realised
+    gap: np.ndarray  # [K] of every plan's mean reward to the best fixed plan's
+
+
+class Known(NamedTuple):
+    """Outcomes of K plans while one condition holds."""
+
+    outcome: Outcome  # [N, K]
+    learned: np.ndarray | None  # [N, K] float64, None for the reward itself
+    plan_costs: np.ndarray  # [K, L + 1]
+    comparator: np.ndarray  # [N] reward of the best fixed plan
+    comparator_mean: float
+
+
+def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
+    """Returns a policy's outcomes under every condition, packed for the engine.
+
+    Raises:
+        JsplitError: if the policy does not fit the scenario.
+    """
+    plans = plans_of(policy, scenario.num_exits, protocol)
+    num_plans = np.size(plans.depth)
+    size = scenario.num_conditions * scenario.num_samples * num_plans
+    if size > MAX_INDEX:
+        raise JsplitError(
+            f"conditions x samples x plans must be at most {MAX_INDEX}, got "
+            f"{scenario.num_conditions} x {scenario.num_samples} x {num_plans} for "
+            f"policy {policy.label}"
+        )
+    check_routes(policy, plans, scenario)
+    conditions = list(scenario.conditions.values())
+    known = [_known(policy, plans, one, protocol) for one in conditions]
+    outcome = Outcome(
+        *(jnp.concatenate(f) for f in zip(*(k.outcome for k in known), strict=True))
+    )
+    lossless = all(w.trace.lossless for c in conditions for w in c.all_routes)
+    strict = protocol.side_information == "strict"
+    lessons = [one.learned for one in known if one.learned is not None]
+    told = None
+    if policy.context is not None:
+        told = np.concatenate(
+            [
+                signals.contexts(
+                    policy.context, m, plans, here.trace, one.outcome, one.plan_costs
+                )
+                for m, (here, one) in enumerate(zip(conditions, known, strict=True))
+            ]
+        )
+    gap = np.stack(
+        [one.comparator_mean - _column_means(one.outcome.reward) for one in known]
+    )
+    packed = tables.pack(
+        outcome,
+        jnp.asarray(np.stack([one.plan_costs for one in known])),
+        np.concatenate([one.comparator for one in known]),
+        gap,
+        learned=np.concatenate(lessons) if lessons else None,
+        revealed=signals.revealed(
+            policy, plans, outcome, strict=strict, lossless=lossless
+        ),
+        context=told,
+    )
+    constant = None
+    if len(known) == 1 and isinstance(policy.selector, Always | Follow):
+        constant = _constant(known[0], told, gap[0])
+    facts, contexts = _facts(policy, plans, scenario, protocol)
+    return Prepared(policy, plans, packed, facts, contexts, gap, constant)
+
+
+def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
+    """Returns the K plans of a policy, as arrays on the device."""
+    try:
+        return _on_device(policy.plans(num_exits, protocol))
+    except JsplitError as error:
+        raise JsplitError(f"policy {policy.label}: {error}") from None
+
+
+def check_routes(policy: Policy, plans: Plan, scenario: Scenario) -> None:
+    """Raises unless every plan's route is there."""
+    wanted, there = int(np.max(plans.route)) + 1, len(scenario.first.all_routes)
+    if wanted > there:
+        raise JsplitError(
+            f"policy {policy.label} needs {wanted} routes, got {there}; see "
+            "jsplit.Condition"
+        )
+
+
+def outcomes_of(
+    policy: Policy, plans: Plan, trace: Trace, costs: Costs, protocol: Protocol
+) -> Outcome:
+    """Returns what K plans do on every sample, fields [N, K], whatever their route."""
+    answers = outcomes.answers(trace, policy.score)
+    billed = outcomes.cost_table(costs)
+    return outcomes.tabulate(plans, answers, billed, _all_heads(protocol))
+
+
+def _known(
+    policy: Policy, plans: Plan, condition: Condition, protocol: Protocol
+) -> Known:
+    routes = condition.all_routes
+    by_route = [outcomes_of(policy, plans, *route, protocol) for route in routes]
+    chosen = np.asarray(plans.route)
+
+    def select(values: Sequence[Any]) -> Any:
+        """Returns every plan's column from the route it ships."""
+        if len(values) == 1:
+            return values[0]
+        stacked = jnp.stack([jnp.asarray(value) for value in values])
+        return stacked[chosen, :, jnp.arange(chosen.size)].T
+
+    outcome = Outcome(*map(select, zip(*by_route, strict=True)))
+    learned = None
+    if policy.learns != "reward":
+        lessons = [
+            signals.learned(policy, plans, *route, one)
+            for route, one in zip(routes, by_route, strict=True)
+        ]
+        learned = np.asarray(select(lessons))
+    plan_costs = outcomes.costs_by_route(plans, [route.costs for route in routes])
+    comparators = np.asarray(outcome.reward)
+    if chosen.size == 1:
+        splits = _on_device(split_plans(condition.trace.num_exits, policy.alpha))
+        comparators = outcomes.tabulate(
+            splits,
+            outcomes.answers(condition.trace, "confidence"),
+            outcomes.cost_table(condition.costs),
+            _all_heads(protocol),
+        ).reward
+        comparators = np.asarray(comparators)
+    means = _column_means(comparators)
+    best = int(means.argmax())
+    return Known(outcome, learned, plan_costs, comparators[:, best], float(means[best]))
+
+
+def _constant(known: Known, told: np.ndarray | None, gap: np.ndarray) -> Constant:
+    """Returns what a rule is worth that plays plan 0, or the plan it is told."""
+    plan = np.zeros(len(known.comparator), int) if told is None else told
+    samples = np.arange(plan.size)
+    reward, cost = (
+        _column_means(np.asarray(field)[samples, plan][:, None])[0]
+        for field in (known.outcome.reward, known.outcome.cost)
+    )
+    return Constant(reward, cost, known.comparator_mean - reward, gap)
+
+
+def _facts(
+    policy: Policy, plans: Plan, scenario: Scenario, protocol: Protocol
+) -> tuple[Facts, int]:
+    """Returns what the costs imply, and the number of contexts."""
+    conditions = list(scenario.conditions.values())
+    ranges = [
+        signals.learned_range(policy, plans, route.costs, bool(_all_heads(protocol)))
+        for one in conditions
+        for route in one.all_routes
+    ]
+    lows, highs = zip(*ranges, strict=True)
+    size = signals.num_contexts(
+        policy.context, scenario.num_conditions, np.size(plans.depth)
+    )
+    price = signals.prices(policy.context, [one.costs for one in conditions], size)
+    return Facts(Range(min(lows), max(highs)), price), size
+
+
+def _column_means(values: Any) -> np.ndarray:
+    """Returns the float64 means of [N, K] columns, each summed as if it were alone.
+
+    NumPy adds up one column in another order than several side by side, and a plan
+    that is the best one must have its mean to the last bit.
+    """
+    return np.ascontiguousarray(np.asarray(values, np.float64).T).mean(1)
+
+
+def _all_heads(protocol: Protocol) -> np.bool_:
+    return np.bool_(protocol.learned_cost == "all_heads")
+
+
+def _on_device(tree: Any) -> Any:
+    return jax.tree.map(jnp.asarray, tree)

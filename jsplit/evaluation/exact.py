@@ -1,0 +1,104 @@
+"""Exact values of rules that do not learn, from the table of all outcomes.
+
+Here: `exact_values`. Not here: replays (`evaluate`) and the intervals (`stats`). Called
+by users, for baselines that need no simulation.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jsplit import checks, stats
+from jsplit.environment.costs import Costs
+from jsplit.environment.scenario import Scenario, check_inputs
+from jsplit.evaluation.binding import check_routes, outcomes_of, plans_of
+from jsplit.evaluation.evaluate import chosen_policies
+from jsplit.policies.base import Policy
+from jsplit.results import dataset
+from jsplit.traces.trace import Trace
+from jsplit.types import JsplitError, Plan, Protocol
+
+
+def exact_values(
+    trace: Trace,
+    policies: Sequence[str | Policy],
+    costs: Costs,
+    *,
+    protocol: str | Protocol = "paper",
+    level: float = 0.95,
+) -> "dataset.Dataset":
+    """Returns the values of policies with a single plan, without any simulation.
+
+    A policy with one plan does the same with a sample whatever came before, so its mean
+    over the N samples of the test set is the mean over every shuffle, exactly. What
+    remains unknown is the population the test set came from: the intervals are
+    test-set error, Wilson's for rates and Student's over the N samples for the rest
+    (`stats.sample_interval`). They agree with those of `stream="bootstrap"`.
+
+    Args:
+        trace: what the network says at every exit, N samples, L exits.
+        policies: names, labels or policies from `make_policy` with one plan each.
+        costs: costs for the L exits.
+        protocol: "paper", "released" or a `Protocol` with switches of your own.
+        level: probability that an interval covers, in (0, 1).
+
+    Returns:
+        An `xarray.Dataset` with dims (policy, metric) and variables mean, low, high.
+        Metrics: accuracy, offloaded, cost, reward (by confidence), true_reward
+        (accuracy - mu * cost).
+
+    Raises:
+        JsplitError: for an argument out of its range or a policy that learns.
+
+    Example:
+        >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
+        >>> correct = [[False, True], [True, True], [True, False]]
+        >>> trace = Trace.from_arrays(confidence, correct=correct)
+        >>> values = exact_values(trace, ["final_exit"], Costs.splitee(2))
+        >>> values["mean"].sel(policy="final_exit", metric="accuracy").item()
+        0.6666666666666666
+    """
+    check_inputs(trace, costs)
+    protocol = Protocol.named(protocol)
+    level = checks.number("level", level, 0.0, 1.0)
+    values = {
+        policy.label: _values(policy, trace, costs, protocol, level)
+        for policy in chosen_policies(policies)
+    }
+    return dataset.build_exact(
+        values, Scenario.of(trace, costs), protocol=protocol, level=level
+    )
+
+
+def _values(
+    policy: Policy, trace: Trace, costs: Costs, protocol: Protocol, level: float
+) -> dict[str, stats.Interval]:
+    """Returns the interval of every metric of one policy."""
+    plan = plans_of(policy, trace.num_exits, protocol)
+    check_routes(policy, plan, Scenario.of(trace, costs))
+    outcome = outcomes_of(policy, plan, trace, costs, protocol)
+    if outcome.reward.shape[1] != 1:
+        raise JsplitError(
+            f"policies must have a single plan, got {policy.label} with "
+            f"{outcome.reward.shape[1]}; use evaluate"
+        )
+    reward, cost, correct, taken = (np.asarray(field[:, 0]) for field in outcome)
+    shipped = taken == trace.num_exits
+    cost = cost.astype(np.float64)
+    values = {
+        "accuracy": correct,
+        # What a plan does with every sample, whatever it is, is no estimate.
+        "offloaded": shipped.astype(float) if _ships_all_or_none(plan) else shipped,
+        "cost": cost,
+        "reward": reward,
+        "true_reward": correct - costs.mu * cost,
+    }
+    return {
+        name: stats.sample_interval(one, level=level) for name, one in values.items()
+    }
+
+
+def _ships_all_or_none(plan: Plan) -> bool:
+    """Tells whether a single plan ships every sample, or none, by construction."""
+    threshold, depth = np.asarray(plan.threshold)[0], int(np.asarray(plan.depth)[0])
+    return depth == threshold.size or not np.isfinite(threshold[:depth]).any()

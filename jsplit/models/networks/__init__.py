@@ -1,0 +1,1 @@
+"""The multi-exit networks, one family per file."""

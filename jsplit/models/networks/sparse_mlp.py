@@ -1,0 +1,168 @@
+"""A multilayer perceptron, dense or with predefined sparsity, with exits.
+
+Here: the network. Not here: patterns (`sparsity`) and layers (`sparse`).
+Called by experiments and users.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from flax import nnx
+
+from jsplit import checks
+from jsplit.models.multi_exit import MultiExit
+from jsplit.models.networks.mlp import HiddenLayer
+from jsplit.models.sparse.layers import BIAS, SparseLinear
+from jsplit.models.sparse.patterns import Junction, make_junction
+from jsplit.types import JsplitError
+
+
+class SparseMLP(MultiExit):
+    """Perceptron with an exit after every hidden layer.
+
+    Weights start from a normal distribution of standard deviation sqrt(2 / fan-in),
+    the fan-in being that of the pattern, and biases at 0.1. Layers whose pattern is
+    complete are plain dense ones and store no indices.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jsplit.models import SparseMLP
+        >>> model = SparseMLP(10, out_degrees=(2, 9, 10), rngs=nnx.Rngs(0))
+        >>> model(jnp.zeros((5, 28, 28, 1), jnp.uint8)).shape
+        (5, 2, 10)
+        >>> model.head(jnp.zeros((5, 28, 28, 1)), 1).shape
+        (5, 40)
+
+    References: arXiv 2407.11763, whose two released networks are the one above (2,360
+    weights on the way to the last exit) and `widths=(3, 3)` dense (2,439).
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        num_features: int = 800,
+        widths: Sequence[int] = (40, 40),
+        out_degrees: Sequence[int] | None = None,
+        densities: Sequence[float] | None = None,
+        kind: str = "structured",
+        num_memories: Sequence[int] | None = None,
+        pattern_seed: int = 0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        """Builds the network with random weights.
+
+        Args:
+            num_classes: C >= 2.
+            num_features: Inputs of the first layer; smaller images are padded with
+                zeros (MNIST's 784 pixels to 800, which has more divisors).
+            widths: Neurons of each of the L >= 2 hidden layers.
+            out_degrees: L + 1 out-degrees, those of the hidden layers and that of
+                every exit. Default: dense.
+            densities: L + 1 densities, instead.
+            kind: Class of the patterns, one of `jsplit.models.sparsity.KINDS`.
+            num_memories: z of each hidden layer's clash-free pattern. In type 3, z = 1
+                lets every neuron read neighbours: of an image, a band of rows. Default:
+                see `jsplit.models.sparsity.num_memories_for`.
+            pattern_seed: Which patterns, >= 0; each layer gets its own.
+            rngs: Source of the initial weights.
+
+        Raises:
+            JsplitError: A size is out of range or a density not admissible.
+        """
+        num_classes = checks.integer("num_classes", num_classes, 2)
+        num_features = checks.integer("num_features", num_features, 1)
+        widths = checks.entries("widths", widths)
+        widths = [checks.integer("each of widths", width, 1) for width in widths]
+        if len(widths) < 2:
+            raise JsplitError(f"widths must have at least 2 entries, got {widths}")
+        pattern_seed = checks.integer("pattern_seed", pattern_seed, 0)
+        sizes = list(zip([num_features, *widths[:-1]], widths, strict=True))
+        sizes += [(width, num_classes) for width in widths]
+        junctions = _junctions(sizes, out_degrees, densities)
+        memories = _memories(num_memories, len(widths)) + [None] * len(widths)
+        # One number per layer, none shared with another pattern seed.
+        seeds = np.random.SeedSequence(pattern_seed).generate_state(len(junctions))
+        layers = [
+            _layer(junction, kind, z, int(seed), rngs)
+            for junction, z, seed in zip(junctions, memories, seeds, strict=True)
+        ]
+        hidden = layers[: len(widths)]
+        super().__init__(
+            blocks=[
+                HiddenLayer(hidden[0], num_features),
+                *(HiddenLayer(layer) for layer in hidden[1:]),
+            ],
+            heads=layers[len(widths) :],
+            num_classes=num_classes,
+            num_features=num_features,
+            widths=widths,
+            out_degrees=None if out_degrees is None else list(out_degrees),
+            densities=None if densities is None else list(densities),
+            kind=kind,
+            num_memories=None if num_memories is None else list(num_memories),
+            pattern_seed=pattern_seed,
+        )
+
+
+def _junctions(
+    sizes: list[tuple[int, int]],
+    out_degrees: Sequence[int] | None,
+    densities: Sequence[float] | None,
+) -> list[Junction]:
+    """Returns the junctions of L hidden layers, then of L exits."""
+    if out_degrees is not None and densities is not None:
+        raise JsplitError("give one of out_degrees and densities, got both")
+    given: Sequence[float] | None = out_degrees
+    name, argument = "out_degrees", "out_degree"
+    if densities is not None:
+        given, name, argument = densities, "densities", "density"
+    if given is None:
+        return [make_junction(*size) for size in sizes]
+    values, num_exits = checks.entries(name, given), len(sizes) // 2
+    if len(values) != num_exits + 1:
+        raise JsplitError(
+            f"{name} must have {num_exits + 1} entries, one per hidden layer and one "
+            f"for the exits, got {checks.shown(given)}"
+        )
+    each = [*values[:-1], *[values[-1]] * num_exits]
+    return [
+        make_junction(*size, **{argument: value})
+        for size, value in zip(sizes, each, strict=True)
+    ]
+
+
+def _memories(num_memories: Sequence[int] | None, num_layers: int) -> list[int | None]:
+    """Returns z of each hidden layer; None leaves it to the pattern."""
+    if num_memories is None:
+        return [None] * num_layers
+    given = checks.entries("num_memories", num_memories)
+    if len(given) != num_layers:
+        raise JsplitError(
+            f"num_memories must have {num_layers} entries, one per hidden layer, "
+            f"got {checks.shown(num_memories)}"
+        )
+    return [checks.integer("each of num_memories", z, 1) for z in given]
+
+
+def _layer(
+    junction: Junction, kind: str, num_memories: int | None, seed: int, rngs: nnx.Rngs
+) -> nnx.Module:
+    if junction.in_degree == junction.num_inputs:
+        return nnx.Linear(
+            junction.num_inputs,
+            junction.num_outputs,
+            kernel_init=nnx.initializers.he_normal(),
+            bias_init=nnx.initializers.constant(BIAS),
+            rngs=rngs,
+        )
+    return SparseLinear(
+        junction.num_inputs,
+        junction.num_outputs,
+        in_degree=junction.in_degree,
+        kind=kind,
+        num_memories=num_memories,
+        pattern_seed=seed,
+        rngs=rngs,
+    )

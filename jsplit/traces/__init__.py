@@ -1,0 +1,6 @@
+"""What a network said, at every exit, for every sample: `Trace`, files, calibration.
+
+Here: `trace` (the container), `loading` (from a file), `tables` (CSV, Parquet, NPZ of
+others), `files` (our own format), `calibration` (temperatures), `samples` (traces that
+ship with jsplit). Not here: the networks that said it (`models`, `recording`).
+"""

@@ -1,0 +1,397 @@
+"""Traces: what a network said at every exit for every sample of one data set.
+
+Here: building and checking them. Not here: running a network (`recording`), reading
+files (`loading`), writing them (`trace_files`), temperatures (`calibration`), costs and
+decisions. Called by users, by `recording` and by `cli`; `outcomes` turns a trace into
+tables.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jsplit import checks
+from jsplit.traces import arrays, files, softmax
+from jsplit.types import JsplitError
+
+ARRAYS = (
+    "confidence",
+    "correct",
+    "label",
+    "prediction",
+    "entropy",
+    "remote_confidence",
+    "remote_correct",
+    "logits",
+    "remote_logits",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Trace:
+    """Answers of a multi-exit network on one data set, checked and read-only.
+
+    Policies are judged on this table alone; the network itself is not needed any
+    more. Build one with `from_logits`, `from_arrays` or `load_trace`: they fill in
+    what follows from the rest. Every construction, `dataclasses.replace` included,
+    copies and checks all arrays.
+
+    Attributes:
+        confidence: [N, L] float32 or float64, in [0, 1]; the precision given is kept.
+        correct: [N, L] bool; True = the answer of this exit equals the label.
+        label: [N] int32, or None if unknown.
+        prediction: [N, L] int32, or None if unknown.
+        entropy: [N, L] in nats, >= 0, dtype of `confidence`, or None if unknown.
+        remote_confidence: [N, L] dtype of `confidence`; confidence of the cloud's
+            answer had the sample been shipped after exit i.
+        remote_correct: [N, L] bool; True = that answer equals the label.
+        meta: JSON-able facts such as dataset, model, split, seed, versions, flops,
+            bytes; `num_classes`, where present, bounds labels and predictions.
+        logits: [N, L, C] dtype of `confidence`, or None if not kept; only `calibrate`
+            reads them.
+        remote_logits: [N, L, C] those of the cloud's answers, or None; a trace whose
+            link is lossless needs none.
+        lossless: True = shipping changes nothing, the cloud always gives exit L's
+            answer; computed.
+    """
+
+    confidence: np.ndarray
+    correct: np.ndarray
+    label: np.ndarray | None
+    prediction: np.ndarray | None
+    entropy: np.ndarray | None
+    remote_confidence: np.ndarray
+    remote_correct: np.ndarray
+    meta: dict[str, Any]
+    logits: np.ndarray | None = None
+    remote_logits: np.ndarray | None = None
+    lossless: bool = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.meta, dict):
+            raise JsplitError(f"meta must be a dict, got {checks.shown(self.meta)}")
+        meta = json.loads(files.dump(self.meta))
+        num_classes = meta.get("num_classes")
+        if "num_classes" in meta:
+            num_classes = checks.integer("num_classes", num_classes, 2)
+        confidence = arrays.confidences("confidence", self.confidence)
+        shape, dtype = confidence.shape, confidence.dtype
+        correct = arrays.booleans("correct", self.correct, shape)
+        label = prediction = entropy = None
+        if self.label is not None:
+            label = arrays.classes("label", self.label, shape[:1], num_classes)
+        if self.prediction is not None:
+            prediction = arrays.classes(
+                "prediction", self.prediction, shape, num_classes
+            )
+        if self.entropy is not None:
+            entropy = arrays.floats("entropy", self.entropy, shape, dtype).copy()
+            arrays.refuse("entropy", entropy, entropy < 0, ">= 0 (nats)")
+        if label is not None and prediction is not None:
+            differs = correct != (prediction == label[:, None])
+            arrays.refuse("correct", correct, differs, "equal to prediction == label")
+        remote_confidence = arrays.confidences(
+            "remote_confidence", self.remote_confidence, shape, dtype
+        )
+        remote_correct = arrays.booleans("remote_correct", self.remote_correct, shape)
+        logits = remote_logits = None
+        if self.logits is not None:
+            logits = _fitting_logits("logits", self.logits, confidence, num_classes)
+            num_classes = logits.shape[-1]
+            if prediction is not None:
+                if prediction.max() >= num_classes:
+                    raise JsplitError(
+                        f"prediction must be a class of logits, 0..{num_classes - 1}, "
+                        f"got {prediction.max()}"
+                    )
+                named = np.take_along_axis(logits, prediction[:, :, None], axis=-1)
+                differs = named[:, :, 0] != logits.max(axis=-1)
+                arrays.refuse(
+                    "prediction", prediction, differs, "a largest one of logits"
+                )
+        if self.remote_logits is not None:
+            if logits is None:
+                raise JsplitError("remote_logits need logits, got logits not given")
+            remote_logits = _fitting_logits(
+                "remote_logits", self.remote_logits, confidence, num_classes
+            )
+        lossless = bool(
+            (remote_confidence == confidence[:, -1:]).all()
+            and (remote_correct == correct[:, -1:]).all()
+        )
+        for name, value in (
+            ("confidence", confidence),
+            ("correct", correct),
+            ("label", label),
+            ("prediction", prediction),
+            ("entropy", entropy),
+            ("remote_confidence", remote_confidence),
+            ("remote_correct", remote_correct),
+            ("meta", meta),
+            ("logits", logits),
+            ("remote_logits", remote_logits),
+            ("lossless", lossless),
+        ):
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_logits(
+        cls,
+        logits: ArrayLike,
+        labels: ArrayLike,
+        *,
+        remote_logits: ArrayLike | None = None,
+        keep_logits: bool = False,
+        **meta: Any,
+    ) -> "Trace":
+        """Builds a trace from the logits of every exit.
+
+        Confidence is the largest softmax probability, entropy that of the softmax,
+        prediction its argmax (the lowest class on ties), all in the precision of the
+        logits (float64 stays float64, anything else is float32).
+
+        Args:
+            logits: [N, L, C] finite, with N >= 1, L >= 2 and C >= 2.
+            labels: [N] classes 0..C-1; drop unlabelled samples (-1) first.
+            remote_logits: [N, L, C] what the cloud says had the sample been shipped
+                after exit i. Default: shipping is lossless, exit L's logits.
+            keep_logits: Whether the trace keeps both, which `calibrate` needs.
+            **meta: JSON-able facts to keep with the trace. Set here: `num_classes`.
+
+        Returns:
+            A trace with label, prediction and entropy.
+
+        Raises:
+            JsplitError: An argument is out of shape or range.
+
+        Example:
+            >>> import numpy as np
+            >>> from jsplit.traces.trace import Trace
+            >>> logits = np.log([[[0.5, 0.5], [0.2, 0.8]], [[0.9, 0.1], [0.7, 0.3]]])
+            >>> trace = Trace.from_logits(logits, [1, 0], dataset="toy")
+            >>> trace
+            Trace(toy, N=2, L=2, accuracy 0.500 to 1.000)
+            >>> trace.confidence.round(2)
+            array([[0.5, 0.8],
+                   [0.9, 0.7]])
+        """
+        logits = arrays.logits("logits", logits)
+        num_samples, _, num_classes = logits.shape
+        label = arrays.classes("labels", labels, (num_samples,), num_classes)
+        confidence, entropy, prediction = softmax.summary(logits)
+        remote_confidence = remote_prediction = None
+        if remote_logits is not None:
+            remote_logits = arrays.logits("remote_logits", remote_logits, logits.shape)
+            remote_confidence, _, remote_prediction = softmax.summary(remote_logits)
+        return cls.from_arrays(
+            confidence,
+            prediction,
+            label,
+            entropy=entropy,
+            remote_confidence=remote_confidence,
+            remote_prediction=remote_prediction,
+            logits=logits if keep_logits else None,
+            remote_logits=remote_logits if keep_logits else None,
+            **{**meta, "num_classes": num_classes},
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        confidence: ArrayLike,
+        prediction: ArrayLike | None = None,
+        label: ArrayLike | None = None,
+        *,
+        correct: ArrayLike | None = None,
+        entropy: ArrayLike | None = None,
+        remote_confidence: ArrayLike | None = None,
+        remote_correct: ArrayLike | None = None,
+        remote_prediction: ArrayLike | None = None,
+        logits: ArrayLike | None = None,
+        remote_logits: ArrayLike | None = None,
+        **meta: Any,
+    ) -> "Trace":
+        """Builds a trace from what was recorded at every exit.
+
+        Needs either `correct`, or `prediction` and `label`; given all three, they
+        must agree.
+
+        Args:
+            confidence: [N, L] in [0, 1], with N >= 1 and L >= 2. Values outside by
+                at most 1e-6 are rounding errors and are clipped.
+            prediction: [N, L] classes >= 0.
+            label: [N] classes >= 0; drop unlabelled samples (-1) first.
+            correct: [N, L] bool or 0/1.
+            entropy: [N, L] in nats, >= 0.
+            remote_confidence: [N, L] in [0, 1]; confidence of the cloud's answer had
+                the sample been shipped after exit i. Default: exit L's.
+            remote_correct: [N, L] bool or 0/1, together with `remote_confidence`.
+            remote_prediction: [N, L] classes, instead of `remote_correct`.
+            logits: [N, L, C] to keep with the trace, for `calibrate`; `prediction` must
+                be largest in them.
+            remote_logits: [N, L, C] likewise, those of the cloud's answers.
+            **meta: JSON-able facts to keep with the trace, such as dataset="imdb".
+                `num_classes` also bounds labels and predictions.
+
+        Returns:
+            The checked trace.
+
+        Raises:
+            JsplitError: An argument is missing, contradictory, out of shape or range.
+
+        Example:
+            >>> from jsplit.traces.trace import Trace
+            >>> trace = Trace.from_arrays([[0.6, 0.9]], [[0, 1]], [1])
+            >>> trace.correct, trace.lossless
+            (array([[False,  True]]), True)
+        """
+        checked = arrays.confidences("confidence", confidence)
+        if correct is None:
+            if prediction is None or label is None:
+                raise JsplitError(
+                    "a trace needs correct, or prediction and label, got "
+                    f"prediction {_given(prediction)}, label {_given(label)}, "
+                    "correct not given"
+                )
+            correct = _equal("prediction", prediction, label, checked.shape)
+        num_answers = (remote_correct is not None) + (remote_prediction is not None)
+        if num_answers != (remote_confidence is not None):
+            raise JsplitError(
+                "remote_confidence and one of remote_correct, remote_prediction go "
+                f"together, got remote_confidence {_given(remote_confidence)}, "
+                f"remote_correct {_given(remote_correct)}, "
+                f"remote_prediction {_given(remote_prediction)}"
+            )
+        if remote_prediction is not None:
+            if label is None:
+                raise JsplitError("remote_prediction needs label, got label not given")
+            remote_correct = _equal(
+                "remote_prediction", remote_prediction, label, checked.shape
+            )
+        if remote_confidence is None:
+            remote_confidence = np.broadcast_to(checked[:, -1:], checked.shape)
+            last = arrays.booleans("correct", correct, checked.shape)[:, -1:]
+            remote_correct = np.broadcast_to(last, checked.shape)
+        # __post_init__ turns what is array-like here into arrays.
+        fields: dict[str, Any] = {
+            "confidence": checked,
+            "correct": correct,
+            "label": label,
+            "prediction": prediction,
+            "entropy": entropy,
+            "remote_confidence": remote_confidence,
+            "remote_correct": remote_correct,
+            "logits": logits,
+            "remote_logits": remote_logits,
+        }
+        return cls(**fields, meta=meta)
+
+    @property
+    def num_samples(self) -> int:
+        """N."""
+        return self.confidence.shape[0]
+
+    @property
+    def num_exits(self) -> int:
+        """L."""
+        return self.confidence.shape[1]
+
+    @property
+    def num_classes(self) -> int | None:
+        """C as stated in `meta`, None if unknown; never guessed from the labels."""
+        return self.meta.get("num_classes")
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """[L] float64: share of samples each exit answers correctly."""
+        return self.correct.mean(axis=0)
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest over all arrays (name, dtype, shape, bytes) and the metadata."""
+        # `meta` is a dict that its owner may still extend, so only the arrays' part,
+        # the slow one, is kept.
+        return hashlib.sha256(
+            f"{self._arrays_sha256}\n{files.dump(self.meta)}".encode()
+        ).hexdigest()
+
+    @functools.cached_property
+    def _arrays_sha256(self) -> str:
+        digest = hashlib.sha256()
+        for name, array in self._arrays().items():
+            portable = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            digest.update(f"{name} {portable.dtype.str} {portable.shape}\n".encode())
+            digest.update(portable.data)
+        return digest.hexdigest()
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        values = {name: getattr(self, name) for name in ARRAYS}
+        return {name: array for name, array in values.items() if array is not None}
+
+    def __repr__(self) -> str:
+        name = f"{self.meta['dataset']}, " if "dataset" in self.meta else ""
+        first, last = self.accuracy[[0, -1]]
+        return (
+            f"Trace({name}N={self.num_samples}, L={self.num_exits}, "
+            f"accuracy {first:.3f} to {last:.3f})"
+        )
+
+    def save(self, path: str | os.PathLike[str], *, compress: bool = False) -> None:
+        """Writes the trace to one .npz file, whole or not at all.
+
+        Plain NumPy reads it: one entry per array, and `header`, the bytes of a JSON
+        object with format, version, sha256 and meta. The file is written under a
+        temporary name in the same folder and then renamed, so that a failure leaves
+        an older file as it was.
+
+        Args:
+            path: Where to write; must end in .npz.
+            compress: Whether to make the file smaller, which takes longer; what is
+                read back is the same, bit for bit.
+
+        Raises:
+            JsplitError: `path` has another ending, or the system refuses to write.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> from jsplit.traces.loading import load_trace
+            >>> from jsplit.traces.trace import Trace
+            >>> trace = Trace.from_arrays([[0.6, 0.9]], correct=[[0, 1]], split="test")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     trace.save(pathlib.Path(folder, "toy.npz"))
+            ...     load_trace(pathlib.Path(folder, "toy.npz")).meta
+            {'split': 'test'}
+        """
+        entries = self._arrays()
+        header = {"sha256": self.sha256, "meta": self.meta}
+        files.write(path, header, entries, compress=compress)
+
+
+def _fitting_logits(
+    name: str, value: Any, confidence: np.ndarray, num_classes: int | None
+) -> np.ndarray:
+    """Returns a fresh [N, L, C] array in the shape and dtype of `confidence`."""
+    logits = arrays.logits(name, value, dtype=confidence.dtype).copy()
+    wanted = (*confidence.shape, num_classes or logits.shape[-1])
+    if logits.shape != wanted:
+        raise JsplitError(f"{name} must have shape {wanted}, got {logits.shape}")
+    return logits
+
+
+def _given(value: Any) -> str:
+    return "not given" if value is None else "given"
+
+
+def _equal(
+    name: str, prediction: Any, label: Any, shape: tuple[int, ...]
+) -> np.ndarray:
+    classes = arrays.classes(name, prediction, shape)
+    return classes == arrays.classes("label", label, shape[:1])[:, None]
