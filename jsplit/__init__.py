@@ -14,7 +14,7 @@ traces       what a network said | types checks writing
 policies     who decides: plans, selectors, the registry | types checks
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
-engine       thousands of replicas: streams and the loop | types policies.base
+engine       thousands of replicas: streams and the loop | types checks policies.base
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks stats traces
@@ -46,11 +46,17 @@ from jsplit.evaluation.exact import exact_values
 from jsplit.evaluation.until import evaluate_until
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
-from jsplit.results.dataset import load_result, save_result
-from jsplit.results.recovery import recovery
-from jsplit.results.summary import summarize, summarize_conditions
+from jsplit.results.result import (
+    Result,
+    load_result,
+    recovery,
+    save_result,
+    summarize,
+    summarize_conditions,
+)
+from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
 from jsplit.traces.calibration import calibrate, expected_calibration_error
-from jsplit.traces.loading import load_trace, sample_trace
+from jsplit.traces.loading import load_trace, sample_names, sample_trace
 from jsplit.traces.trace import Trace
 from jsplit.types import Context, Feedback, JsplitError, Now, Outcome, Plan, Protocol
 from jsplit.version import __version__
@@ -82,8 +88,10 @@ _NAMES = {
 
 __all__ = [
     "Condition",
+    "ConditionSummary",
     "Context",
     "Costs",
+    "ExactValues",
     "Feedback",
     "JsplitError",
     "Link",
@@ -94,8 +102,11 @@ __all__ = [
     "Policy",
     "Profile",
     "Protocol",
+    "Recovery",
+    "Result",
     "Scenario",
     "Selector",
+    "Summary",
     "Trace",
     "__version__",
     "bench",
@@ -126,6 +137,7 @@ __all__ = [
     "results",
     "risk_controlled_cascade",
     "risk_controlled_split",
+    "sample_names",
     "sample_trace",
     "save_result",
     "split_trace",

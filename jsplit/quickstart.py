@@ -80,8 +80,8 @@ def run(
                 num_checkpoints=NUM_CHECKPOINTS,
                 progress=progress,
             )
-            jsplit.save_result(result, out / f"result-{name}-{stream}.nc")
-            files.append(f"result-{name}-{stream}.nc")
+            jsplit.save_result(result, out / f"result-{name}-{stream}.nc.gz")
+            files.append(f"result-{name}-{stream}.nc.gz")
             results[name, stream] = result
             tables[name, stream] = jsplit.summarize(result)
     say("drawing")

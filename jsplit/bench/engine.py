@@ -16,7 +16,7 @@ from jax import Array, lax
 
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import prepare
+from jsplit.evaluation.binding import bind
 from jsplit.evaluation.evaluate import evaluate
 from jsplit.policies.registry import make_policy
 from jsplit.traces.trace import Trace
@@ -78,7 +78,7 @@ def measure_engine(
     rows = []
     for name, side_information in (("splitee", False), ("splitee_s", True)):
         rewards = np.asarray(
-            prepare(make_policy(name), scenario, Protocol()).tables.reward
+            bind(make_policy(name), scenario, Protocol()).tables.reward
         ).reshape(num_samples, num_exits)
         shipped = trace.confidence < 0.7
         shipped[:, -1] = False

@@ -71,7 +71,7 @@ class Evaluate:
     baseline: str = "final_exit"
     """Policy to compare with; added if missing."""
     out: pathlib.Path | None = None
-    """Folder for result.nc, figures and tables (CSV, Markdown)."""
+    """Folder for result.nc.gz, figures and tables (CSV, Markdown)."""
     seed: Seed = 0
     as_json: AsJson = False
 
@@ -119,11 +119,11 @@ class Evaluate:
         )
         baseline = _with_alpha(self.baseline, self.alpha).label
         table = jsplit.summarize(result, baseline)
-        tables = {"table": table}
+        tables: dict[str, Any] = {"table": table}
         if self.then:
             tables["conditions"] = jsplit.summarize_conditions(result)
         if self.out is not None:
-            jsplit.save_result(result, self.out / "result.nc")
+            jsplit.save_result(result, self.out / "result.nc.gz")
             for name, one in tables.items():
                 report.to_csv(one, self.out / f"{name}.csv")
                 write_text(self.out / f"{name}.md", report.to_markdown(one))

@@ -1,42 +1,33 @@
 """The replay loop: one block of replicas of one policy, step by step.
 
 Here: the reference engine, a loop over steps with replicas on the vector lanes and arms
-on the leading axis. Called by `shard`, which spreads blocks over devices.
+on the leading axis. A run is cut into passes over the data, a pass into segments, a
+segment into steps; one function each. Not here: blocks and devices (`shard`), what is
+summed (`reduce`).
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from jsplit.engine import reduce, streams
+from jsplit.engine.schedule import Numbers, Schedule
 from jsplit.engine.tables import Tables, gather, gather_bits
 from jsplit.policies.base import Selector, one_hot
 from jsplit.types import Feedback, Now
 
 
-class Schedule(NamedTuple):
-    """How T steps are cut into segments, as data: a new one compiles nothing.
+class Program(NamedTuple):
+    """What is compiled into a replay: another one is another program."""
 
-    No segment crosses a checkpoint or the end of a pass over the data.
-    """
-
-    start: Any  # [S] int32: first step of the segment
-    steps: Any  # [S] int32: its steps, at most reduce.SEGMENT
-    row: Any  # [S] int32: the checkpoint it leads to
-    passes: Any  # [P + 1] int32: first segment of each pass
-    phase: Any = None  # [T + SEGMENT] int32: which transition leads to a step
-    below: Any = None  # [transitions, M - 1, M] int32, see streams.next_condition
-
-
-class Numbers(NamedTuple):
-    """What the protocol asks of the loop, as data."""
-
-    billed_plays: Array | int  # [] int32: steps that play arm 0, 1, ... in order
-    free_plays: Array | int  # [] int32: arms initialised before, without charge
-    clock_offset: Array | int  # [] int32: what the index's clock adds to step + 1
+    selector: Selector
+    stream: streams.Kind
+    num_checkpoints: int
+    record_steps: int | None  # T to return the rows and arms of every step
+    record_visits: bool
 
 
 class Replayed(NamedTuple):
@@ -51,23 +42,61 @@ class Replayed(NamedTuple):
     visits: Array | None  # [M * K * (L + 1), lanes] int32: how often each cost was paid
 
 
-class _Carry(NamedTuple):
-    state: Any
-    condition: Any  # [lanes] int32 of the step before, None if there is one condition
-    pulls: Array
-    totals: reduce.Totals
-    curves: Array
-    best: Array
-    rows: Any  # as in Replayed
-    arms: Any
-    visits: Any
-
-
 class ReplicaKeys(NamedTuple):
     """What fixes the stream and the draws of each replica of a block."""
 
     stream: streams.Keys  # leaves [..., lanes]
     draws: Array  # [lanes] typed keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Everything that stays the same while a block of replicas runs.
+
+    Attributes:
+        program: what is compiled in.
+        params: numbers of the selector.
+        tables: outcomes of its plans.
+        schedule: segments of the T steps.
+        numbers: what the protocol asks of the loop.
+        keys: of the replicas, one for every lane.
+    """
+
+    program: Program
+    params: Any
+    tables: Tables
+    schedule: Schedule
+    numbers: Numbers
+    keys: ReplicaKeys
+
+    @property
+    def num_lanes(self) -> int:
+        """Replicas of the block."""
+        return self.keys.draws.shape[0]
+
+    @property
+    def drifts(self) -> bool:
+        """Whether there are several conditions."""
+        return self.tables.num_conditions > 1
+
+
+class _Carry(NamedTuple):
+    """What a segment hands to the next."""
+
+    state: Any
+    condition: Any  # [lanes] int32 of the step before, None if there is one condition
+    kept: Replayed
+
+
+class _Steps(NamedTuple):
+    """What a step hands to the next, within a segment."""
+
+    state: Any
+    pulls: Array
+    sums: reduce.Segment
+    split: Any  # reduce.Segment by condition, None if there is one
+    arms: Any
+    visits: Any
 
 
 def replica_keys(key: Array, replicas: Array, num_samples: int) -> ReplicaKeys:
@@ -88,197 +117,201 @@ def replica_keys(key: Array, replicas: Array, num_samples: int) -> ReplicaKeys:
     )
 
 
-def make_schedule(
-    horizon: int,
-    num_samples: int,
-    checkpoints: np.ndarray,
-    phase: np.ndarray | None = None,
-    transition: np.ndarray | None = None,
-) -> Schedule:
-    """Returns the segments of a run.
-
-    Args:
-        horizon: T steps.
-        num_samples: N, the length of a pass.
-        checkpoints: increasing steps in 1..T, the last one T.
-        phase: [T] which transition leads to each step; None for one condition.
-        transition: [P, M, M] chance of each condition, given the one before.
-    """
-    stops = np.union1d(checkpoints, np.arange(num_samples, horizon, num_samples))
-    starts = np.concatenate([[0], stops[:-1]])
-    pieces = [
-        np.arange(start, stop, reduce.SEGMENT)
-        for start, stop in zip(starts, stops, strict=True)
-    ]
-    start = np.concatenate(pieces)
-    count = np.diff(np.append(start, horizon))
-    row = np.searchsorted(checkpoints, start + count)
-    num_passes = -(-horizon // num_samples)
-    passes = np.searchsorted(start, np.arange(num_passes + 1) * num_samples)
-    segments: Any = (x.astype(np.int32) for x in (start, count, row, passes))
-    if phase is None or transition is None:
-        return Schedule(*segments)
-    below = np.cumsum(transition, axis=-1)[..., :-1].swapaxes(-1, -2)
-    below = np.rint(below * 2**streams.CHANCE_BITS).astype(np.int32)
-    phase = np.pad(phase, (0, reduce.SEGMENT), mode="edge").astype(np.int32)
-    return Schedule(*segments, phase=phase, below=below)
-
-
-def replay_block(
-    selector: Selector,
-    params: Any,
-    tables: Tables,
-    kind: streams.Kind,
-    keys: ReplicaKeys,
-    schedule: Schedule,
-    numbers: Numbers,
-    *,
-    num_checkpoints: int,
-    record_steps: int | None,
-    record_visits: bool,
-) -> Replayed:
-    """Runs a block of replicas, one for every lane of `keys`, and returns their sums.
+def replay_block(block: Block) -> Replayed:
+    """Runs a block of replicas and returns their sums.
 
     What a lane does depends on its own keys alone, so results do not change with how
     replicas are grouped.
     """
-    (lanes,) = keys.draws.shape
-    num_plans, num_samples = tables.num_plans, tables.num_samples
-    drifts = tables.num_conditions > 1
-    record = record_steps is not None
-    buffer = (
-        jnp.zeros((record_steps + reduce.SEGMENT, lanes), jnp.int32) if record else None
+    carry = _start(block)
+    num_passes = block.schedule.passes.shape[0] - 1
+    carry = lax.fori_loop(0, num_passes, lambda n, c: one_pass(block, n, c), carry)
+    return carry.kept
+
+
+def one_pass(block: Block, number: Array, carry: _Carry) -> _Carry:
+    """Runs the segments of one pass over the data."""
+    pass_keys = streams.pass_keys(block.keys.stream, number)
+    first, last = block.schedule.passes[number], block.schedule.passes[number + 1]
+    return lax.fori_loop(
+        first, last, lambda n, c: segment(block, pass_keys, n, c), carry
     )
-    dtype = jnp.result_type(float)
 
-    def context_of(row: Array) -> Array | None:
-        return None if tables.context is None else gather(tables.context, row)
 
-    def feedback(row: Array, arm: Array, *, own: bool) -> Feedback:
-        """Returns what the policy sees."""
-        context = context_of(row)
-        lessons = tables.reward if tables.learned is None else tables.learned
-        reward = gather(lessons, row * num_plans + arm)
-        if tables.revealed is None or own:
-            return Feedback(arm, reward, None, None, context)
-        plans = jnp.arange(num_plans, dtype=jnp.int32)[:, None]
-        rewards = gather(lessons, (row * num_plans)[None] + plans)
-        revealed = gather_bits(tables.revealed, row * num_plans + arm, num_plans)
-        return Feedback(arm, reward, rewards, revealed, context)
+def segment(
+    block: Block, pass_keys: streams.Keys, number: Array, carry: _Carry
+) -> _Carry:
+    """Runs the steps of one segment and closes its sums."""
+    tables, schedule, program = block.tables, block.schedule, block.program
+    start, steps = schedule.start[number], schedule.steps[number]
+    position = start % tables.num_samples + jnp.arange(reduce.SEGMENT, dtype=jnp.int32)
+    # The last rows may lie beyond the pass; they are never read.
+    position = jnp.minimum(position, tables.num_samples - 1)
+    samples = _samples(block, position[:, None], pass_keys, (reduce.SEGMENT,))
+    rows, conditions = _rows(block, start, samples, carry.condition)
+    lanes, kept = block.num_lanes, carry.kept
+    done = _Steps(
+        carry.state,
+        kept.pulls,
+        reduce.empty_segment(lanes),
+        reduce.empty_segment(tables.num_conditions, lanes) if block.drifts else None,
+        kept.arms,
+        kept.visits,
+    )
+    done = lax.fori_loop(
+        0, steps, lambda i, s: step(block, start, rows, conditions, i, s), done
+    )
+    played = done.pulls - kept.pulls
+    totals = reduce.close(kept.totals, done.sums, done.split, played, tables)
+    pairs = (totals.pseudo_regret, totals.all_steps.realised_regret)
+    regrets = jnp.stack([jnp.stack(pair) for pair in pairs])
+    # Written at every segment; the one that ends at the checkpoint is last.
+    put = lax.dynamic_update_index_in_dim
+    recorded: Any = kept.rows
+    if program.record_steps is not None:
+        recorded = lax.dynamic_update_slice_in_dim(recorded, rows, start, 0)
+    kept = Replayed(
+        totals,
+        done.pulls,
+        put(kept.curves, regrets, schedule.row[number], 0),
+        put(kept.best, totals.all_steps.best, schedule.row[number], 0),
+        recorded,
+        done.arms,
+        done.visits,
+    )
+    condition = None if conditions is None else conditions[steps - 1]
+    return _Carry(done.state, condition, kept)
 
-    def next_condition(step: Array, before: Array) -> Array:
-        below = schedule.below[schedule.phase[step]]
-        return streams.next_condition(step, before, below, keys.stream)
 
-    def rows_of(start: Array, samples: Array, before: Any) -> tuple[Array, Any]:
-        """Returns the rows of a segment's steps, and the condition of each."""
-        if not drifts:
-            return samples, None
+def step(
+    block: Block, start: Array, rows: Array, conditions: Any, i: Array, done: _Steps
+) -> _Steps:
+    """Plays one plan on one sample in every lane: select, learn, count."""
+    tables, program = block.tables, block.program
+    state, pulls, sums, split, arms, visits = done
+    row, now = rows[i], start + i
+    draw = jax.vmap(jax.random.fold_in, (0, None))(block.keys.draws, now)
+    clock = jnp.maximum(now + 1 + block.numbers.clock_offset, 1)
+    arm = program.selector.select(
+        block.params, state, draw, Now(clock, _context(block, row))
+    )
+    arm = jnp.where(now < block.numbers.billed_plays, now, arm)
+    seen = feedback(block, row, arm, own=False)
+    state = program.selector.update(block.params, state, seen)
+    cell = row * tables.num_plans + arm
+    played = arm if conditions is None else conditions[i] * tables.num_plans + arm
+    pulls = pulls + one_hot(played, pulls.shape[0]).astype(jnp.int32)
+    added = reduce.one_step(tables, row, cell)
+    sums = reduce.add_step(sums, added)
+    if conditions is not None:
+        split = reduce.add_under(split, added, conditions[i])
+    if program.record_steps is not None:
+        arms = lax.dynamic_update_index_in_dim(arms, arm, now, 0)
+    if program.record_visits:
+        paid = reduce.cost_number(gather(tables.cell, cell))
+        lane = jnp.arange(block.num_lanes, dtype=jnp.int32)
+        visits = visits.at[paid, lane].add(1, mode="promise_in_bounds")
+    return _Steps(state, pulls, sums, split, arms, visits)
 
-        def one(condition: Array, step: Array) -> tuple[Array, Array]:
-            condition = next_condition(step, condition)
-            return condition, condition
 
-        steps = start + jnp.arange(reduce.SEGMENT, dtype=jnp.int32)
-        _, conditions = lax.scan(one, before, steps)
-        return conditions * num_samples + samples, conditions
+def feedback(block: Block, row: Array, arm: Array, *, own: bool) -> Feedback:
+    """Returns what a policy sees after playing `arm` on the sample of `row`.
 
-    def segment(number: Array, carry: _Carry, pass_keys: streams.Keys) -> _Carry:
-        start, steps = schedule.start[number], schedule.steps[number]
-        position = start % num_samples + jnp.arange(reduce.SEGMENT, dtype=jnp.int32)
-        # The last rows may lie beyond the pass; they are never read.
-        position = jnp.minimum(position, num_samples - 1)
-        samples = streams.sample_at(kind, position[:, None], pass_keys, num_samples)
-        samples = jnp.broadcast_to(samples, (reduce.SEGMENT, lanes))
-        rows, conditions = rows_of(start, samples, carry.condition)
+    Args:
+        block: what is run.
+        row: [lanes] int32 sample under a condition.
+        arm: [lanes] int32 plan that was played.
+        own: show only its own reward, whatever the policy's `reveal`.
+    """
+    tables = block.tables
+    num_plans = tables.num_plans
+    context = _context(block, row)
+    lessons = tables.reward if tables.learned is None else tables.learned
+    reward = gather(lessons, row * num_plans + arm)
+    if tables.revealed is None or own:
+        return Feedback(arm, reward, None, None, context)
+    plans = jnp.arange(num_plans, dtype=jnp.int32)[:, None]
+    rewards = gather(lessons, (row * num_plans)[None] + plans)
+    revealed = gather_bits(tables.revealed, row * num_plans + arm, num_plans)
+    return Feedback(arm, reward, rewards, revealed, context)
 
-        def step(i: Array, inner: Any) -> Any:
-            state, pulls, sums, split, arms, visits = inner
-            row, now = rows[i], start + i
-            draw = jax.vmap(jax.random.fold_in, (0, None))(keys.draws, now)
-            clock = jnp.maximum(now + 1 + numbers.clock_offset, 1)
-            told = Now(clock, context_of(row))
-            arm = selector.select(params, state, draw, told)
-            arm = jnp.where(now < numbers.billed_plays, now, arm)
-            state = selector.update(params, state, feedback(row, arm, own=False))
-            cell = row * num_plans + arm
-            played = arm if conditions is None else conditions[i] * num_plans + arm
-            pulls = pulls + one_hot(played, pulls.shape[0]).astype(jnp.int32)
-            done = reduce.one_step(tables, row, cell)
-            sums = reduce.add_step(sums, done)
-            if conditions is not None:
-                split = reduce.add_under(split, done, conditions[i])
-            if record:
-                arms = lax.dynamic_update_index_in_dim(arms, arm, now, 0)
-            if record_visits:
-                paid = reduce.cost_number(gather(tables.cell, cell))
-                lane = jnp.arange(lanes, dtype=jnp.int32)
-                visits = visits.at[paid, lane].add(1, mode="promise_in_bounds")
-            return state, pulls, sums, split, arms, visits
 
-        sums = reduce.empty_segment(lanes)
-        split = reduce.empty_segment(tables.num_conditions, lanes) if drifts else None
-        inner = (carry.state, carry.pulls, sums, split, carry.arms, carry.visits)
-        inner = lax.fori_loop(0, steps, step, inner)
-        state, pulls, sums, split, arms, visits = inner
-        totals = reduce.close(carry.totals, sums, split, pulls - carry.pulls, tables)
-        pairs = (totals.pseudo_regret, totals.all_steps.realised_regret)
-        regrets = jnp.stack([jnp.stack(pair) for pair in pairs])
-        # Written at every segment; the one that ends at the checkpoint is last.
-        put = lax.dynamic_update_index_in_dim
-        return _Carry(
-            state,
-            None if conditions is None else conditions[steps - 1],
-            pulls,
-            totals,
-            put(carry.curves, regrets, schedule.row[number], 0),
-            put(carry.best, totals.all_steps.best, schedule.row[number], 0),
-            lax.dynamic_update_slice_in_dim(carry.rows, rows, start, 0)
-            if record
-            else None,
-            arms,
-            visits,
-        )
+def free_play(block: Block, pass_keys: streams.Keys, arm: Array, played: Any) -> Any:
+    """Initialises one arm on its sample of the stream, without charge."""
+    state, condition = played
+    position = jnp.minimum(arm, block.tables.num_samples - 1)
+    row = _samples(block, position, pass_keys, ())
+    if block.drifts:
+        condition = _next_condition(block, arm, condition)
+        row = condition * block.tables.num_samples + row
+    lane_arm = jnp.broadcast_to(arm, (block.num_lanes,)).astype(jnp.int32)
+    seen = feedback(block, row, lane_arm, own=True)
+    return block.program.selector.update(block.params, state, seen), condition
 
-    def one_pass(number: Array, carry: _Carry) -> _Carry:
-        pass_keys = streams.pass_keys(keys.stream, number)
-        first, last = schedule.passes[number], schedule.passes[number + 1]
-        return lax.fori_loop(first, last, lambda s, c: segment(s, c, pass_keys), carry)
 
-    def free_play(arm: Array, played: Any) -> Any:
-        state, condition = played
-        position = jnp.minimum(arm, num_samples - 1)
-        row = streams.sample_at(kind, position, first_keys, num_samples)
-        row = jnp.broadcast_to(row, (lanes,))
-        if drifts:
-            condition = next_condition(arm, condition)
-            row = condition * num_samples + row
-        lane_arm = jnp.broadcast_to(arm, (lanes,)).astype(jnp.int32)
-        seen = feedback(row, lane_arm, own=True)
-        return selector.update(params, state, seen), condition
-
-    first_keys = streams.pass_keys(keys.stream, 0)
-    before = jnp.zeros(lanes, jnp.int32) if drifts else None
-    state = selector.init(params, num_plans, (lanes,))
-    state, _ = lax.fori_loop(0, numbers.free_plays, free_play, (state, before))
-    carry = _Carry(
-        state,
-        before,
-        jnp.zeros((tables.gap.size, lanes), jnp.int32),
+def _start(block: Block) -> _Carry:
+    """Returns what the first segment starts from, free plays done."""
+    program, tables, lanes = block.program, block.tables, block.num_lanes
+    record = program.record_steps
+    buffer = None
+    if record is not None:
+        buffer = jnp.zeros((record + reduce.SEGMENT, lanes), jnp.int32)
+    pass_keys = streams.pass_keys(block.keys.stream, 0)
+    before = jnp.zeros(lanes, jnp.int32) if block.drifts else None
+    state = program.selector.init(block.params, tables.num_plans, (lanes,))
+    state, _ = lax.fori_loop(
+        0,
+        block.numbers.free_plays,
+        lambda arm, played: free_play(block, pass_keys, arm, played),
+        (state, before),
+    )
+    visits = None
+    if program.record_visits:
+        visits = jnp.zeros((tables.cost.size, lanes), jnp.int32)
+    curve = (program.num_checkpoints, 2, 2, lanes)
+    kept = Replayed(
         reduce.empty_totals(lanes, tables.num_conditions),
-        jnp.zeros((num_checkpoints, 2, 2, lanes), dtype),
-        jnp.zeros((num_checkpoints, lanes), jnp.int32),
+        jnp.zeros((tables.gap.size, lanes), jnp.int32),
+        jnp.zeros(curve, jnp.result_type(float)),
+        jnp.zeros((program.num_checkpoints, lanes), jnp.int32),
         buffer,
         buffer,
-        jnp.zeros((tables.cost.size, lanes), jnp.int32) if record_visits else None,
+        visits,
     )
-    carry = lax.fori_loop(0, schedule.passes.shape[0] - 1, one_pass, carry)
-    return Replayed(
-        carry.totals,
-        carry.pulls,
-        carry.curves,
-        carry.best,
-        carry.rows,
-        carry.arms,
-        carry.visits,
+    return _Carry(state, before, kept)
+
+
+def _samples(
+    block: Block, position: Array, pass_keys: streams.Keys, shape: tuple[int, ...]
+) -> Array:
+    """Returns the samples at positions of a pass, [*shape, lanes] int32."""
+    samples = streams.sample_at(
+        block.program.stream, position, pass_keys, block.tables.num_samples
     )
+    return jnp.broadcast_to(samples, (*shape, block.num_lanes))
+
+
+def _rows(
+    block: Block, start: Array, samples: Array, before: Any
+) -> tuple[Array, Array | None]:
+    """Returns the rows of a segment's steps, and the condition of each."""
+    if not block.drifts:
+        return samples, None
+
+    def one(condition: Array, step: Array) -> tuple[Array, Array]:
+        condition = _next_condition(block, step, condition)
+        return condition, condition
+
+    steps = start + jnp.arange(reduce.SEGMENT, dtype=jnp.int32)
+    _, conditions = lax.scan(one, before, steps)
+    return conditions * block.tables.num_samples + samples, conditions
+
+
+def _next_condition(block: Block, step: Array, before: Array) -> Array:
+    below = block.schedule.below[block.schedule.phase[step]]
+    return streams.next_condition(step, before, below, block.keys.stream)
+
+
+def _context(block: Block, row: Array) -> Array | None:
+    tables = block.tables
+    return None if tables.context is None else gather(tables.context, row)

@@ -1,8 +1,8 @@
 """Spreads blocks of replicas over devices and brings their sums to the host.
 
-Here: devices, blocks, compilation and the return to float64. Called by `evaluate`.
-Blocks never talk to each other, so the program has no collectives and its results do
-not change with the number of devices or the size of a block.
+Here: devices, blocks, compilation and the return to float64. Not here: the loop
+(`replay`). Blocks never talk to each other, so the program has no collectives and its
+results do not change with the number of devices or the size of a block.
 """
 
 import functools
@@ -15,8 +15,10 @@ import numpy as np
 from jax import Array, lax
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from jsplit.engine import replay, streams
+from jsplit.engine import replay
 from jsplit.engine.reduce import Pair
+from jsplit.engine.run import Run
+from jsplit.engine.schedule import Numbers, Schedule, make_numbers
 from jsplit.engine.tables import Tables
 from jsplit.policies.base import Selector
 
@@ -78,22 +80,13 @@ def use_all_cores() -> None:
         return  # JAX already started: use the devices there are
 
 
-def run(
+def run_replicas(
     selector: Selector,
     params: Any,
     tables: Tables,
-    kind: streams.Kind,
-    seed: int,
-    schedule: replay.Schedule,
-    numbers: replay.Numbers,
+    schedule: Schedule,
+    run: Run,
     *,
-    num_replicas: int,
-    first_replica: int = 0,
-    num_checkpoints: int,
-    record_steps: int | None = None,
-    record_visits: bool = False,
-    devices: Sequence[Any] | None = None,
-    block_size: int | None = None,
     advance: Callable[[int], None] = lambda replicas: None,
 ) -> Replicas:
     """Runs R replicas of a policy and returns their sums.
@@ -102,84 +95,53 @@ def run(
         selector: structure of the policy.
         params: its numbers.
         tables: outcomes of its plans.
-        kind: kind of stream.
-        seed: seed of the streams and draws.
         schedule: segments of the T steps.
-        numbers: what the protocol asks of the loop.
-        num_replicas: R.
-        first_replica: number of the first replica.
-        num_checkpoints: checkpoints of the schedule.
-        record_steps: T to also return the rows and the arms, or None.
-        record_visits: also return how often each cost was paid.
-        devices: where to run; all by default.
-        block_size: replicas a device steps through together.
+        run: everything else.
         advance: called with the number of replicas finished.
     """
-    devices = tuple(jax.devices() if devices is None else devices)
-    block_size = _block_size(num_replicas, devices, block_size)
-    blocks = min(-(-num_replicas // (len(devices) * block_size)), BLOCKS_PER_CALL)
+    devices = tuple(jax.devices()) if run.devices is None else run.devices
+    block_size = _block_size(run.num_replicas, devices, run.block_size)
+    blocks = -(-run.num_replicas // (len(devices) * block_size))
+    per_call = len(devices) * min(blocks, BLOCKS_PER_CALL) * block_size
     mesh = Mesh(np.array(devices), ("replica",), axis_types=(AxisType.Auto,))
-    per_call = len(devices) * blocks * block_size
+    steps = run.horizon if run.keep.steps else None
+    program = replay.Program(
+        selector, run.stream, len(run.checkpoints), steps, run.keep.visits
+    )
+    plays = tables.num_plans if selector.initial_plays else 0
+    numbers = make_numbers(run.protocol, plays)
+    seed = jax.random.key(run.seed)
     parts = []
-    for first in range(0, num_replicas, per_call):
-        replicas = first_replica + first + np.arange(per_call, dtype=np.int32)
-        part = _run_call(
-            selector,
-            kind,
-            mesh,
-            num_checkpoints,
-            record_steps,
-            record_visits,
-            params,
-            tables,
-            _keys(
-                jax.random.key(seed),
-                replicas.reshape(-1, block_size),
-                tables.num_samples,
-            ),
-            schedule,
-            numbers,
-        )
-        kept = min(per_call, num_replicas - first)
-        parts.append(_to_host(part, record_steps, kept))
+    for first in range(0, run.num_replicas, per_call):
+        replicas = run.first_replica + first + np.arange(per_call, dtype=np.int32)
+        keys = _keys(seed, replicas.reshape(-1, block_size), tables.num_samples)
+        part = _run_call(program, mesh, params, tables, keys, schedule, numbers)
+        kept = min(per_call, run.num_replicas - first)
+        parts.append(_to_host(part, steps, kept))
         advance(kept)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 @functools.partial(
-    jax.jit, static_argnums=(0, 1, 2, 3, 4, 5), compiler_options=COMPILER_OPTIONS
+    jax.jit, static_argnames=("program", "mesh"), compiler_options=COMPILER_OPTIONS
 )
 def _run_call(
-    selector: Selector,
-    kind: streams.Kind,
+    program: replay.Program,
     mesh: Mesh,
-    num_checkpoints: int,
-    record_steps: int | None,
-    record_visits: bool,
     params: Any,
     tables: Tables,
     keys: replay.ReplicaKeys,
-    schedule: replay.Schedule,
-    numbers: replay.Numbers,
+    schedule: Schedule,
+    numbers: Numbers,
 ) -> replay.Replayed:
     """Runs blocks of replicas; every leaf, of keys too, has a leading axis [blocks]."""
 
     def on_device(params, tables, schedule, numbers, keys):
-        return lax.map(
-            lambda block: replay.replay_block(
-                selector,
-                params,
-                tables,
-                kind,
-                block,
-                schedule,
-                numbers,
-                num_checkpoints=num_checkpoints,
-                record_steps=record_steps,
-                record_visits=record_visits,
-            ),
-            keys,
-        )
+        def one(keys):
+            block = replay.Block(program, params, tables, schedule, numbers, keys)
+            return replay.replay_block(block)
+
+        return lax.map(one, keys)
 
     same, split = PartitionSpec(), PartitionSpec("replica")
     return jax.shard_map(

@@ -22,6 +22,11 @@ class Chain(NamedTuple):
     phase: np.ndarray  # [T] int: which transition leads to the step
     transition: np.ndarray  # [P, M, M]: chance of each condition, given the one before
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether replicas differ in their conditions."""
+        return bool(((self.transition > 0) & (self.transition < 1)).any())
+
 
 @dataclasses.dataclass(frozen=True)
 class Drift:

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsplit.engine import tables
+from jsplit.engine.run import MAX_INDEX
+from jsplit.engine.shard import Replicas
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Condition, Scenario
@@ -23,11 +25,9 @@ from jsplit.policies.splitee import split_plans
 from jsplit.traces.trace import Trace
 from jsplit.types import Facts, JsplitError, Outcome, Plan, Protocol, Range
 
-MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
-
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
+class Bound:
     """A policy bound to a scenario and a protocol: all that the engine needs."""
 
     policy: Policy
@@ -47,6 +47,25 @@ class Constant(NamedTuple):
     regret: float  # realised
     gap: np.ndarray  # [K] of every plan's mean reward to the best fixed plan's
 
+    def exact(self, replicas: Replicas, horizon: int) -> Replicas:
+        """Returns sums from the table: the order of a sum leaves no trace.
+
+        A rule that does not learn and sees every sample equally often has one value,
+        not a distribution; adding its rewards in another order would feign a variance
+        of rounding errors.
+        """
+        ones = np.ones_like(replicas.reward)
+        pseudo = replicas.pseudo_regret.copy()
+        realised = replicas.realised_regret.copy()
+        pseudo[:, -1] = replicas.pulls @ self.gap
+        realised[:, -1] = horizon * self.regret
+        return replicas._replace(
+            reward=horizon * self.reward * ones,
+            cost=horizon * self.cost * ones,
+            pseudo_regret=pseudo,
+            realised_regret=realised,
+        )
+
 
 class Known(NamedTuple):
     """Outcomes of K plans while one condition holds."""
@@ -58,7 +77,7 @@ class Known(NamedTuple):
     comparator_mean: float
 
 
-def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
+def bind(policy: Policy, scenario: Scenario, protocol: Protocol) -> Bound:
     """Returns a policy's outcomes under every condition, packed for the engine.
 
     Raises:
@@ -110,7 +129,7 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
     if len(known) == 1 and isinstance(policy.selector, Always | Follow):
         constant = _constant(known[0], told, gap[0])
     facts, contexts = _facts(policy, plans, scenario, protocol)
-    return Prepared(policy, plans, packed, facts, contexts, gap, constant)
+    return Bound(policy, plans, packed, facts, contexts, gap, constant)
 
 
 def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:

@@ -1,10 +1,11 @@
 """Exact values of rules that do not learn, from the table of all outcomes.
 
-Here: `exact_values`. Not here: replays (`evaluate`) and the intervals (`stats`). Called
-by users, for baselines that need no simulation.
+Here: `exact_values`, for baselines that need no simulation. Not here: replays
+(`evaluate`) and the intervals (`stats`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +15,13 @@ from jsplit.environment.scenario import Scenario, check_inputs
 from jsplit.evaluation.binding import check_routes, outcomes_of, plans_of
 from jsplit.evaluation.evaluate import chosen_policies
 from jsplit.policies.base import Policy
-from jsplit.results import dataset
+from jsplit.results.building import inputs
+from jsplit.results.tables import ExactValues
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Plan, Protocol
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 
 def exact_values(
@@ -26,7 +31,7 @@ def exact_values(
     *,
     protocol: str | Protocol = "paper",
     level: float = 0.95,
-) -> "dataset.Dataset":
+) -> ExactValues:
     """Returns the values of policies with a single plan, without any simulation.
 
     A policy with one plan does the same with a sample whatever came before, so its mean
@@ -43,9 +48,8 @@ def exact_values(
         level: probability that an interval covers, in (0, 1).
 
     Returns:
-        An `xarray.Dataset` with dims (policy, metric) and variables mean, low, high.
-        Metrics: accuracy, offloaded, cost, reward (by confidence), true_reward
-        (accuracy - mu * cost).
+        Variables mean, low and high by (policy, metric). Metrics: accuracy, offloaded,
+        cost, reward (by confidence), true_reward (accuracy - mu * cost).
 
     Raises:
         JsplitError: for an argument out of its range or a policy that learns.
@@ -65,9 +69,27 @@ def exact_values(
         policy.label: _values(policy, trace, costs, protocol, level)
         for policy in chosen_policies(policies)
     }
-    return dataset.build_exact(
-        values, Scenario.of(trace, costs), protocol=protocol, level=level
-    )
+    return ExactValues(_dataset(values, Scenario.of(trace, costs), protocol, level))
+
+
+def _dataset(
+    values: Mapping[str, Mapping[str, stats.Interval]],
+    scenario: Scenario,
+    protocol: Protocol,
+    level: float,
+) -> "Dataset":
+    """Returns the values of policies, by label and metric, with provenance."""
+    import xarray
+
+    table = np.array([[*by_metric.values()] for by_metric in values.values()])
+    variables = {
+        name: (("policy", "metric"), table[..., i])
+        for i, name in enumerate(stats.Interval._fields)
+    }
+    coords = {"policy": [*values], "metric": [*next(iter(values.values()))]}
+    covers = f"test-set error of one fixed rule on {scenario.num_samples} samples"
+    attrs = {"covers": covers, "level": level, **inputs(scenario, protocol)}
+    return xarray.Dataset(variables, coords, attrs)
 
 
 def _values(

@@ -1,21 +1,32 @@
 """Replays until the answer is sharp enough.
 
 Here: `evaluate_until`, which runs replicas chunk by chunk. Not here: when to stop
-(`stats.half_width`) and what a replica does (`evaluate`). Called by users.
+(`stats.half_width`) and what a replica does (`evaluate`).
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsplit import checks, stats
+from jsplit.engine import streams
+from jsplit.engine.run import MAX_REPLICAS, Keep, Run
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.evaluate import MAX_REPLICAS, chosen_policies, evaluate
+from jsplit.evaluation.binding import bind
+from jsplit.evaluation.evaluate import (
+    NUM_CHECKPOINTS,
+    chosen_checkpoints,
+    chosen_policies,
+    replay_all,
+)
 from jsplit.policies.base import Policy
-from jsplit.results import bills, dataset
+from jsplit.results import bills as billing
+from jsplit.results.metrics import METRICS
+from jsplit.results.result import Result
 from jsplit.stats.base import open_unit
 from jsplit.traces.trace import Trace
-from jsplit.types import JsplitError
+from jsplit.types import JsplitError, Protocol
 
 MAX_CHUNKS = 20
 
@@ -31,14 +42,25 @@ def evaluate_until(
     baseline: str | None = None,
     chunk: int = 256,
     max_replicas: int = 65_536,
-    **options: Any,
-) -> "dataset.Dataset":
+    stream: streams.Kind = "shuffle",
+    horizon: int | None = None,
+    protocol: str | Protocol = "paper",
+    seed: int = 0,
+    keep_curves: bool = False,
+    record_arms: bool = False,
+    num_checkpoints: int = NUM_CHECKPOINTS,
+    checkpoints: Sequence[int] | None = None,
+    bills: Mapping[str, billing.BillCosts] | None = None,
+    deadlines: Mapping[str, float] | None = None,
+    block_size: int | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Result:
     """Evaluates with as many replicas as it takes for intervals that are short enough.
 
     After every chunk of replicas the half-widths of all policies are looked at, and
     the run stops when all are at most as wanted, or at `max_replicas`. Replicas are
-    numbered, so the result is that of `evaluate` with as many replicas at once; its
-    attribute "stopped" says why it ended. What shrinks is simulation error; test-set
+    numbered, so the result is that of `evaluate` with as many replicas at once. Its
+    attribute "stopped" says why it ended. What shrinks is simulation error. Test-set
     error does not, so stream="bootstrap" is refused.
 
     With method "t" report the usual interval: coverage is 93-97 % for nominal 95 %
@@ -61,83 +83,103 @@ def evaluate_until(
         chunk: replicas between looks, >= 2; it doubles after every
             `MAX_CHUNKS` looks, since each look is a chance to stop too early.
         max_replicas: stop here in any case.
-        **options: passed on to `evaluate`, without num_replicas and first_replica.
+        stream: "shuffle" or "fixed".
+        horizon: as for `evaluate`, and so are all arguments below.
+        protocol: see there.
+        seed: see there.
+        keep_curves: see there.
+        record_arms: see there.
+        num_checkpoints: see there.
+        checkpoints: see there.
+        bills: see there.
+        deadlines: see there.
+        block_size: see there.
+        devices: see there.
 
     Returns:
         The result of `evaluate`.
 
     Raises:
-        JsplitError: for an argument out of its range.
+        JsplitError: if an argument is out of its range.
     """
-    names = [name for name in dataset.METRICS if name != "cost_change"]
-    names += _metrics_of_bills(Scenario.of(trace, costs), options)
-    _check(half_width, names, method, level, policies, baseline, options)
+    scenario = Scenario.of(trace, costs)
+    charges = billing.checked(bills, deadlines, scenario, METRICS)
+    chosen = chosen_policies(policies)
+    _check_precision(half_width, charges)
+    checks.choice("method", method, stats.METHODS)
+    open_unit("level", level)
+    if baseline is not None:
+        checks.choice("baseline", baseline, [policy.label for policy in chosen])
+    if stream == "bootstrap":
+        raise JsplitError(
+            "stream must be shuffle or fixed, since test-set error does not shrink "
+            "with replicas, got 'bootstrap'"
+        )
     max_replicas = checks.integer("max_replicas", max_replicas, 2, MAX_REPLICAS)
     chunk = checks.integer("chunk", chunk, 2)
-
-    def sharp(result: dataset.Dataset) -> bool:
-        labels = [str(label) for label in result.policy.values]
-        for metric, wanted in half_width.items():
-            values = dataset.per_replica(result, metric)
-            if baseline is not None:
-                values = values - values[labels.index(baseline)]
-            found = stats.half_width(values, level=level, method=method)
-            if (found > wanted).any():
-                return False
-        return True
-
-    result = None
-    done, looks = 0, 0
+    horizon = scenario.num_samples if horizon is None else horizon
+    run = Run(
+        horizon=horizon,
+        checkpoints=chosen_checkpoints(
+            horizon, num_checkpoints, checkpoints, log=scenario.drift is None
+        ),
+        stream=stream,
+        seed=seed,
+        protocol=Protocol.named(protocol),
+        # All curves until the end: moments of all replicas at once are the same bits
+        # however many chunks there were.
+        keep=Keep(steps=record_arms, visits=charges is not None, curves=True),
+        devices=devices,  # type: ignore[arg-type]
+        block_size=block_size,
+    )
+    bound = [bind(policy, scenario, run.protocol) for policy in chosen]
+    parts: list[Result] = []
+    done = 0
     while True:
-        size = min(chunk * 2 ** (looks // MAX_CHUNKS), max_replicas - done)
-        part = evaluate(
-            trace, policies, costs, num_replicas=size, first_replica=done, **options
-        )
-        result = part if result is None else dataset.join([result, part])
-        done, looks = done + size, looks + 1
-        if sharp(result):
-            return result.assign_attrs(stopped=f"half-widths reached, method {method}")
-        if done >= max_replicas:
-            return result.assign_attrs(stopped="max_replicas reached")
+        size = min(chunk * 2 ** (len(parts) // MAX_CHUNKS), max_replicas - done)
+        part = dataclasses.replace(run, num_replicas=size, first_replica=done)
+        parts.append(replay_all(bound, scenario, part, charges))
+        result = Result.join(parts)
+        done += size
+        sharp = _is_sharp(result, half_width, method, level, baseline)
+        if sharp or done >= max_replicas:
+            break
+    reached = f"half-widths reached, method {method}"
+    result = result if keep_curves else result.without_curves()
+    return Result(
+        result.data.assign_attrs(stopped=reached if sharp else "max_replicas reached")
+    )
 
 
-def _metrics_of_bills(scenario: Scenario, options: dict[str, Any]) -> list[str]:
-    """Returns the metrics that the bills of these options will have."""
-    given, deadlines = options.get("bills"), options.get("deadlines")
-    if given is None and not deadlines:
-        return []
-    billed, late = bills.checked(given, deadlines, scenario, dataset.METRICS)
-    return [*bills.metrics_of(billed, late)]
-
-
-def _check(
-    half_width: Any,
-    names: list[str],
+def _is_sharp(
+    result: Result,
+    half_width: Mapping[str, float],
     method: str,
     level: float,
-    policies: Any,
     baseline: str | None,
-    options: dict[str, Any],
-) -> None:
-    """Raises for what `evaluate` does not check, before anything runs."""
+) -> bool:
+    """Tells whether all half-widths, or those of differences, are as wanted."""
+    for metric, wanted in half_width.items():
+        values = result.metric(metric)
+        if baseline is not None:
+            values = values - values[result.policies.index(baseline)]
+        found = stats.half_width(values, level=level, method=method)
+        if (found > wanted).any():
+            return False
+    return True
+
+
+def _check_precision(half_width: Any, charges: billing.Charges | None) -> None:
+    """Raises unless these are half-widths > 0 of metrics that there will be."""
     if not isinstance(half_width, Mapping) or not half_width:
         raise JsplitError(
             "half_width must be a dict of metric to half-width, such as "
             f"{{'accuracy': 0.001}}, got {checks.shown(half_width)}"
         )
+    names = [name for name in METRICS if name != "cost_change"]
+    if charges is not None:
+        names += billing.metrics_of(charges.costs, charges.deadlines)
     for metric, wanted in half_width.items():
         checks.choice("half_width", metric, names)
         if checks.number(f"half_width of {metric}", wanted, 0.0) == 0:
             raise JsplitError(f"half_width of {metric} must be > 0, got {wanted}")
-    checks.choice("method", method, stats.METHODS)
-    open_unit("level", level)
-    if baseline is not None:
-        labels = [policy.label for policy in chosen_policies(policies)]
-        checks.choice("baseline", baseline, labels)
-    if options.get("stream") == "bootstrap":
-        raise JsplitError(
-            "stream must be shuffle or fixed, since test-set error does not shrink "
-            "with replicas, got 'bootstrap'"
-        )
-    for name in sorted({"num_replicas", "first_replica"} & options.keys()):
-        raise JsplitError(f"{name} must not be given: the half-width decides")

@@ -2,7 +2,6 @@
 
 Here: the names of the two modules, imported when first used, so that neither rich
 nor matplotlib loads before. Not here: any number, which `results` and `stats` make.
-Called by `cli` and by users.
 """
 
 import importlib

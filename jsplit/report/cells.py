@@ -1,7 +1,7 @@
 """Numbers as text: decimals, intervals, marks and the sentences that explain them.
 
 Here: what all tables share. Not here: which numbers stand where (`tables`,
-`conditions`). Called by the other modules of the package.
+`conditions` and the rest)
 """
 
 import json
@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from jsplit.results.labelled import Labelled
 
 EXACT = "(exact)"
 UNKNOWN = "[?]"
@@ -44,11 +46,11 @@ class Estimates(NamedTuple):
 
 
 def estimates(
-    table: Any, metric: str, prefix: str = "", factor: float = 1.0
+    table: Labelled, metric: str, prefix: str = "", factor: float = 1.0
 ) -> Estimates:
     """Reads the mean (or, with a prefix, the difference) of a metric and its limits."""
     names = (prefix, f"{prefix}_low", f"{prefix}_high") if prefix else Estimates._fields
-    rows = table.sel(metric=metric)
+    rows = table.data.sel(metric=metric)
     return Estimates(*(factor * rows[name].values.ravel() for name in names))
 
 

@@ -1,13 +1,12 @@
 """The table by condition: what every policy is worth under each.
 
 Here: which numbers stand where, and the caption. Not here: how it is drawn or written
-(`tables`) or the numbers (`summary.summarize_conditions`). Called by `tables`.
+(`tables`) or the numbers (`results.conditions`).
 """
 
-from typing import Any
-
 from jsplit.report.cells import Cell, Row, column_of, estimates, footnotes, opening
-from jsplit.results.dataset import privileged_policies
+from jsplit.results.metrics import privileged_policies
+from jsplit.results.tables import ConditionSummary
 
 CONDITION = "condition"
 HEADERS = {
@@ -22,15 +21,17 @@ HEADERS = {
 }
 
 
-def layout(table: Any) -> list[Row]:
+def headers(table: ConditionSummary) -> list[str]:
+    """Returns the titles of the columns."""
+    del table
+    return [*HEADERS.values()]
+
+
+def layout(table: ConditionSummary) -> list[Row]:
     """Returns one row per policy and condition, see `tables.layout`."""
-    table = table.transpose("policy", "condition", "metric")
-    privileged = privileged_policies(table)
-    names = [
-        (policy, condition)
-        for policy in table["policy"].values.astype(str).tolist()
-        for condition in table["condition"].values.astype(str).tolist()
-    ]
+    privileged = privileged_policies(table.data)
+    conditions = table["condition"].values.astype(str).tolist()
+    names = [(policy, one) for policy in table.policies for one in conditions]
     columns = [
         [Cell(condition) for _, condition in names],
         column_of(estimates(table, "accuracy", factor=100)),
@@ -46,7 +47,7 @@ def layout(table: Any) -> list[Row]:
     ]
 
 
-def caption(table: Any) -> str:
+def caption(table: ConditionSummary) -> str:
     """Says what the numbers mean, see `tables.caption`."""
     attrs = table.attrs
     steps = zip(table["condition"].values, table["steps"].values, strict=True)

@@ -22,8 +22,11 @@ from jsplit import checks, stats
 from jsplit.report.cells import percent
 from jsplit.report.cells import replicas as count_replicas
 from jsplit.report.placing import box, free_place
-from jsplit.results.dataset import privileged_policies, replicas_of
-from jsplit.results.summary import curve_values
+from jsplit.results.curves import BANDS
+from jsplit.results.labelled import Labelled, expect
+from jsplit.results.metrics import privileged_policies
+from jsplit.results.result import Result
+from jsplit.results.tables import ExactValues, Summary
 from jsplit.types import JsplitError
 from jsplit.writing import replacing
 
@@ -35,10 +38,6 @@ LINES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)))
 INK = "#333333"
 FAINT = "#BBBBBB"
 SUFFIXES = (".png", ".pdf", ".svg")
-BANDS = {
-    "pointwise": stats.mean_interval,
-    "simultaneous": stats.simultaneous_band,
-}
 REGRETS = {"pseudo_regret": "pseudo-regret", "realised_regret": "realised regret"}
 
 SIZE = (7.2, 5.0)  # inches
@@ -61,7 +60,10 @@ class Look(NamedTuple):
 
 
 def cost_accuracy(
-    table: Any, path: str | os.PathLike[str] | None = None, *, behind: Any = None
+    table: Summary | ExactValues,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    behind: Summary | None = None,
 ) -> Figure:
     """Draws mean cost against accuracy, both with their intervals.
 
@@ -69,7 +71,7 @@ def cost_accuracy(
     lines, a privileged policy is hollow, and every point carries its name.
 
     Args:
-        table: The Dataset that `jsplit.summarize` returns.
+        table: from `jsplit.summarize` or `jsplit.exact_values`, which has no baseline.
         path: File to write, ending in .png, .pdf or .svg; None = none.
         behind: A second summary with the same policies, drawn lighter behind: usually
             of stream="bootstrap", whose wider intervals cover the test-set error.
@@ -80,19 +82,22 @@ def cost_accuracy(
     Raises:
         JsplitError: If `behind` lacks a policy or the file cannot be written.
     """
-    labels = _labels(table)
-    looks = _looks(labels, privileged_policies(table), table.attrs["baseline"])
+    expect("table", table, Summary, ExactValues)
+    labels = table.policies
+    baseline = table.baseline if isinstance(table, Summary) else None
+    looks = _looks(labels, privileged_policies(table.data), baseline)
     figure, axes = _new_figure(_title(table, "cost and accuracy"))
     note = f"Bars: {_covered(table)}"
     if behind is not None:
-        if missing := set(labels) - set(_labels(behind)):
+        behind = expect("behind", behind, Summary)
+        if missing := set(labels) - set(behind.policies):
             raise JsplitError(
                 f"behind must hold every policy of table, lacks {sorted(missing)}"
             )
         note += f"\nLight bars: {_covered(behind)}"
-        _error_bars(axes, behind.sel(policy=labels), looks, width=4, alpha=0.3)
-    _error_bars(axes, table, looks, width=1.2)
-    points = _points(table)
+        _error_bars(axes, behind, looks, labels, width=4, alpha=0.3)
+    _error_bars(axes, table, looks, labels, width=1.2)
+    points = _points(table, labels)
     for point, look in zip(points, looks, strict=True):
         _marker(axes, point, look)
     axes.set_xlabel(f"cost per step ({table.attrs['cost_unit']})")
@@ -105,7 +110,7 @@ def cost_accuracy(
 
 
 def regret_curves(
-    result: Any,
+    result: Result,
     path: str | os.PathLike[str] | None = None,
     *,
     which: str = "pseudo_regret",
@@ -122,7 +127,7 @@ def regret_curves(
     named below instead.
 
     Args:
-        result: The Dataset that `jsplit.evaluate` returns.
+        result: from `jsplit.evaluate`.
         path: File to write, ending in .png, .pdf or .svg; None = none.
         which: "pseudo_regret" or "realised_regret".
         level: Probability that a band covers, in (0, 1).
@@ -139,13 +144,17 @@ def regret_curves(
     """
     checks.choice("which", which, REGRETS)
     checks.choice("bands", bands, BANDS)
-    known = _labels(result)
+    known = expect("result", result, Result).policies
     labels = known if policies is None else list(policies)
     for label in labels:
         checks.choice("policies", label, known)
-    looks = dict(zip(known, _looks(known, privileged_policies(result)), strict=True))
-    regret = curve_values(result.sel(policy=labels), which)
-    curves = BANDS[bands](regret, level=level, **replicas_of(result))
+    looks = dict(
+        zip(known, _looks(known, privileged_policies(result.data)), strict=True)
+    )
+    level = checks.number("level", level, 0.0, 1.0)
+    band = result.regret_band(which, level=level, bands=bands)
+    rows = [known.index(label) for label in labels]
+    curves = stats.Interval(*(part[rows] for part in band))
     is_drawn = curves.mean[:, -1] > 0
     drawn = [label for label, yes in zip(labels, is_drawn, strict=True) if yes]
     absent = [label for label in labels if label not in drawn]
@@ -200,21 +209,18 @@ def _footnote(figure: Figure, note: str) -> None:
     )
 
 
-def _title(labelled: Any, subject: str) -> str:
+def _title(labelled: Labelled, subject: str) -> str:
     """Names the data set, the subject, the stream and the number of replicas."""
     attrs = labelled.attrs
+    if "stream" not in attrs:
+        return f"{attrs['dataset']}: {subject} (exact)"
     replicas = count_replicas(attrs["num_replicas"])
     return f"{attrs['dataset']}: {subject} ({attrs['stream']} stream, {replicas})"
 
 
-def _covered(table: Any) -> str:
+def _covered(table: Labelled) -> str:
     """Says the level and the coverage of a summary's intervals."""
     return f"{percent(table.attrs['level'])}, {table.attrs['covers']}."
-
-
-def _labels(labelled: Any) -> list[str]:
-    """Returns the labels of the policies in their order."""
-    return labelled["policy"].values.astype(str).tolist()
 
 
 def _looks(
@@ -244,23 +250,30 @@ def _dark(colour: str) -> tuple[float, ...]:
     return tuple(0.7 * part for part in to_rgb(colour))
 
 
-def _points(table: Any) -> np.ndarray:
+def _points(table: Labelled, labels: Sequence[str]) -> np.ndarray:
     """Returns the means as [policies, 2]: cost, accuracy in percent."""
-    mean = table["mean"]
+    mean = table["mean"].sel(policy=list(labels))
     cost, accuracy = mean.sel(metric="cost"), mean.sel(metric="accuracy")
     return np.stack([cost.values, 100 * accuracy.values], axis=-1)
 
 
 def _error_bars(
-    axes: Axes, table: Any, looks: Sequence[Look], *, width: float, alpha: float = 1
+    axes: Axes,
+    table: Labelled,
+    looks: Sequence[Look],
+    labels: Sequence[str],
+    *,
+    width: float,
+    alpha: float = 1,
 ) -> None:
     """Draws both intervals of every policy; unknown ones draw nothing."""
-    limits = [table[end].sel(metric=["cost", "accuracy"]) for end in ("low", "high")]
+    chosen = {"policy": list(labels), "metric": ["cost", "accuracy"]}
+    limits = [table[end].sel(chosen) for end in ("low", "high")]
     cost, accuracy = np.stack(
         [limit.transpose("metric", "policy").values for limit in limits], axis=-1
     )
     colours = [look.colour for look in looks]
-    x, y = _points(table).T
+    x, y = _points(table, labels).T
     style = {"colors": colours, "linewidth": width, "alpha": alpha, "zorder": 1}
     axes.hlines(y, *cost.T, **style)
     axes.vlines(x, *(100 * accuracy.T), **style)

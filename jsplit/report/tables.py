@@ -1,9 +1,8 @@
-"""A summary as a table: for the terminal (rich), a paper (Markdown), a file (CSV).
+"""Results as tables: for the terminal (rich), a paper (Markdown), a file (CSV).
 
-Here: drawing and writing, and which numbers of a comparison of policies stand where.
-Not here: the table by condition (`conditions`), decimals (`cells`), any statistics
-(`stats`) or labelled arrays (`results`); a summary is only read. Called by `cli`, users
-and `report.figures`.
+Here: drawing and writing, whatever the kind. Not here: which numbers stand where
+(`comparison`, `conditions`, `exact`, `recovery`), decimals (`cells`), any statistics
+(`stats`).
 
 Terminal and Markdown show the same cells, made once by `layout`.
 """
@@ -11,76 +10,45 @@ Terminal and Markdown show the same cells, made once by `layout`.
 import csv
 import dataclasses
 import itertools
-import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsplit.report import conditions
-from jsplit.report.cells import (
-    DAGGER,
-    NONE,
-    STAR,
-    Cell,
-    Row,
-    column_of,
-    decimals_of,
-    estimates,
-    footnotes,
-    opening,
-)
-from jsplit.results.dataset import METRICS, privileged_policies
+from jsplit.report import comparison, conditions, exact, recovery
+from jsplit.report.cells import DAGGER, Cell, Row
+from jsplit.results.labelled import Labelled, expect
+from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
 from jsplit.writing import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.table import Table
 
-HEADERS = {
-    "policy": "policy",
-    "accuracy": "accuracy %",
-    "difference": "vs baseline, points",
-    "cost": "cost",
-    "cost_change": "cost change %",
-    "offloaded": "offload %",
-    "reward": "reward",
-    "true_reward": "true reward",
-    "regret": "regret",
-    "correlation": "corr.",
+LAYOUTS: dict[type[Labelled], Any] = {
+    Summary: comparison,
+    ConditionSummary: conditions,
+    ExactValues: exact,
+    Recovery: recovery,
 }
-# Left out of a narrow terminal, the first ones first; a file has them all.
-SPARED = tuple(
-    HEADERS[name] for name in ("correlation", "cost_change", "offloaded", "true_reward")
-)
-NAMES = (HEADERS["policy"], conditions.CONDITION)  # columns of names, not numbers
-CSV_FIELDS = (
-    "mean",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "correlation",
-    "p_value",
-    "best_set",
-)
+NAMES = ("policy", "condition")  # columns of names, not numbers
+Shown = Summary | ConditionSummary | ExactValues | Recovery
 
 
-def render(table: Any) -> "Fitting":
+def render(table: Shown) -> "Fitting":
     """Draws a summary for the terminal, as wide as that is.
 
     Intervals that have no room in one line take two. Where not even the numbers have
     room, the columns of `SPARED` are left out, and the caption names them.
 
     Args:
-        table: The Dataset of `jsplit.summarize` or `jsplit.summarize_conditions`.
+        table: a `Summary`, `ConditionSummary`, `ExactValues` or `Recovery`.
 
     Returns:
         What `rich.print` shows as a table; intervals stand below their numbers.
     """
+    _of(table)
     return Fitting(table)
 
 
@@ -88,7 +56,7 @@ def render(table: Any) -> "Fitting":
 class Fitting:
     """A summary that is drawn when the width of the terminal is known."""
 
-    table: Any
+    table: Shown
 
     def __rich_console__(
         self, console: "Console", options: "ConsoleOptions"
@@ -98,7 +66,7 @@ class Fitting:
         yield _draw(self.table, options.max_width)
 
 
-def _draw(table: Any, room: int) -> "Table":
+def _draw(table: Shown, room: int) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -107,7 +75,7 @@ def _draw(table: Any, room: int) -> "Table":
     names = [Cell(_name(row)) for row in rows]
     cells = zip(names, *zip(*(row.cells for row in rows), strict=True), strict=True)
     columns = dict(zip(headers(table), zip(*cells, strict=True), strict=True))
-    spared = [title for title in SPARED if title in columns]
+    spared = [title for title in comparison.SPARED if title in columns]
     left_out = []
     while (widths := _widths(columns, room)) is None and spared:
         left_out.append(spared.pop(0))
@@ -159,11 +127,11 @@ def _widths(columns: Mapping[str, Sequence[Cell]], room: int) -> list[int] | Non
     return widths
 
 
-def to_markdown(table: Any) -> str:
+def to_markdown(table: Shown) -> str:
     """Writes a summary as a Markdown table with its caption underneath.
 
     Args:
-        table: The Dataset of `jsplit.summarize` or `jsplit.summarize_conditions`.
+        table: a `Summary`, `ConditionSummary`, `ExactValues` or `Recovery`.
 
     Returns:
         Text that ends with a newline: the table, an empty line, the caption.
@@ -179,23 +147,25 @@ def to_markdown(table: Any) -> str:
     return f"{body}\n\n{caption(table)}\n"
 
 
-def to_csv(table: Any, path: str | os.PathLike[str]) -> None:
+def to_csv(table: Shown, path: str | os.PathLike[str]) -> None:
     """Writes every number of a summary, one row per policy (, condition) and metric.
 
     Columns: policy (, condition), metric, then the variables of the summary in full
     precision (reading a field back gives the same float64); "nan" = no such number.
 
     Args:
-        table: The Dataset of `jsplit.summarize` or `jsplit.summarize_conditions`.
+        table: a `Summary`, `ConditionSummary`, `ExactValues` or `Recovery`.
         path: File to write; an existing one is replaced.
 
     Raises:
         JsplitError: If the file cannot be written.
     """
-    keys = [name for name in ("policy", "condition", "metric") if name in table.dims]
-    fields = [name for name in CSV_FIELDS if name in table]
-    numbers = np.stack([table[name].transpose(*keys).values for name in fields], -1)
-    labels = itertools.product(*(table[name].values for name in keys))
+    _of(table)
+    data = table.data
+    keys = [name for name in ("policy", "condition", "metric") if name in data.dims]
+    fields = [str(name) for name in data.data_vars if set(keys) == {*data[name].dims}]
+    numbers = np.stack([data[name].transpose(*keys).values for name in fields], -1)
+    labels = itertools.product(*(data[name].values for name in keys))
     with (
         replacing(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
@@ -206,128 +176,26 @@ def to_csv(table: Any, path: str | os.PathLike[str]) -> None:
             writer.writerow([*label, *map(float, row)])
 
 
-def _is_by_condition(table: Any) -> bool:
-    return "condition" in table.dims
+def headers(table: Shown) -> list[str]:
+    """Returns the titles of the columns."""
+    return _of(table).headers(table)
 
 
-def headers(table: Any) -> list[str]:
-    """Returns the titles of the columns: `HEADERS`, then those of bills, if any."""
-    if _is_by_condition(table):
-        return [*conditions.HEADERS.values()]
-    extra = [
-        name.replace("_", " ") + " %" * name.endswith("_late")
-        for name in _bill_metrics(table)
-    ]
-    return [*HEADERS.values(), *extra]
+def layout(table: Shown) -> list[Row]:
+    """Returns the text of every cell, in the order of `headers` without the name."""
+    return _of(table).layout(table)
 
 
-def _bill_metrics(table: Any) -> list[str]:
-    return [name for name in map(str, table["metric"].values) if name not in METRICS]
+def caption(table: Shown) -> str:
+    """Says what the numbers mean and what the intervals cover, in full sentences."""
+    return _of(table).caption(table)
 
 
-def layout(table: Any) -> list[Row]:
-    """Turns a summary into the text of every cell, in the order of its rows.
-
-    A column has one number of decimals: enough to show the typical half-width with
-    two digits, but no more than five digits of the typical value. An interval of
-    width zero reads "(exact)", an unknown one "[?]", a missing number "–". Thousands
-    are not separated, since an interval already holds a comma.
-
-    Args:
-        table: The Dataset that `jsplit.summarize` returns.
-
-    Returns:
-        One Row per policy (and condition), its cells in the order of `headers` without
-        the name.
-    """
-    if _is_by_condition(table):
-        return conditions.layout(table)
-    baseline, privileged = table.attrs["baseline"], privileged_policies(table)
-    accuracy = estimates(table, "accuracy", factor=100)
-    decimals = decimals_of(accuracy)
-    # Side by side: with as many decimals, and without intervals, for want of room.
-    rewards = estimates(table, "reward"), estimates(table, "true_reward")
-    reward_decimals = max(map(decimals_of, rewards))
-    columns = {
-        "accuracy": _starred(column_of(accuracy, decimals), table, "accuracy"),
-        "difference": column_of(
-            estimates(table, "accuracy", prefix="difference", factor=100),
-            decimals,
-            sign="+",
-        ),
-        "cost": column_of(estimates(table, "cost")),
-        "cost_change": column_of(
-            estimates(table, "cost_change"), 1, sign="+", show_interval=False
-        ),
-        "offloaded": column_of(
-            estimates(table, "offloaded", factor=100), 1, show_interval=False
-        ),
-        "reward": column_of(rewards[0], reward_decimals, show_interval=False),
-        "true_reward": column_of(rewards[1], reward_decimals, show_interval=False),
-        "regret": column_of(estimates(table, "pseudo_regret")),
-        "correlation": _correlations(table),
-    }
-    for metric in _bill_metrics(table):
-        factor = 100 if metric.endswith("_late") else 1
-        columns[metric] = column_of(estimates(table, metric, factor=factor))
-    of_baseline = {
-        "difference": Cell("baseline"),
-        "cost_change": Cell(NONE),
-        "correlation": Cell(NONE),
-    }
-    rows = []
-    for index, policy in enumerate(table["policy"].values.astype(str).tolist()):
-        cells = {key: column[index] for key, column in columns.items()}
-        if policy == baseline:
-            cells |= of_baseline
-        rows.append(
-            Row(policy, policy == baseline, policy in privileged, [*cells.values()])
-        )
-    return rows
-
-
-def caption(table: Any) -> str:
-    """Says what the numbers of a summary mean and what its intervals cover.
-
-    Args:
-        table: The Dataset that `jsplit.summarize` returns.
-
-    Returns:
-        One paragraph of full sentences.
-    """
-    if _is_by_condition(table):
-        return conditions.caption(table)
-    attrs = table.attrs
-    sentences = [
-        *opening(attrs),
-        f"Cost is the mean per step in {attrs['cost_unit']}, its change is relative to "
-        f"{attrs['baseline']}; reward is confidence minus mu times cost, true reward "
-        "has accuracy instead of confidence; regret is pseudo-regret after the last "
-        "step; corr. is the correlation over replicas of a policy's accuracy with the "
-        "baseline's.",
-    ]
-    deadlines = json.loads(attrs.get("deadlines", "{}"))
-    if deadlines:
-        late = ", ".join(f"{bill} above {limit:g}" for bill, limit in deadlines.items())
-        sentences.append(f"Late: {late}.")
-    return " ".join([*sentences, *footnotes(layout(table), attrs["level"])])
+def _of(table: Any) -> Any:
+    """Returns the module that knows a kind of table, or raises for other kinds."""
+    return LAYOUTS[type(expect("table", table, *LAYOUTS))]
 
 
 def _name(row: Row) -> str:
     """Returns the policy as shown, privileged ones with a dagger."""
     return row.policy + DAGGER * row.is_privileged
-
-
-def _starred(cells: list[Cell], table: Any, metric: str) -> list[Cell]:
-    """Marks the policies of a column that cannot be told from the best."""
-    best = (table["best_set"].sel(metric=metric) == 1).values.tolist()
-    return [
-        cell._replace(value=cell.value + STAR) if star else cell
-        for cell, star in zip(cells, best, strict=True)
-    ]
-
-
-def _correlations(table: Any) -> list[Cell]:
-    """Returns the column of correlations of accuracy with the baseline's."""
-    values = table["correlation"].sel(metric="accuracy").values.tolist()
-    return [Cell(NONE if math.isnan(value) else f"{value:.2f}") for value in values]

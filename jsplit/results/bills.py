@@ -28,10 +28,16 @@ BillCosts = Costs | Sequence[Costs | Sequence[Costs]]
 class Bill(NamedTuple):
     """What a policy's replicas paid under one kind of costs."""
 
-    unit: str
     mean: np.ndarray  # [R]
     quantiles: np.ndarray  # [len(QUANTILES), R]
-    missed: np.ndarray  # [R] share of the steps above the deadline, NaN without one
+    late: np.ndarray  # [R] share of the steps above the deadline, NaN without one
+
+
+class Charges(NamedTuple):
+    """What is charged to every decision, checked."""
+
+    costs: dict[str, list[list[Costs]]]  # by bill, condition and route
+    deadlines: dict[str, float]  # by bill
 
 
 def checked(
@@ -39,8 +45,10 @@ def checked(
     deadlines: Mapping[str, float] | None,
     scenario: Scenario,
     taken: Sequence[str] = (),
-) -> tuple[dict[str, list[list[Costs]]], dict[str, float]]:
+) -> Charges | None:
     """Returns the costs of every bill by condition and route, and every deadline.
+
+    None if neither bills nor deadlines are given.
 
     The first bill, called "cost", holds the costs that policies learn with.
 
@@ -53,6 +61,8 @@ def checked(
     Raises:
         JsplitError: if costs do not fit the scenario or a deadline names no bill.
     """
+    if bills is None and not deadlines:
+        return None
     conditions = scenario.conditions.values()
     own = [[route.costs for route in one.all_routes] for one in conditions]
     found = {OWN: own}
@@ -77,23 +87,38 @@ def checked(
     for name, deadline in deadlines.items():
         name = checks.choice("deadlines", name, found)
         late[name] = checks.number(f"deadline of {name}", deadline, 0.0)
-    return found, late
+    return Charges(found, late)
 
 
-def charge(
+def charge(visits: np.ndarray, plans: Plan, charges: Charges) -> dict[str, Bill]:
+    """Returns what replicas pay for their visits, by bill.
+
+    Args:
+        visits: [R, M * K * (L + 1)] how often each plan took each exit under each
+            condition.
+        plans: K plans.
+        charges: costs and deadlines.
+    """
+    return {
+        name: _bill(visits, plans, costs, charges.deadlines.get(name))
+        for name, costs in charges.costs.items()
+    }
+
+
+def _bill(
     visits: np.ndarray,
     plans: Plan,
     costs: Sequence[Sequence[Costs]],
     deadline: float | None,
 ) -> Bill:
-    """Returns what replicas pay for their visits.
+    """Returns what replicas pay under one kind of costs.
 
     Args:
         visits: [R, M * K * (L + 1)] how often each plan took each exit under each
             condition.
         plans: K plans.
         costs: by condition and route.
-        deadline: a step that costs more is missed, by more than rounding; None for no
+        deadline: a step that costs more, by more than rounding, is late; None for no
             deadline.
     """
     with jax.enable_x64(True):
@@ -105,16 +130,16 @@ def charge(
     # The smallest cost that at least a share q of the steps do not exceed.
     ranks = [(share < q - 1e-12).sum(1) for q in QUANTILES]
     quantiles = np.stack([prices[order][np.minimum(r, prices.size - 1)] for r in ranks])
-    missed = np.full(len(visits), np.nan)
+    late = np.full(len(visits), np.nan)
     if deadline is not None:
-        late = prices > deadline * (1 + 1e-12)
-        missed = visits[:, late].sum(1) / steps[:, 0]
-    return Bill(costs[0][0].unit, visits @ prices / steps[:, 0], quantiles, missed)
+        is_late = prices > deadline * (1 + 1e-12)
+        late = visits[:, is_late].sum(1) / steps[:, 0]
+    return Bill(visits @ prices / steps[:, 0], quantiles, late)
 
 
 def variables(charged: Mapping[str, Mapping[str, Bill]]) -> dict[str, Any]:
     """Returns the variables of what replicas paid, by policy and bill."""
-    if not charged:
+    if not any(charged.values()):
         return {}
 
     def stacked(field: str) -> np.ndarray:
@@ -124,54 +149,35 @@ def variables(charged: Mapping[str, Mapping[str, Bill]]) -> dict[str, Any]:
     one = ("policy", "bill", "replica")
     tail = ("policy", "bill", "quantile", "replica")
     return {
-        "billed": (one, stacked("mean"), {"long_name": "mean bill"}),
+        "bill_mean": (one, stacked("mean"), {"long_name": "mean bill"}),
         "bill_quantile": (
             tail,
             stacked("quantiles"),
             {"long_name": "cost that a share of the steps does not exceed"},
         ),
-        "missed": (
+        "bill_late": (
             one,
-            stacked("missed"),
+            stacked("late"),
             {"long_name": "steps above the deadline", "units": "fraction"},
         ),
     }
 
 
-def attributes(
-    billed: Mapping[str, Sequence[Sequence[Costs]]] | None,
-) -> dict[str, str]:
-    """Returns the costs of every bill as stored in a result's attributes."""
-    if billed is None:
-        return {}
+def attributes(charges: Charges | None) -> dict[str, str]:
+    """Returns costs and deadlines of every bill, as stored in a result's attributes."""
+    if charges is None:
+        return {"deadlines": "{}"}
     told = {
         name: [[costs.numbers for costs in routes] for routes in by_condition]
-        for name, by_condition in billed.items()
+        for name, by_condition in charges.costs.items()
         if name != OWN  # stored as those of the result
     }
-    return {"bills": json.dumps(told)}
+    return {"bills": json.dumps(told), "deadlines": json.dumps(charges.deadlines)}
 
 
-def costs_of(result: Any) -> dict[str, list[list[Costs]]]:
-    """Returns the costs of a result's bills, by name, condition and route.
-
-    As `evaluate(bills=...)` takes them; without the bill "cost", which is the costs
-    that policies learned with.
-
-    Args:
-        result: from `evaluate`.
-
-    Example:
-        >>> import jsplit
-        >>> trace = jsplit.Trace.from_arrays([[0.6, 0.9]] * 3, correct=[[0, 1]] * 3)
-        >>> energy = Costs([1.0, 2.0], unit="mJ")
-        >>> result = jsplit.evaluate(
-        ...     trace, ["final_exit"], Costs.splitee(2), bills={"energy": energy}
-        ... )
-        >>> costs_of(result)["energy"][0][0].unit
-        'mJ'
-    """
-    told = json.loads(result.attrs.get("bills", "{}"))
+def costs_of(attributes: Mapping[str, Any]) -> dict[str, list[list[Costs]]]:
+    """Returns the costs in a result's attributes, by bill, condition and route."""
+    told = json.loads(attributes.get("bills", "{}"))
     return {
         name: [[Costs(**numbers) for numbers in routes] for routes in by_condition]
         for name, by_condition in told.items()
@@ -198,11 +204,11 @@ def metrics_of(
     found: dict[str, tuple[str, str, float | None]] = {}
     for bill in names:
         if bill != OWN:
-            found[bill] = bill, "billed", None
+            found[bill] = bill, "bill_mean", None
         for q in QUANTILES[1:]:
             found[f"{bill}_p{100 * q:.0f}"] = bill, "bill_quantile", q
         if bill in deadlines:
-            found[f"{bill}_late"] = bill, "missed", None
+            found[f"{bill}_late"] = bill, "bill_late", None
     return found
 
 

@@ -84,6 +84,20 @@ def test_set_error(influence: np.ndarray, num_orders: int) -> Error:
     groups = used.reshape(*used.shape[:-1], num_sets, num_orders)
     between = num_orders * groups.mean(-1).var(-1, ddof=1)
     within = groups.var(-1, ddof=min(1, num_orders - 1)).mean(-1)
+    return error_of_mean_squares(between, within, num_sets, num_orders)
+
+
+def error_of_mean_squares(
+    between: np.ndarray, within: np.ndarray, num_sets: int, num_orders: int
+) -> Error:
+    """Computes `test_set_error` from the mean squares alone.
+
+    Args:
+        between: [..] MSB, between test sets.
+        within: [..] MSW, between the orders of a test set.
+        num_sets: G >= 2.
+        num_orders: n >= 1.
+    """
     of_mean = between / (num_orders * num_sets)
     if num_orders == 1:
         return Error(np.sqrt(between + of_mean), np.full(of_mean.shape, num_sets - 1.0))

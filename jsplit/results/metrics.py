@@ -1,0 +1,74 @@
+"""What a result measures: metrics by name, per policy and replica.
+
+Here: reading the data of a result. Not here: what is in it (`building`), statistics
+over replicas (`summary`).
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jsplit.results import bills
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+else:
+    Dataset = Any
+
+METRICS = (
+    "accuracy",
+    "cost",
+    "cost_change",
+    "offloaded",
+    "reward",
+    "true_reward",
+    "pseudo_regret",
+    "realised_regret",
+)
+
+
+def per_replica(result: Dataset, metric: str) -> np.ndarray:
+    """Returns the [policy, replica] values of a metric.
+
+    "true_reward" is what the reward would be with the truth in place of confidence:
+    accuracy - mu * billed cost, in the unit of the reward. Beside "reward", what the
+    network's confidence promises, it shows how far a policy that learns from
+    confidence was misled.
+
+    Args:
+        result: data of a `Result`.
+        metric: one of `metrics_of` but "cost_change", which is a ratio of means.
+    """
+    of_bills = bills.metrics(result)
+    if metric in of_bills:
+        bill, variable, quantile = of_bills[metric]
+        values = result[variable].sel(bill=bill)
+        values = values if quantile is None else values.sel(quantile=quantile)
+        return values.transpose("policy", "replica").values
+    if metric == "true_reward":
+        mu = json.loads(result.attrs["costs"])["mu"]
+        return result["accuracy"].values - mu * result["cost"].values
+    return result[metric].transpose("policy", "replica").values
+
+
+def metrics_of(result: Dataset) -> list[str]:
+    """Returns the metrics of a result: `METRICS`, then those of its bills.
+
+    A bill b adds b, b_p95 and b_p99 and, if it has a deadline, b_late; the costs
+    themselves are the bill "cost".
+    """
+    return [*METRICS, *bills.metrics(result)]
+
+
+def replicas_of(result: Dataset) -> dict[str, Any]:
+    """Returns what every statistic must know of a result's replicas."""
+    return {
+        "stream": str(result.attrs["stream"]),
+        "num_orders": int(result.attrs["orders_per_test_set"]),
+    }
+
+
+def privileged_policies(result: Dataset) -> set[str]:
+    """Returns the labels of the policies that see what no real policy can see."""
+    return set(json.loads(result.attrs.get("privileged", "[]")))
