@@ -4,8 +4,7 @@ Here: `exact_values`, for baselines that need no simulation. Not here: replays
 (`evaluate`) and the intervals (`stats`).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,13 +14,10 @@ from jsplit.environment.scenario import Scenario, check_inputs
 from jsplit.evaluation.binding import check_routes, outcomes_of, plans_of
 from jsplit.evaluation.evaluate import chosen_policies
 from jsplit.policies.base import Policy
-from jsplit.results.building import inputs
+from jsplit.results.building import build_exact
 from jsplit.results.tables import ExactValues
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Plan, Protocol
-
-if TYPE_CHECKING:
-    from xarray import Dataset
 
 
 def exact_values(
@@ -69,27 +65,7 @@ def exact_values(
         policy.label: _values(policy, trace, costs, protocol, level)
         for policy in chosen_policies(policies)
     }
-    return ExactValues(_dataset(values, Scenario.of(trace, costs), protocol, level))
-
-
-def _dataset(
-    values: Mapping[str, Mapping[str, stats.Interval]],
-    scenario: Scenario,
-    protocol: Protocol,
-    level: float,
-) -> "Dataset":
-    """Returns the values of policies, by label and metric, with provenance."""
-    import xarray
-
-    table = np.array([[*by_metric.values()] for by_metric in values.values()])
-    variables = {
-        name: (("policy", "metric"), table[..., i])
-        for i, name in enumerate(stats.Interval._fields)
-    }
-    coords = {"policy": [*values], "metric": [*next(iter(values.values()))]}
-    covers = f"test-set error of one fixed rule on {scenario.num_samples} samples"
-    attrs = {"covers": covers, "level": level, **inputs(scenario, protocol)}
-    return xarray.Dataset(variables, coords, attrs)
+    return ExactValues(build_exact(values, Scenario.of(trace, costs), protocol, level))
 
 
 def _values(

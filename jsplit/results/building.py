@@ -100,6 +100,26 @@ def build(
     return xarray.Dataset(variables, coords, attributes)
 
 
+def build_exact(
+    values: Mapping[str, Mapping[str, stats.Interval]],
+    scenario: Scenario,
+    protocol: Protocol,
+    level: float,
+) -> Dataset:
+    """Returns the exact values of policies, by label and metric, with provenance."""
+    import xarray
+
+    table = np.array([[*by_metric.values()] for by_metric in values.values()])
+    variables = {
+        name: (("policy", "metric"), table[..., i])
+        for i, name in enumerate(stats.Interval._fields)
+    }
+    coords = {"policy": [*values], "metric": [*next(iter(values.values()))]}
+    covers = f"test-set error of one fixed rule on {scenario.num_samples} samples"
+    attrs = {"covers": covers, "level": level, **inputs(scenario, protocol)}
+    return xarray.Dataset(variables, coords, attrs)
+
+
 def _stacked(ran: Sequence[Ran], field: str) -> np.ndarray:
     return np.stack([getattr(one.replicas, field) for one in ran])
 

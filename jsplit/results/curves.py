@@ -79,7 +79,7 @@ def every_replica(result: Dataset, name: str) -> np.ndarray:
     Raises:
         JsplitError: if only their moments were kept.
     """
-    if not has_all(result):
+    if f"{name}_curve" not in result:
         raise JsplitError(
             "result must hold the curves of all replicas, got their moments: run "
             "evaluate with keep_curves=True"
@@ -129,7 +129,7 @@ def _stored(name: str, of: Moments) -> dict[str, Any]:
         f"{name}_mean": (_MEAN, of.mean),
         f"{name}_covariance": (_SQUARE, np.tril(of.covariance)),
         f"{name}_within": (_MEAN, of.within),
-        f"{name}_units": ((), of.num_units),
+        f"{name}_units": ((), np.int32(of.num_units)),
     }
 
 

@@ -14,13 +14,14 @@ import jsplit
 from jsplit import cli
 from jsplit.policies import plans
 from jsplit.policies.registry import make_policy, parse_policy
+from jsplit.results import files
 from jsplit.types import JsplitError, Protocol
 
 L = 3
 TRACE = random_trace(40, L)
 BARE = jsplit.Trace.from_arrays(TRACE.confidence, correct=TRACE.correct)
 COSTS = jsplit.Costs.splitee(L)
-RESULT = xarray.Dataset(coords={"policy": ["splitee", "final_exit"]})
+RESULT = jsplit.Result(xarray.Dataset(coords={"policy": ["splitee", "final_exit"]}))
 
 
 def evaluate(policies=("final_exit",), trace=TRACE, costs=COSTS, **options):
@@ -206,7 +207,10 @@ CALLS = {
         lambda: jsplit.summarize(RESULT, level=95),
         "level number from 0 to 1, got 95",
     ),
-    "no result": (lambda: jsplit.summarize(None), "result Dataset from evaluate None"),
+    "no result": (
+        lambda: jsplit.summarize(None),
+        "result a Result from evaluate, got NoneType",
+    ),
     "switch": (
         lambda: Protocol(clock="seconds"),
         "protocol switch clock one of 'rounds', 'steps', got 'seconds'",
@@ -256,7 +260,9 @@ def test_save_into_a_missing_folder(result, tmp_path):
     with pytest.raises(JsplitError) as error:
         jsplit.save_result(result, tmp_path / "none" / "result.nc")
     assert_helps(str(error.value), "none/result.nc: No such file")
-    with pytest.raises(JsplitError, match="result must be a Dataset from evaluate"):
+    with pytest.raises(
+        JsplitError, match="result must be a Result from evaluate, got NoneType"
+    ):
         jsplit.save_result(None, tmp_path / "result.nc")
 
 
@@ -296,11 +302,28 @@ def foreign(path, result):
     xarray.Dataset({"x": ("y", [1.0, 2.0])}).to_netcdf(path, engine="scipy")
 
 
+def summary(path, result):
+    jsplit.summarize(result).save(path)
+
+
+def newer(path, result):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "FORMAT_VERSION", 99)
+        result.save(path)
+
+
+def headless(path, result):
+    jsplit.Result(result.data.drop_vars("cost")).save(path)
+
+
 BAD_RESULTS = {
-    "text": (text_file, "not a readable result file"),
-    "truncated": (truncated, "not a readable result file"),
-    "truncated in the header": (stub, "not a readable result file"),
-    "empty": (empty, "not a readable result file"),
+    "text": (text_file, "not written by jsplit: it is no result file"),
+    "truncated": (truncated, "damaged or truncated"),
+    "truncated in the header": (stub, "damaged or truncated"),
+    "empty": (empty, "not written by jsplit: it is no result file"),
+    "another kind": (summary, "must hold a result, got a summary jsplit.Summary.load"),
+    "newer": (newer, "reads result format 1, got 99 a newer jsplit"),
+    "no numbers": (headless, "holds no result: lacks"),
     "missing": (lambda path, result: None, "cannot read No such file"),
     "folder": (lambda path, result: path.mkdir(), "cannot read Is a directory"),
     "foreign": (foreign, "not written by jsplit"),

@@ -17,7 +17,7 @@ from jsplit.policies.registry import BASIC_POLICIES
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-FILES = ["cost-accuracy.png", "regret.png", "result.nc", "table.csv", "table.md"]
+FILES = ["cost-accuracy.png", "regret.png", "result.nc.gz", "table.csv", "table.md"]
 
 
 def run(capsys, *arguments):
@@ -162,9 +162,9 @@ def test_evaluate_writes_its_files(capsys, folder, tmp_path):
     options = ("--out", out, "--baseline", "splitee", "--alpha", 0.6, "--json")
     shown = strict_json(run(capsys, "evaluate", folder / "trace.npz", *SMALL, *options))
     assert sorted(os.listdir(out)) == FILES
-    result = jsplit.load_result(out / "result.nc")
+    result = jsplit.load_result(out / "result.nc.gz")
     labels = ["splitee(alpha=0.6)", "fixed_split(depth=2, alpha=0.6)"]
-    assert result.policy.values.tolist() == labels
+    assert result.policies == labels
     assert shown["attrs"]["baseline"] == labels[0]
     table = jsplit.summarize(result, labels[0])
     with open(out / "table.csv", newline="") as file:
@@ -378,7 +378,7 @@ def test_quickstart_writes_what_it_names(capsys, tmp_path):
     assert shown["accuracy"].keys() == {"pristine", "blurred", "noisy"}
     assert len(shown["tables"]) == 6
     for name in shown["files"]:
-        if name.endswith(".nc"):
+        if name.endswith(".nc.gz"):
             assert jsplit.load_result(tmp_path / name).attrs["num_replicas"] == 16
         if name.endswith(".npz"):
             assert jsplit.load_trace(tmp_path / name).num_exits == 6

@@ -20,7 +20,7 @@ from jsplit.policies.base import NoParams
 N, L = 100, 5
 COSTS = jsplit.Costs.splitee(L, offload=0.2)
 FOUR = ["splitee", "splitee_s", "random_exit", "confidence_cascade"]
-SUMS = ("reward", "cost", "correct", "offloaded")
+SUMS = ("reward", "cost", "accuracy", "offloaded")
 
 # Runs in a process of its own: the number of devices is fixed when JAX starts.
 DEVICES = """
@@ -88,7 +88,7 @@ def evaluate(policies, *, costs=COSTS, trace=None, num_replicas=16, **options):
     trace = random_trace(N, L, seed=2) if trace is None else trace
     return jsplit.evaluate(
         trace, policies, costs, num_replicas=num_replicas, record_arms=True, **options
-    )
+    ).data
 
 
 def assert_same(result, other):
@@ -138,11 +138,10 @@ ONE_PLAN = [
 def test_single_plan_has_no_variance_under_shuffles(passes):
     trace = random_trace(N, L, seed=2)
     result = evaluate(ONE_PLAN, trace=trace, horizon=passes * N, num_replicas=8)
-    regret = result.isel(checkpoint=-1)
     for values in (
         *(result[name] for name in SUMS),
-        regret.pseudo_regret,
-        regret.realised_regret,
+        result.pseudo_regret,
+        result.realised_regret,
     ):
         assert (values.max("replica") == values.min("replica")).all()
     for policy in map(jsplit.make_policy, ONE_PLAN):
@@ -153,7 +152,7 @@ def test_single_plan_has_no_variance_under_shuffles(passes):
             False,
         )
         run = result.sel(policy=policy.label).isel(replica=0)
-        for field in ("reward", "cost", "correct"):
+        for field in ("reward", "cost", "accuracy"):
             mean = np.asarray(getattr(table, field), np.float64).mean()
             np.testing.assert_allclose(run[field], mean, rtol=1e-12, err_msg=field)
         shipped = (np.asarray(table.exit) == L).mean()
@@ -162,7 +161,7 @@ def test_single_plan_has_no_variance_under_shuffles(passes):
 
 def test_single_plan_varies_under_resamples():
     result = evaluate(ONE_PLAN, stream="bootstrap", num_replicas=8)
-    for name in ("reward", "correct"):
+    for name in ("reward", "accuracy"):
         assert (result[name].std("replica") > 1e-3).all()
     cost = result.cost.std("replica")
     np.testing.assert_allclose(cost.sel(policy=["final_exit", "offload_all"]), 0)

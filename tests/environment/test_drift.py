@@ -34,7 +34,7 @@ def recorded(how, num_conditions=2, *, replicas=16, **options):
         record_arms=True,
         num_checkpoints=2,
         **options,
-    )
+    ).data
     return result.condition_at.values
 
 
@@ -322,7 +322,7 @@ CALLS = {
         "drift abrupt(5) is for 2 conditions, got 1",
     ),
     "costs twice": (
-        lambda: jsplit.evaluate(scenario(TWO), ["final_exit"], COSTS),
+        lambda: jsplit.evaluate(scenario(TWO), ["final_exit"], COSTS).data,
         "costs must not be given with a scenario",
     ),
 }

@@ -128,8 +128,8 @@ def test_summary_and_table_show_tails_and_late_steps():
         num_replicas=2,
         bills={"bytes": jsplit.Costs([0.0] * 4, offload=7.0)},
         deadlines={"cost": 0.3},
-    )
-    table = jsplit.summarize(result)
+    ).data
+    table = jsplit.Result(result).summarize().data
     extra = ["cost_p95", "cost_p99", "cost_late", "bytes", "bytes_p95", "bytes_p99"]
     assert table.metric.values[-6:].tolist() == extra
     means = table["mean"].sel(metric=extra).values

@@ -19,12 +19,10 @@ from jsplit.environment import drift
 from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always
-from jsplit.results import bills as billing
-from jsplit.results import dataset
 from jsplit.types import JsplitError
 
 N, L, T, REPLICAS = 60, 4, 150, 3
-SUMS = ("reward", "cost", "correct", "offloaded")
+SUMS = ("reward", "cost", "accuracy", "offloaded")
 CHAIN = [[0.9, 0.06, 0.04], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6]]
 CHECKPOINTS = [1, 31, 64, 65, 120]
 
@@ -96,8 +94,9 @@ def replay(routes, **options):
             **{"num_replicas": REPLICAS, **options},
             horizon=T,
             record_arms=True,
+            keep_curves=True,
             checkpoints=CHECKPOINTS,
-        )
+        ).data
 
 
 @pytest.fixture(scope="module")
@@ -177,16 +176,16 @@ def test_sums_by_condition_equal_the_loop(result, routes, policy):
 
 
 def test_table_by_condition_has_means_per_step_of_all_replicas(result):
-    table = jsplit.summarize_conditions(result, level=0.9)
+    table = jsplit.summarize_conditions(jsplit.Result(result), level=0.9).data
     steps = result.condition_pulls.sum("plan")  # [policy, replica, condition]
     assert (steps.std("replica") > 0).any()  # so that a mean of means is another
     np.testing.assert_array_equal(table.steps, steps.mean("replica")[0])
     right, paid = (
         result[f"condition_{name}"].sum("replica") / steps.sum("replica")
-        for name in ("correct", "cost")
+        for name in ("accuracy", "cost")
     )
-    assert result.condition_correct.sum("condition").equals(
-        (result.correct * T).round().transpose("policy", "replica")
+    assert result.condition_accuracy.sum("condition").equals(
+        (result.accuracy * T).round().transpose("policy", "replica")
     )
     for metric, expected in (
         ("accuracy", right),
@@ -198,7 +197,7 @@ def test_table_by_condition_has_means_per_step_of_all_replicas(result):
         assert (rows.low <= rows["mean"]).all()
         assert (rows["mean"] <= rows.high).all()
     pseudo = table["mean"].sel(metric="pseudo_regret").sum("condition")
-    whole = result.pseudo_regret.isel(checkpoint=-1).mean("replica")
+    whole = result.pseudo_regret.mean("replica")
     np.testing.assert_allclose(pseudo, whole, atol=1e-9)
     by_hand = stats.ratio_interval(
         result.condition_cost[0, :, 1], steps[0, :, 1], level=0.9
@@ -211,7 +210,7 @@ def test_table_by_condition_has_means_per_step_of_all_replicas(result):
 def test_table_by_condition_of_resampled_test_sets(routes):
     policies = ["final_exit", "offload_all(depth=0)"]
     found = replay(routes, policies=policies, stream="bootstrap", num_replicas=8)
-    table = jsplit.summarize_conditions(found)
+    table = jsplit.summarize_conditions(jsplit.Result(found)).data
     width = table.high - table.low
     assert np.isfinite(width).all()
     pseudo, realised = (
@@ -228,7 +227,7 @@ def test_results_say_whether_their_conditions_were_drawn(result):
     costs = jsplit.Costs.splitee(L)
     pair = {name: (trace_of(0), costs) for name in "ab"}
     known = jsplit.Scenario(pair, drift.abrupt(3))
-    found = jsplit.evaluate(known, ["final_exit"], num_replicas=2, stream="fixed")
+    found = jsplit.evaluate(known, ["final_exit"], num_replicas=2, stream="fixed").data
     assert found.attrs["covers"] == (
         "none: one fixed order; replicas differ by what is drawn within a run only; "
         "conditions follow abrupt(3)"
@@ -240,11 +239,11 @@ def test_condition_that_never_holds_has_no_mean(result):
     for name, values in never.data_vars.items():
         if "condition" in values.dims:
             never[name].loc[{"condition": "bad"}] = 0
-    table = jsplit.summarize_conditions(never).sel(condition="bad")
+    table = jsplit.summarize_conditions(jsplit.Result(never)).data.sel(condition="bad")
     assert table.steps == 0
     assert np.isnan(table["mean"].sel(metric=["accuracy", "cost", "reward"])).all()
     with pytest.raises(JsplitError, match="Scenario with several conditions, got one"):
-        jsplit.summarize_conditions(never.drop_vars("condition_pulls"))
+        jsplit.Result(never.drop_vars("condition_pulls")).summarize_conditions()
 
 
 @pytest.mark.parametrize("policy", ARMS)
@@ -270,7 +269,7 @@ def test_regret_is_to_the_best_plan_of_each_steps_condition(result, routes, poli
             want = np.cumsum(values)[at]
             np.testing.assert_allclose(run[name].values[:, replica], want, atol=1e-9)
         np.testing.assert_array_equal(
-            run.best_played.values[:, replica], np.cumsum(good)[at]
+            run.best_played_curve.values[:, replica], np.cumsum(good)[at]
         )
 
 
@@ -322,7 +321,7 @@ def test_bills_equal_the_loop(result, routes, policy, bill):
     assert result["quantile"].values.tolist() == [0.5, 0.95, 0.99]
     for replica in range(REPLICAS):
         paid = np.sort([*billed_steps(result, routes, policy, replica, bill)])
-        np.testing.assert_allclose(run.billed[replica], paid.mean())
+        np.testing.assert_allclose(run.bill_mean[replica], paid.mean())
         for q in (0.5, 0.95, 0.99):
             # The smallest cost that at least a share q of the steps do not exceed.
             rank = math.ceil(round(q * T, 6))
@@ -332,15 +331,15 @@ def test_bills_equal_the_loop(result, routes, policy, bill):
             )
         if bill in DEADLINES:
             late = (paid > DEADLINES[bill]).mean()
-            np.testing.assert_allclose(run.missed[replica], late)
+            np.testing.assert_allclose(run.bill_late[replica], late)
         else:
-            assert np.isnan(run.missed[replica])
+            assert np.isnan(run.bill_late[replica])
 
 
 def test_costs_of_bills_are_stored_and_read_back(result, tmp_path):
-    path = tmp_path / "result.nc"
-    jsplit.save_result(result, path)
-    found = billing.costs_of(jsplit.load_result(path))
+    path = tmp_path / "result.nc.gz"
+    jsplit.Result(result).save(path)
+    found = jsplit.load_result(path).bill_costs()
     numbers = {
         name: [[costs.numbers for costs in routes] for routes in by_condition]
         for name, by_condition in found.items()
@@ -357,7 +356,7 @@ def test_parts_whose_bills_cost_otherwise_are_not_joined(result, routes):
         return replay(routes, bills=bills, deadlines=DEADLINES, first_replica=REPLICAS)
 
     second = more(ENERGY)
-    joined = dataset.join([result, second])
+    joined = jsplit.Result.join([jsplit.Result(x) for x in (result, second)]).data
     assert joined.sizes["replica"] == 2 * REPLICAS
     assert joined.attrs["bills"] == result.attrs["bills"]
     dearer = more(jsplit.Costs(**{**ENERGY.numbers, "input": 9.0}))
@@ -365,12 +364,12 @@ def test_parts_whose_bills_cost_otherwise_are_not_joined(result, routes):
     del untold.attrs["bills"]
     for parts in ([result, dearer], [result, untold], [untold, result]):
         with pytest.raises(JsplitError, match="parts must agree in bills, and do not"):
-            dataset.join(parts)
+            jsplit.Result.join([jsplit.Result(x) for x in parts])
 
 
 def test_deadlines_matter_here(result):
-    missed = result.missed.sel(bill=["cost", "latency"], policy="random_exit")
-    assert ((missed > 0) & (missed < 1)).all()
+    late = result.bill_late.sel(bill=["cost", "latency"], policy="random_exit")
+    assert ((late > 0) & (late < 1)).all()
 
 
 def test_a_cost_at_the_deadline_is_in_time():
@@ -383,9 +382,9 @@ def test_a_cost_at_the_deadline_is_in_time():
             costs,
             num_replicas=1,
             deadlines={"cost": deadline},
-        )
-        assert found.missed.item() == late
-        np.testing.assert_allclose(found.billed, 0.3)
+        ).data
+        assert found.bill_late.item() == late
+        np.testing.assert_allclose(found.bill_mean, 0.3)
 
 
 # What changes nothing.
@@ -400,9 +399,9 @@ def test_one_condition_is_the_trace_itself():
     trace, costs = trace_of(0), costs_of(0)
     how = {"num_replicas": REPLICAS, "record_arms": True}
     policies = ["splitee", "contextual_ucb", "final_exit"]
-    plain = jsplit.evaluate(trace, policies, costs, **how)
+    plain = jsplit.evaluate(trace, policies, costs, **how).data
     alone = jsplit.Scenario({"only": (trace, costs)})
-    wrapped = jsplit.evaluate(alone, policies, **how)
+    wrapped = jsplit.evaluate(alone, policies, **how).data
     assert set(plain) == set(wrapped)
     assert_same(plain, wrapped)
     assert plain.attrs["trace_sha256"] == wrapped.attrs["trace_sha256"]
@@ -414,9 +413,11 @@ def test_one_condition_is_the_trace_itself():
     )
     alike = jsplit.evaluate(
         twice, policies, checkpoints=plain.checkpoint.values[:-1].tolist(), **how
-    ).sel(policy=["splitee", "final_exit"])
+    ).data.sel(policy=["splitee", "final_exit"])
     plain = plain.sel(policy=["splitee", "final_exit"])
-    assert_same(plain, alike, ["order", "arm", "pulls", "correct", "best_played"])
+    assert_same(
+        plain, alike, ["order", "arm", "pulls", "accuracy", "best_played_curve"]
+    )
     np.testing.assert_array_equal(alike.condition_pulls.sum("condition"), plain.pulls)
     for name in ("reward", "cost", "pseudo_regret", "realised_regret"):
         np.testing.assert_allclose(plain[name], alike[name], rtol=1e-5, atol=1e-5)
@@ -431,9 +432,10 @@ def test_devices_blocks_and_company_change_nothing(routes):
             ["route_ucb"],
             num_replicas=40,
             record_arms=True,
+            keep_curves=True,
             bills={},
             **options,
-        )
+        ).data
 
     first = run()
     assert np.unique(first.condition_at, axis=0).shape[0] == 40
@@ -453,12 +455,12 @@ def test_best_plan_alone_is_best_at_every_step(x64):
             [f"fixed_split(depth={d})" for d in range(1, L + 1)],
             costs,
             num_replicas=1,
-        ).isel(replica=0, checkpoint=-1)
+        ).data.isel(replica=0, checkpoint=-1)
         arms = twins.splits(L, 0.7)
         here = Routes((trace,), (costs,))
         means = np.array([mean_reward(here, arm) for arm in arms])
         best = means == means.max()
-        np.testing.assert_array_equal(found.best_played, N * best)
+        np.testing.assert_array_equal(found.best_played_curve, N * best)
         assert (found.pseudo_regret.values[best] == 0).all()
 
 
@@ -472,11 +474,12 @@ def test_another_chain_cost_trace_or_seed_compiles_nothing(result):
             num_replicas=REPLICAS,
             horizon=T,
             record_arms=True,
+            keep_curves=True,
             checkpoints=CHECKPOINTS,
             bills={"energy": LATENCY[0][0], "latency": LATENCY},
             deadlines={"cost": 0.3},
             seed=7,
-        )
+        ).data
     assert found == []
     assert (second.condition_at != result.condition_at).any()
     check_sums(second, other, "route_ucb")
@@ -522,13 +525,13 @@ def test_bootstrap_resamples_under_drift(routes):
 def test_short_runs_have_a_checkpoint_at_every_step():
     pair = (trace_of(0), costs_of(0))
     short = jsplit.Scenario({"a": pair, "b": pair}, drift.abrupt(5))
-    found = jsplit.evaluate(short, ["random_exit"], num_replicas=4, horizon=20)
+    found = jsplit.evaluate(short, ["random_exit"], num_replicas=4, horizon=20).data
     assert found.checkpoint.values.tolist() == [*range(1, 21)]
     regret = found.pseudo_regret.values
     assert (np.diff(regret, axis=1) >= 0).all()
     even = jsplit.evaluate(
         short, ["random_exit"], num_replicas=4, horizon=20, num_checkpoints=4
-    )
+    ).data
     assert even.checkpoint.values.tolist() == [5, 10, 15, 20]
     np.testing.assert_allclose(even.pseudo_regret, regret[:, [4, 9, 14, 19]], 1e-5)
 
@@ -537,9 +540,9 @@ def test_short_runs_have_a_checkpoint_at_every_step():
 
 
 def test_result_says_where_it_came_from_and_can_be_stored(result, routes, tmp_path):
-    path = tmp_path / "result.nc"
-    jsplit.save_result(result, path)
-    stored = jsplit.load_result(path)
+    path = tmp_path / "result.nc.gz"
+    jsplit.Result(result).save(path)
+    stored = jsplit.load_result(path).data
     assert set(stored) == set(result)
     assert_same(stored, result)
     assert stored.condition.values.tolist() == list(routes)
@@ -557,7 +560,7 @@ def test_result_says_where_it_came_from_and_can_be_stored(result, routes, tmp_pa
 def test_routes_of_a_single_condition_are_stored_too():
     pair, route = ((trace_of(n, label_seed=0), costs_of(n)) for n in (0, 1))
     alone = jsplit.Scenario({"only": jsplit.Condition(*pair, (route,))})
-    found = jsplit.evaluate(alone, ["final_exit"], num_replicas=1)
+    found = jsplit.evaluate(alone, ["final_exit"], num_replicas=1).data
     (told,) = json.loads(found.attrs["conditions"]).values()
     assert [one["trace_sha256"] for one in told] == [pair[0].sha256, route[0].sha256]
     assert "drift" not in found.attrs
@@ -575,7 +578,7 @@ TRACE, COSTS = trace_of(0), costs_of(0)
 
 
 def run(**options):
-    return lambda: jsplit.evaluate(TRACE, ["final_exit"], COSTS, **options)
+    return lambda: jsplit.evaluate(TRACE, ["final_exit"], COSTS, **options).data
 
 
 def routes_of(*traces):
@@ -597,11 +600,11 @@ BAD = {
         "labels in route 2",
     ),
     "routes": (
-        lambda: jsplit.evaluate(TRACE, [first_route(1)], COSTS),
+        lambda: jsplit.evaluate(TRACE, [first_route(1)], COSTS).data,
         "policy shipped needs 2 routes, got 1",
     ),
     "routes, exactly": (
-        lambda: jsplit.exact_values(TRACE, [first_route(1)], COSTS),
+        lambda: jsplit.exact_values(TRACE, [first_route(1)], COSTS).data,
         "policy shipped needs 2 routes, got 1",
     ),
     "checkpoint 0": (run(checkpoints=[0]), "checkpoints must be an integer from 1 to"),

@@ -15,7 +15,7 @@ POLICIES = ["final_exit", "offload_all", "fixed_split(depth=2)", "confidence_cas
 
 @pytest.fixture(scope="module")
 def exact():
-    return jsplit.exact_values(TRACE, POLICIES, COSTS)
+    return jsplit.exact_values(TRACE, POLICIES, COSTS).data
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,11 @@ def resampled():
         num_replicas=2048,
         stream="bootstrap",
         num_checkpoints=2,
-    )
+    ).data
 
 
 def test_values_and_intervals_are_those_of_resampled_test_sets(exact, resampled):
-    table = jsplit.summarize(resampled)
+    table = jsplit.Result(resampled).summarize().data
     for metric in ("accuracy", "cost", "reward", "true_reward"):
         for policy in POLICIES:
             ours, theirs = (t.sel(policy=policy, metric=metric) for t in (exact, table))
@@ -70,7 +70,9 @@ def test_a_policy_that_learns_is_refused():
 def test_the_input_itself_arrives_whole_where_activations_do_not():
     lossy = random_trace(150, 4, lossy=True)
     policies = ["final_exit", "offload_all(depth=0)", "offload_all"]
-    values = jsplit.exact_values(lossy, policies, COSTS)["mean"].sel(metric="accuracy")
+    values = (
+        jsplit.exact_values(lossy, policies, COSTS).data["mean"].sel(metric="accuracy")
+    )
     final, whole, split = values.values
     assert whole == final == lossy.correct[:, -1].mean()
     assert split == lossy.remote_correct[:, 0].mean() != final

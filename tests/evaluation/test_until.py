@@ -1,5 +1,7 @@
 """Running until intervals are short enough, and joining runs."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from conftest import random_trace
@@ -7,7 +9,7 @@ from conftest import random_trace
 import jsplit
 from jsplit import stats
 from jsplit.engine import shard
-from jsplit.results import dataset
+from jsplit.evaluation import until as stopping
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -40,20 +42,21 @@ def until(half_width, **options):
 
 @pytest.fixture(scope="module")
 def long_run():
-    return evaluate(1024)
+    return evaluate(1024, keep_curves=True)
 
 
 @pytest.fixture
 def replayed(long_run, monkeypatch):
     """Serves replicas out of one long run, so that nothing compiles again."""
 
-    def serve(trace, policies, costs, *, num_replicas, first_replica, **options):
-        del trace, costs, options
-        served = slice(first_replica, first_replica + num_replicas)
-        part = long_run.sel(policy=policies).isel(replica=served)
-        return part.assign_attrs(num_replicas=num_replicas, first_replica=first_replica)
+    def serve(bound, scenario, run, charges):
+        del scenario, charges
+        first, num = run.first_replica, run.num_replicas
+        labels = [one.policy.label for one in bound]
+        part = long_run.data.sel(policy=labels).isel(replica=slice(first, first + num))
+        return jsplit.Result(part.assign_attrs(num_replicas=num, first_replica=first))
 
-    monkeypatch.setattr("jsplit.evaluation.until.evaluate", serve)
+    monkeypatch.setattr(stopping, "replay_all", serve)
     return long_run
 
 
@@ -69,15 +72,19 @@ def resampled():
 
 def test_joined_parts_are_the_run_at_once(resampled):
     whole, parts = resampled
-    joined = dataset.join(parts)
-    for name in whole.data_vars:
-        np.testing.assert_array_equal(joined[name], whole[name], err_msg=name)
+    joined = jsplit.Result.join(parts)
+    for name, variable in whole.data.items():
+        # Moments of curves are merged, the rest are every replica's own numbers.
+        same = np.testing.assert_array_equal
+        if "replica" not in variable.dims:
+            same = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)
+        same(joined[name], variable, err_msg=name)
     assert joined.attrs["num_replicas"] == 16
-    assert jsplit.summarize(joined).equals(jsplit.summarize(whole))
+    assert joined.summarize().data.equals(whole.summarize().data)
 
 
 def test_four_replicas_share_a_resampled_test_set_in_other_orders(resampled):
-    order = resampled[0].order.values
+    order = resampled[0]["order"].values
     sets = np.sort(order, axis=1).reshape(4, 4, -1)
     assert (sets == sets[:, :1]).all()
     assert len(np.unique(sets[:, 0], axis=0)) == 4
@@ -85,38 +92,46 @@ def test_four_replicas_share_a_resampled_test_set_in_other_orders(resampled):
 
 
 def test_parts_that_do_not_continue_are_refused(long_run):
-    part = long_run.isel(replica=slice(16))
+    part = long_run.data.isel(replica=slice(16))
+
+    def join(*parts):
+        return jsplit.Result.join([jsplit.Result(one) for one in parts])
+
     with pytest.raises(JsplitError, match=r"continue at replica 16, got .* at 32"):
-        dataset.join([part, part.assign_attrs(first_replica=32)])
+        join(part, part.assign_attrs(first_replica=32))
     with pytest.raises(JsplitError, match="agree in seed"):
-        dataset.join([part, part.assign_attrs(first_replica=16, seed=4)])
+        join(part, part.assign_attrs(first_replica=16, seed=4))
     next_one = part.assign_attrs(first_replica=16)
     with pytest.raises(JsplitError, match="agree in policy"):
-        dataset.join([part, next_one.isel(policy=[1, 0])])
+        join(part, next_one.isel(policy=[1, 0]))
+    with pytest.raises(JsplitError, match="agree in checkpoint"):
+        join(part, next_one.isel(checkpoint=slice(1, None)))
     with pytest.raises(JsplitError, match="parts must hold"):
-        dataset.join([])
+        join()
+    with pytest.raises(JsplitError, match="parts must be a Result from evaluate"):
+        jsplit.Result.join([part])
 
 
 def test_stops_at_the_first_look_that_is_short_enough(replayed):
-    reward = replayed.reward.values
+    reward = replayed["reward"].values
     wanted = stats.half_width(reward[:, :640]).max() * 1.000001
-    result = until({"reward": wanted})
-    num = result.sizes["replica"]
+    result = until({"reward": wanted}, keep_curves=True)
+    num = result.num_replicas
     assert num in (384, 512, 640)
     assert result.attrs["stopped"] == "half-widths reached, method t"
-    assert result.equals(replayed.isel(replica=slice(num)))
+    assert result.data.equals(replayed.data.isel(replica=slice(num)))
     assert stats.half_width(reward[:, :num]).max() <= wanted
     assert stats.half_width(reward[:, : num - 128]).max() > wanted
 
 
 @pytest.mark.usefixtures("replayed")
 def test_anytime_runs_longer_and_max_replicas_ends_all():
-    spread = until({"reward": 1e-9}).reward.std("replica").max().item()
+    spread = until({"reward": 1e-9})["reward"].std("replica").max().item()
     wanted = {"reward": 0.1 * spread}
-    longer = until(wanted, method="anytime").sizes["replica"]
-    assert longer > until(wanted).sizes["replica"]
+    longer = until(wanted, method="anytime").num_replicas
+    assert longer > until(wanted).num_replicas
     result = until({"reward": 1e-9}, max_replicas=300)
-    assert result.sizes["replica"] == 300
+    assert result.num_replicas == 300
     assert result.attrs["stopped"] == "max_replicas reached"
 
 
@@ -130,16 +145,16 @@ def test_metrics_of_bills_may_say_when_to_stop():
     found = jsplit.evaluate_until(
         TRACE, policies, COSTS, half_width=wanted, **bills, **how
     )
-    size = found.sizes["replica"]
+    size = found.num_replicas
     assert 256 < size < 1024
     whole = jsplit.evaluate(
         TRACE, policies, COSTS, num_replicas=size, block_size=16, **bills
     )
-    np.testing.assert_array_equal(found.bill_quantile, whole.bill_quantile)
+    for name, variable in whole.data.items():
+        np.testing.assert_array_equal(found[name], variable, err_msg=name)
     for num, reached in ((size, True), (size - 128, False)):
         widths = {
-            name: stats.half_width(dataset.per_replica(whole, name)[:, :num]).max()
-            for name in wanted
+            name: stats.half_width(whole.metric(name)[:, :num]).max() for name in wanted
         }
         assert all(widths[name] <= wanted[name] for name in wanted) == reached
 
@@ -149,7 +164,7 @@ def test_difference_of_a_policy_to_itself_is_known_at_the_first_look():
     result = jsplit.evaluate_until(
         TRACE, ["splitee"], COSTS, half_width={"cost": 1e-12}, baseline="splitee"
     )
-    assert result.sizes["replica"] == stats.MIN_REPLICAS
+    assert result.num_replicas == stats.MIN_REPLICAS
 
 
 @pytest.mark.parametrize(
@@ -160,7 +175,6 @@ def test_difference_of_a_policy_to_itself_is_known_at_the_first_look():
         ({"half_width": {"acuracy": 1}}, "did you mean 'accuracy'"),
         ({"half_width": {"cost": 0}}, "half_width of cost must be > 0, got 0"),
         ({"stream": "bootstrap"}, "stream must be shuffle or fixed"),
-        ({"num_replicas": 4}, "num_replicas must not be given"),
         ({"method": "z"}, "method must be one of t, anytime"),
         ({"level": 2}, "level must lie"),
         ({"baseline": "spltee"}, "did you mean 'splitee'"),
@@ -173,7 +187,7 @@ def test_wrong_arguments_are_named_before_anything_runs(options, message, monkey
     def never(*args, **kwargs):
         raise AssertionError("evaluate was called")
 
-    monkeypatch.setattr("jsplit.evaluation.until.evaluate", never)
+    monkeypatch.setattr(stopping, "replay_all", never)
     with pytest.raises(JsplitError, match=message):
         until(**{"half_width": {"cost": 0.1}, **options})
 

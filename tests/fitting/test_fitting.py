@@ -26,7 +26,7 @@ TIED = jsplit.Trace.from_arrays(
 
 
 def exact(policy, trace, metric, costs=COSTS):
-    values = jsplit.exact_values(trace, [policy], costs)["mean"]
+    values = jsplit.exact_values(trace, [policy], costs).data["mean"]
     return values.sel(metric=metric).item()
 
 
@@ -239,7 +239,7 @@ def test_fitted_rules_are_judged_beside_others():
         jsplit.risk_controlled_cascade(held_out, 0.1),
         jsplit.risk_controlled_split(held_out, COSTS, 0.1),
     ]
-    result = jsplit.evaluate(judged, policies, COSTS, num_replicas=8)
+    result = jsplit.evaluate(judged, policies, COSTS, num_replicas=8).data
     labels = list(result.policy.values)
     assert len(set(labels)) == 6
     assert sum(held_out.sha256[:8] in label for label in labels) == 4

@@ -78,7 +78,7 @@ def check_run(result, policy, name, trace, costs, protocol, **numbers):
         for ours, theirs in (
             ("reward", "reward"),
             ("cost", "cost"),
-            ("correct", "correct"),
+            ("accuracy", "correct"),
             ("offloaded", "offloaded"),
         ):
             np.testing.assert_allclose(
@@ -90,10 +90,12 @@ def check_run(result, policy, name, trace, costs, protocol, **numbers):
         pseudo = reference.pseudo_regret(rewards.mean(0), arms)
         realised = reference.realised_regret(rewards, arms, order)
         np.testing.assert_allclose(
-            run.pseudo_regret.values[:, replica], pseudo[checkpoints], atol=1e-9
+            run.pseudo_regret_curve.values[:, replica], pseudo[checkpoints], atol=1e-9
         )
         np.testing.assert_allclose(
-            run.realised_regret.values[:, replica], realised[checkpoints], atol=1e-9
+            run.realised_regret_curve.values[:, replica],
+            realised[checkpoints],
+            atol=1e-9,
         )
 
 
@@ -105,8 +107,14 @@ def test_arms_and_sums_equal_the_loop(name, switches):
     costs = jsplit.Costs.splitee(6, offload=0.2)
     protocol = jsplit.Protocol(**switches)
     result = jsplit.evaluate(
-        trace, [name], costs, num_replicas=3, protocol=protocol, record_arms=True
-    )
+        trace,
+        [name],
+        costs,
+        num_replicas=3,
+        protocol=protocol,
+        record_arms=True,
+        keep_curves=True,
+    ).data
     check_run(result, name, name, trace, costs, protocol)
 
 
@@ -127,7 +135,8 @@ def test_every_stream_equals_the_loop_beyond_one_pass(name, protocol, stream):
         stream=stream,
         horizon=250,
         record_arms=True,
-    )
+        keep_curves=True,
+    ).data
     switches = jsplit.Protocol.named(protocol)
     numbers = {"alpha": 0.65, "beta": 0.5}
     check_run(result, policy.label, name, trace, costs, switches, **numbers)
@@ -140,8 +149,14 @@ def test_side_information_equals_the_loop_on_a_lossy_link(protocol):
     assert not trace.lossless
     costs = jsplit.Costs.splitee(5, offload=0.1)
     result = jsplit.evaluate(
-        trace, ["splitee_s"], costs, num_replicas=2, protocol=protocol, record_arms=True
-    )
+        trace,
+        ["splitee_s"],
+        costs,
+        num_replicas=2,
+        protocol=protocol,
+        record_arms=True,
+        keep_curves=True,
+    ).data
     switches = jsplit.Protocol.named(protocol)
     check_run(result, "splitee_s", "splitee_s", trace, costs, switches)
 
@@ -181,11 +196,11 @@ def test_cascades_equal_the_loop(protocol):
     }
     result = jsplit.evaluate(
         trace, list(policies), costs, num_replicas=1, protocol=protocol
-    )
+    ).data
     for name, want in policies.items():
         run = result.sel(policy=name, replica=0)
         np.testing.assert_allclose(run.cost, want["cost"].mean(), rtol=1e-12)
-        np.testing.assert_allclose(run.correct, want["correct"].mean(), rtol=1e-12)
+        np.testing.assert_allclose(run.accuracy, want["correct"].mean(), rtol=1e-12)
         assert run.offloaded == 0
 
 
@@ -197,11 +212,11 @@ def test_baselines_have_their_closed_form():
         ["final_exit", "offload_all", jsplit.make_policy("fixed_split", depth=2)],
         costs,
         num_replicas=2,
-    ).isel(replica=0)
+    ).data.isel(replica=0)
     last = trace.correct[:, -1].mean()
     shipped = trace.confidence[:, 1] < 0.7
     split = np.where(shipped, trace.correct[:, -1], trace.correct[:, 1]).mean()
-    np.testing.assert_allclose(result.correct, [last, last, split])
+    np.testing.assert_allclose(result.accuracy, [last, last, split])
     np.testing.assert_allclose(result.offloaded, [0, 1, shipped.mean()])
     # Offloading everything evaluates no head; final exit evaluates one.
     bills = [0.08 * 4 + 0.02, 0.08 + 0.3, 0.16 + 0.02 + 0.3 * shipped.mean()]
@@ -212,7 +227,9 @@ def test_baselines_have_their_closed_form():
 def test_oracle_takes_the_best_split_of_every_sample():
     trace = random_trace(90, 4, seed=7)
     costs = jsplit.Costs.splitee(4, offload=0.2)
-    result = jsplit.evaluate(trace, ["oracle"], costs, num_replicas=2, record_arms=True)
+    result = jsplit.evaluate(
+        trace, ["oracle"], costs, num_replicas=2, record_arms=True, keep_curves=True
+    ).data
     rewards = reference.reward_matrix(
         trace.confidence,
         trace.remote_confidence,
@@ -236,7 +253,7 @@ def test_released_is_every_switch_and_each_changes_something():
         with jax.enable_x64(True):
             result = jsplit.evaluate(
                 trace, policies, costs, num_replicas=4, protocol=protocol
-            )
+            ).data
         return result.reward.values, result.cost.values
 
     paper, released = jsplit.Protocol(), jsplit.Protocol.named("released")

@@ -106,7 +106,7 @@ def play(policy, trace, protocol):
         protocol=protocol,
         seed=11,
         record_arms=True,
-    )
+    ).data
     return result.isel(policy=0, replica=0)
 
 
@@ -136,7 +136,7 @@ def changes(policy, trace, protocol, fill):
     np.testing.assert_array_equal(run.order, again.order)
     differs = {
         name
-        for name in ("arm", "pulls", "reward", "cost", "correct", "offloaded")
+        for name in ("arm", "pulls", "reward", "cost", "accuracy", "offloaded")
         if not np.array_equal(run[name], again[name])
     }
     before = steps(policy, trace, protocol, run)
@@ -241,8 +241,8 @@ def test_policy_ignores_labels(name, trace):
     run, again = play(policy, trace, PAPER), play(policy, relabelled, PAPER)
     for what in ("arm", "reward", "cost", "offloaded"):
         np.testing.assert_array_equal(run[what], again[what])
-    assert run.correct > 0.4
-    assert again.correct == 0
+    assert run.accuracy > 0.4
+    assert again.accuracy == 0
 
 
 @pytest.mark.parametrize("protocol", [PEEKING, RELEASED], ids=["switch", "released"])

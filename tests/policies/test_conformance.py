@@ -313,7 +313,7 @@ def test_evaluate_compiles_nothing_for_other_numbers():
             costs,
             num_replicas=1,
             record_arms=True,
-        )
+        ).data
 
     first = run(0.7, 4)
     with compilations() as found:
@@ -332,7 +332,7 @@ def test_engine_is_strict_too(name):
             [name],
             jsplit.Costs.splitee(K, offload=0.2),
             num_replicas=2,
-        )
+        ).data
     assert np.isfinite(result.reward).all()
 
 

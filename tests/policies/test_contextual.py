@@ -265,7 +265,7 @@ def evaluated(name, trace=None, costs=COSTS, **numbers):
         num_replicas=REPLICAS,
         record_arms=True,
         seed=2,
-    ).isel(policy=0)
+    ).data.isel(policy=0)
 
 
 def check(result, conditions, arms, twin_of, teach, known, context=None, draws=None):
@@ -287,7 +287,7 @@ def check(result, conditions, arms, twin_of, teach, known, context=None, draws=N
             for n, m, arm in zip(order, held, played, strict=True)
         ]
         for name, values in zip(
-            ("reward", "cost", "correct", "offloaded"),
+            ("reward", "cost", "accuracy", "offloaded"),
             zip(*steps, strict=True),
             strict=True,
         ):

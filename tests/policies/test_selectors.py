@@ -59,7 +59,7 @@ def test_arms_equal_the_twin(name):
     policy = jsplit.make_policy(name, **numbers)
     result = jsplit.evaluate(
         trace, [policy], COSTS, num_replicas=8, record_arms=True, seed=5
-    ).isel(policy=0)
+    ).data.isel(policy=0)
     rewards = unit_rewards(trace)
     if not isinstance(policy.selector.default_params(), tuple) or name.startswith("ex"):
         rewards = rewards * 3 - 1  # only means are compared: any scale will do

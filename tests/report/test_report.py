@@ -9,7 +9,9 @@ import xarray as xr
 from rich.console import Console
 
 from jsplit import report
-from jsplit.report import cells, figures, placing, tables
+from jsplit.report import cells, comparison, figures, placing, tables
+from jsplit.results.result import Result
+from jsplit.results.tables import ConditionSummary, Summary
 from jsplit.types import JsplitError
 
 POLICIES = [
@@ -88,7 +90,7 @@ def make_result(num_replicas=120):
     noise = 1 + 0.1 * rng.normal(size=(len(POLICIES), 1, num_replicas))
     regret = (("policy", "checkpoint", "replica"), curves[..., None] * noise)
     return xr.Dataset(
-        {"pseudo_regret": regret, "realised_regret": regret},
+        {"pseudo_regret_curve": regret, "realised_regret_curve": regret},
         coords={"policy": POLICIES, "checkpoint": checkpoint},
         attrs={**ATTRS, "num_replicas": num_replicas},
     )
@@ -105,8 +107,8 @@ def result():
 
 
 def row_of(table, policy):
-    row = next(row for row in tables.layout(table) if row.policy == policy)
-    return dict(zip([*tables.HEADERS][1:], row.cells, strict=True))
+    row = next(row for row in tables.layout(Summary(table)) if row.policy == policy)
+    return dict(zip([*comparison.HEADERS][1:], row.cells, strict=True))
 
 
 def texts_of(figure):
@@ -167,14 +169,14 @@ def test_rewards_by_confidence_and_by_truth_stand_side_by_side(table):
     changed = table.copy(deep=True)
     set_values(changed, "splitee", "reward", mean=0.56782)
     set_values(changed, "splitee", "true_reward", mean=0.41234)
-    titles = tables.headers(changed)
+    titles = tables.headers(Summary(changed))
     at = titles.index("reward")
     assert titles[at + 1] == "true reward"
     shown = row_of(changed, "splitee")
     assert (shown["reward"].value, shown["true_reward"].value) == ("0.568", "0.412")
-    line = report.to_markdown(changed).splitlines()[2].split(" | ")
+    line = report.to_markdown(Summary(changed)).splitlines()[2].split(" | ")
     assert line[at : at + 2] == ["0.568", "0.412"]
-    assert "true reward has accuracy instead" in tables.caption(changed)
+    assert "true reward has accuracy instead" in tables.caption(Summary(changed))
 
 
 def make_table_by_condition():
@@ -209,27 +211,29 @@ def make_table_by_condition():
 
 def test_table_by_condition_has_a_row_per_policy_and_condition(tmp_path):
     table = make_table_by_condition()
-    rows = tables.layout(table)
+    rows = tables.layout(ConditionSummary(table))
     names = [(row.policy, row.cells[0].value) for row in rows]
     assert names == [
         (policy, condition)
         for policy in ("splitee", "oracle")
         for condition in ("clear", "blur", "noise")
     ]
-    cell_of = dict(zip(tables.headers(table)[1:], rows[1].cells, strict=True))
+    cell_of = dict(
+        zip(tables.headers(ConditionSummary(table))[1:], rows[1].cells, strict=True)
+    )
     assert cell_of["accuracy %"] == ("61.2", "[60.0, 62.5]")
     assert rows[3].cells[2].interval == cells.EXACT
     assert all(cell == (cells.NONE, "") for cell in rows[5].cells[1:])
-    text = tables.caption(table)
+    text = tables.caption(ConditionSummary(table))
     for part in ("clear 400, blur 600, noise 0", "drift abrupt(400, 2000)", "†"):
         assert part in text
-    lines = report.to_markdown(table).splitlines()
+    lines = report.to_markdown(ConditionSummary(table)).splitlines()
     assert lines[3].startswith("| splitee | blur | 61.2 [60.0, 62.5] | ")
     console = Console(width=100, file=io.StringIO())
-    console.print(report.render(table))
+    console.print(report.render(ConditionSummary(table)))
     assert "oracle†" in console.file.getvalue()
     assert "[60.0," in console.file.getvalue()
-    report.to_csv(table, tmp_path / "table.csv")
+    report.to_csv(ConditionSummary(table), tmp_path / "table.csv")
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     assert len(found) == 6 * len(METRICS)
@@ -240,7 +244,7 @@ def test_table_by_condition_has_a_row_per_policy_and_condition(tmp_path):
 
 
 def test_rows_keep_the_order_and_mark_baseline_and_privileged(table):
-    rows = tables.layout(table)
+    rows = tables.layout(Summary(table))
     assert [row.policy for row in rows] == POLICIES
     assert [row.policy for row in rows if row.is_baseline] == ["final_exit"]
     assert [row.policy for row in rows if row.is_privileged] == ["oracle"]
@@ -256,12 +260,12 @@ def test_policies_that_may_be_best_are_starred(table):
     set_values(changed, "splitee", "accuracy", best_set=0.0)
     assert row_of(changed, "ucb1")["accuracy"].value.endswith("*")
     assert not row_of(changed, "splitee")["accuracy"].value.endswith("*")
-    assert "*: cannot be told from the best" in tables.caption(changed)
-    assert "*:" not in tables.caption(table)
+    assert "*: cannot be told from the best" in tables.caption(Summary(changed))
+    assert "*:" not in tables.caption(Summary(table))
 
 
 def test_caption_explains_only_what_is_shown(table):
-    text = tables.caption(table)
+    text = tables.caption(Summary(table))
     for part in ("digits: 256 replicas of 1000 steps", "95 % intervals", "paper", "†"):
         assert part in text
     assert ATTRS["covers"] in text
@@ -270,7 +274,7 @@ def test_caption_explains_only_what_is_shown(table):
     changed = make_table(privileged="[]", num_replicas=1, level=0.9)
     set_values(changed, "ucb1", "cost", low=np.nan, high=np.nan)
     set_values(changed, "splitee", "cost", mean=1, low=1, high=1)
-    text = tables.caption(changed)
+    text = tables.caption(Summary(changed))
     for part in ("1 replica of", "90 % intervals", cells.EXACT, cells.UNKNOWN):
         assert part in text
     assert "†" not in text
@@ -279,7 +283,7 @@ def test_caption_explains_only_what_is_shown(table):
 @pytest.mark.parametrize("width", [80, 100, 120, 150])
 def test_rendered_table_fits_the_terminal_and_cuts_no_number(table, width):
     console = Console(width=width, file=io.StringIO())
-    console.print(report.render(table))
+    console.print(report.render(Summary(table)))
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "confidence_cascade" in text
@@ -294,32 +298,32 @@ def test_rendered_table_fits_the_terminal_and_cuts_no_number(table, width):
 
 
 def test_markdown_has_the_same_cells_in_every_row(table):
-    text = report.to_markdown(table)
+    text = report.to_markdown(Summary(table))
     body, caption = text.strip().split("\n\n")
     lines = body.splitlines()
     assert len(lines) == 2 + len(POLICIES)
-    assert {line.count(" | ") for line in lines} == {len(tables.HEADERS) - 1}
+    assert {line.count(" | ") for line in lines} == {len(comparison.HEADERS) - 1}
     assert lines[2 + POLICIES.index("final_exit")].startswith(r"| **final\_exit** |")
-    assert caption == tables.caption(table)
-    for row, line in zip(tables.layout(table), lines[2:], strict=True):
+    assert caption == tables.caption(Summary(table))
+    for row, line in zip(tables.layout(Summary(table)), lines[2:], strict=True):
         assert all(" ".join(filter(None, cell)) in line for cell in row.cells)
 
 
 def test_csv_gives_back_every_number(table, tmp_path):
     path = tmp_path / "table.csv"
-    report.to_csv(table.transpose("metric", "policy"), path)
+    report.to_csv(Summary(table.transpose("metric", "policy")), path)
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(POLICIES) * len(METRICS)
     for row in rows:
         numbers = table.sel(policy=row["policy"], metric=row["metric"])
-        for name in tables.CSV_FIELDS:
+        for name in table:
             np.testing.assert_equal(float(row[name]), float(numbers[name]))
 
 
 def test_cost_accuracy_names_and_marks_every_policy(table, tmp_path):
     path = tmp_path / "figure.png"
-    figure = report.cost_accuracy(table, path)
+    figure = report.cost_accuracy(Summary(table), path)
     (axes,) = figure.axes
     assert sorted(texts_of(figure)) == sorted(POLICIES)
     markers = [line for line in axes.lines if line.get_marker() != "None"]
@@ -336,7 +340,7 @@ def test_cost_accuracy_names_and_marks_every_policy(table, tmp_path):
 
 
 def test_names_of_points_do_not_overlap(table):
-    figure = report.cost_accuracy(table)
+    figure = report.cost_accuracy(Summary(table))
     figure.draw_without_rendering()
     boxes = [
         np.array([box.min, box.max])
@@ -353,7 +357,7 @@ def test_cost_accuracy_draws_wider_intervals_behind(table):
     behind = table.assign(low=table["low"] - 0.02, high=table["high"] + 0.02)
     behind = behind.isel(policy=slice(None, None, -1))
     behind.attrs.update(stream="bootstrap", covers="test-set error: resampled")
-    figure = report.cost_accuracy(table, behind=behind)
+    figure = report.cost_accuracy(Summary(table), behind=Summary(behind))
     light, _, own, _ = figure.axes[0].collections
     assert light.get_alpha() < own.get_alpha()
     for wide, narrow in zip(light.get_segments(), own.get_segments(), strict=True):
@@ -361,42 +365,47 @@ def test_cost_accuracy_draws_wider_intervals_behind(table):
         assert wide[0, 1] == narrow[0, 1]
     assert "Light bars: 95 %, test-set error: resampled." in note_of(figure)
     with pytest.raises(JsplitError, match=r"lacks \['ucb1'\]"):
-        report.cost_accuracy(table, behind=behind.drop_sel(policy="ucb1"))
+        report.cost_accuracy(
+            Summary(table), behind=Summary(behind.drop_sel(policy="ucb1"))
+        )
 
 
 def test_unknown_intervals_leave_the_points(table):
     unknown = table.assign(low=table["low"] * np.nan, high=table["high"] * np.nan)
-    assert sorted(texts_of(report.cost_accuracy(unknown))) == sorted(POLICIES)
+    assert sorted(texts_of(report.cost_accuracy(Summary(unknown)))) == sorted(POLICIES)
 
 
 def test_simultaneous_bands_are_wider_and_said_to_be(result):
     """With noise of its own at every checkpoint the whole curve needs more."""
-    noise = np.random.default_rng(1).normal(size=result.pseudo_regret.shape)
-    result = result.assign(pseudo_regret=result.pseudo_regret * (1 + 0.1 * noise))
+    noise = np.random.default_rng(1).normal(size=result.pseudo_regret_curve.shape)
+    noisy = result.pseudo_regret_curve * (1 + 0.1 * noise)
+    result = result.assign(pseudo_regret_curve=noisy)
     areas = []
     for bands in ("pointwise", "simultaneous"):
-        figure = report.regret_curves(result, bands=bands, policies=["ucb1"])
+        figure = report.regret_curves(Result(result), bands=bands, policies=["ucb1"])
         assert f"Bands: {bands} 95 %" in note_of(figure)
         (band,) = figure.axes[0].collections
         corners = band.get_paths()[0].vertices[:, 1]
         areas.append(np.ptp(corners))
     assert areas[1] > 1.01 * areas[0]
     with pytest.raises(JsplitError, match="bands must be one of"):
-        report.regret_curves(result, bands="wide")
+        report.regret_curves(Result(result), bands="wide")
 
 
 @pytest.mark.parametrize("which", ["pseudo_regret", "realised_regret"])
 def test_regret_curves_show_means_and_bands_above_zero(result, which, tmp_path):
     path = tmp_path / "figure.pdf"
-    figure = report.regret_curves(result, path, which=which, level=0.9)
+    figure = report.regret_curves(Result(result), path, which=which, level=0.9)
     (axes,) = figure.axes
     shown = POLICIES[:-1]
     assert len(axes.lines) == len(axes.collections) == len(shown)
     np.testing.assert_allclose(
         [line.get_ydata() for line in axes.lines],
-        result[which].mean("replica").sel(policy=shown),
+        result[f"{which}_curve"].mean("replica").sel(policy=shown),
     )
-    final = result[which].isel(checkpoint=-1).mean("replica").sel(policy=shown)
+    final = (
+        result[f"{which}_curve"].isel(checkpoint=-1).mean("replica").sel(policy=shown)
+    )
     assert texts_of(figure) == [shown[i] for i in np.argsort(final.values)]
     heights = [text.get_window_extent().y0 for text in axes.texts]
     assert (np.diff(heights) > 0).all()
@@ -407,20 +416,20 @@ def test_regret_curves_show_means_and_bands_above_zero(result, which, tmp_path):
 
 def test_regret_curves_draw_chosen_policies_only(result, tmp_path):
     path = tmp_path / "figure.svg"
-    figure = report.regret_curves(result, path, policies=["ucb1", "splitee"])
+    figure = report.regret_curves(Result(result), path, policies=["ucb1", "splitee"])
     assert sorted(texts_of(figure)) == ["splitee", "ucb1"]
     assert "Not above zero" not in note_of(figure)
     assert path.read_text().startswith("<?xml")
 
 
 def test_policies_keep_their_colour_between_figures(result):
-    every = report.regret_curves(result).axes[0].lines
-    (alone,) = report.regret_curves(result, policies=["ucb1"]).axes[0].lines
+    every = report.regret_curves(Result(result)).axes[0].lines
+    (alone,) = report.regret_curves(Result(result), policies=["ucb1"]).axes[0].lines
     assert alone.get_color() == every[POLICIES.index("ucb1")].get_color()
 
 
 def test_regret_curves_without_anything_to_draw(result):
-    figure = report.regret_curves(result, policies=["oracle"])
+    figure = report.regret_curves(Result(result), policies=["oracle"])
     assert texts_of(figure) == []
     assert "Not above zero at the last step: oracle." in note_of(figure)
 
@@ -433,20 +442,22 @@ def test_looks_differ_between_eighteen_policies():
 
 def test_wrong_arguments_are_named(table, result):
     with pytest.raises(JsplitError, match=r"which must be one of .* got 'regret'"):
-        report.regret_curves(result, which="regret")
+        report.regret_curves(Result(result), which="regret")
     with pytest.raises(JsplitError, match=r"policies must .* did you mean 'ucb1'"):
-        report.regret_curves(result, policies=["ucb"])
+        report.regret_curves(Result(result), policies=["ucb"])
     with pytest.raises(JsplitError, match="level must"):
-        report.regret_curves(result, level=95)
+        report.regret_curves(Result(result), level=95)
     with pytest.raises(JsplitError, match=r"end in .png, .pdf, .svg, got figure.jpg"):
-        report.cost_accuracy(table, "figure.jpg")
+        report.cost_accuracy(Summary(table), "figure.jpg")
 
 
 @pytest.mark.parametrize("writer", ["to_csv", "cost_accuracy", "regret_curves"])
 def test_unwritable_path_is_named_with_the_reason(table, result, tmp_path, writer):
     path = tmp_path / "missing" / "file.png"
     with pytest.raises(JsplitError, match="No such file or directory") as error:
-        getattr(report, writer)(result if writer == "regret_curves" else table, path)
+        getattr(report, writer)(
+            Result(result) if writer == "regret_curves" else Summary(table), path
+        )
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -465,7 +476,9 @@ def test_what_stops_a_write_leaves_the_older_file(
     monkeypatch.setattr("os.fsync", interrupt)
     expected = JsplitError if isinstance(stop, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
-        getattr(report, writer)(result if writer == "regret_curves" else table, path)
+        getattr(report, writer)(
+            Result(result) if writer == "regret_curves" else Summary(table), path
+        )
     assert path.read_text() == "older"
     assert [file.name for file in tmp_path.iterdir()] == ["file.svg"]
 

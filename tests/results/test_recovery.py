@@ -18,17 +18,18 @@ def counted(played):
     played = np.asarray(played, np.int32)  # [replica, checkpoint]
     dims = ("policy", "checkpoint", "replica")
     return xarray.Dataset(
-        {"best_played": (dims, played.T[None])},
+        {"best_played_curve": (dims, played.T[None])},
         {"policy": ["learner"], "checkpoint": STEPS},
+        {"stream": "shuffle"},
     )
 
 
 def test_times_and_shares_by_hand():
     # Plays of the best plan per stretch of ten: the change is at 20.
     per_stretch = [[9, 9, 2, 6, 9], [9, 9, 5, 0, 0], [9, 9, 0, 0, 4], [9, 9, 0, 0, 5]]
-    found = jsplit.recovery(counted(np.cumsum(per_stretch, 1)), at=20).sel(
-        policy="learner"
-    )
+    found = jsplit.recovery(
+        jsplit.Result(counted(np.cumsum(per_stretch, 1))), at=20
+    ).data.sel(policy="learner")
     # Recovered 20, 10, never and 30 steps after the change.
     assert found.recovered == 0.75
     assert found.early == 10
@@ -41,15 +42,17 @@ def test_times_and_shares_by_hand():
 
 def test_share_and_until_bound_what_counts():
     result = counted(np.cumsum([[9, 9, 2, 6, 9]], 1))
-    assert jsplit.recovery(result, at=20, share=0.9)["half"] == 30
-    assert np.isinf(jsplit.recovery(result, at=20, share=0.9, until=40)["half"])
-    assert jsplit.recovery(result, at=0)["half"] == 10
+    assert jsplit.Result(result).recovery(at=20, share=0.9).data["half"] == 30
+    assert np.isinf(
+        jsplit.Result(result).recovery(at=20, share=0.9, until=40).data["half"]
+    )
+    assert jsplit.Result(result).recovery(at=0).data["half"] == 10
 
 
 def test_resampled_test_sets_are_refused():
     result = counted([[0] * 5]).assign_attrs(stream="bootstrap")
     with pytest.raises(JsplitError, match="shuffle or fixed"):
-        jsplit.recovery(result, at=20)
+        jsplit.Result(result).recovery(at=20)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_resampled_test_sets_are_refused():
 )
 def test_bad_arguments_are_named(options, message):
     with pytest.raises(JsplitError, match=message):
-        jsplit.recovery(counted([[0] * 5]), **options)
+        jsplit.Result(counted([[0] * 5])).recovery(**options)
 
 
 def test_a_window_recovers_within_its_length_and_a_mean_does_not():
@@ -86,8 +89,9 @@ def test_a_window_recovers_within_its_length_and_a_mean_does_not():
         num_replicas=32,
         horizon=7_000,
         checkpoints=range(50, 7_001, 50),
-    )
-    found = jsplit.recovery(result, at=6_000)
+        keep_curves=True,
+    ).data
+    found = jsplit.Result(result).recovery(at=6_000).data
     window, mean, told = found["late"].values
     assert window <= 400
     assert told <= 400
@@ -116,8 +120,11 @@ def test_published_forgetting_recovers_in_the_time_of_its_memory_and_ucb1_does_n
         num_replicas=32,
         horizon=7_000,
         checkpoints=range(50, 7_001, 50),
+        keep_curves=True,
+    ).data
+    window, discounted, mean = (
+        jsplit.Result(result).recovery(at=6_000).data["late"].values
     )
-    window, discounted, mean = jsplit.recovery(result, at=6_000)["late"].values
     assert window <= 400
     assert discounted <= 400
     assert mean > 800
