@@ -22,7 +22,7 @@ from jsplit import checks, stats
 from jsplit.report.cells import percent
 from jsplit.report.cells import replicas as count_replicas
 from jsplit.report.placing import box, free_place
-from jsplit.results.dataset import privileged_policies, replicas_of
+from jsplit.results.dataset import privileged_policies, streams_of
 from jsplit.results.summary import curve_values
 from jsplit.types import JsplitError
 from jsplit.writing import replacing
@@ -145,7 +145,7 @@ def regret_curves(
         checks.choice("policies", label, known)
     looks = dict(zip(known, _looks(known, privileged_policies(result)), strict=True))
     regret = curve_values(result.sel(policy=labels), which)
-    curves = BANDS[bands](regret, level=level, **replicas_of(result))
+    curves = BANDS[bands](regret, level=level, streams=streams_of(result))
     is_drawn = curves.mean[:, -1] > 0
     drawn = [label for label, yes in zip(labels, is_drawn, strict=True) if yes]
     absent = [label for label in labels if label not in drawn]

@@ -17,7 +17,7 @@ from jsplit.results.dataset import (
     metrics_of,
     per_replica,
     privileged_policies,
-    replicas_of,
+    streams_of,
 )
 from jsplit.types import JsplitError
 
@@ -96,7 +96,7 @@ def summarize(
     labels = [str(label) for label in result.policy.values]
     baseline = checks.choice("baseline", baseline, labels)
     base = labels.index(baseline)
-    options = {"level": level, **replicas_of(result)}
+    options = {"level": level, "streams": streams_of(result)}
     is_privileged = np.isin(labels, list(privileged_policies(result)))
     metrics = metrics_of(result)
     shape = (len(labels), len(metrics))
@@ -118,7 +118,7 @@ def summarize(
                     higher_is_better=HIGHER_IS_BETTER.get(metric, False),
                     **options,
                 )
-            if metric == "pseudo_regret" and options["stream"] == "bootstrap":
+            if metric == "pseudo_regret" and options["streams"].resampled:
                 for name in ("low", "high", "difference_low", "difference_high"):
                     found[name][is_privileged | is_privileged[base]] = np.nan
         for name, column in found.items():
@@ -181,7 +181,7 @@ def summarize_conditions(result: Dataset, *, level: float = 0.95) -> Dataset:
         raise JsplitError(
             "result must be of a Scenario with several conditions, got one condition"
         )
-    options = {"level": level, **replicas_of(result)}
+    options = {"level": level, "streams": streams_of(result)}
     axes = ("policy", "condition", "replica")
 
     def sums(name: str) -> np.ndarray:
@@ -201,7 +201,7 @@ def summarize_conditions(result: Dataset, *, level: float = 0.95) -> Dataset:
         for metric, values in per_step.items()
     }
     realised, pseudo = sums("realised_regret"), sums("pseudo_regret")
-    resampled = options["stream"] == "bootstrap"
+    resampled = options["streams"].resampled
     pseudo = _borrow_spread(pseudo, realised) if resampled else pseudo
     for metric, values in (("pseudo_regret", pseudo), ("realised_regret", realised)):
         found[metric] = stats.mean_interval(values, **options)
