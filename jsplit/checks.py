@@ -1,7 +1,7 @@
 """Checks of values that users type, each failing with one clear line.
 
-Here: the few rules shared by every public entry point. Not here: checks of whole
-traces (`trace`). Called before anything is traced or computed.
+Here: the rules shared by public entry points, applied before anything is traced or
+computed. Not here: checks of whole arrays (`traces.arrays`).
 """
 
 import difflib

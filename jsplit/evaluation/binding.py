@@ -16,12 +16,19 @@ from jsplit.engine import tables
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Condition, Scenario
-from jsplit.evaluation import signals
+from jsplit.evaluation import feedback
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always, Follow
 from jsplit.policies.splitee import split_plans
 from jsplit.traces.trace import Trace
-from jsplit.types import Facts, JsplitError, Outcome, Plan, Protocol, Range
+from jsplit.types import (
+    JsplitError,
+    Outcome,
+    Plan,
+    PriorKnowledge,
+    Protocol,
+    RewardRange,
+)
 
 MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
 
@@ -33,7 +40,7 @@ class Prepared:
     policy: Policy
     plans: Plan
     tables: tables.Tables
-    facts: Facts
+    prior: PriorKnowledge
     num_contexts: int
     gap: np.ndarray  # [M, K] float64 as in `tables`
     constant: "Constant | None"  # of a rule that does not learn, under one condition
@@ -48,7 +55,7 @@ class Constant(NamedTuple):
     gap: np.ndarray  # [K] of every plan's mean reward to the best fixed plan's
 
 
-class Known(NamedTuple):
+class ConditionOutcomes(NamedTuple):
     """Outcomes of K plans while one condition holds."""
 
     outcome: Outcome  # [N, K]
@@ -75,18 +82,18 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
         )
     check_routes(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
-    known = [_known(policy, plans, one, protocol) for one in conditions]
+    known = [_condition_outcomes(policy, plans, one, protocol) for one in conditions]
     outcome = Outcome(
         *(jnp.concatenate(f) for f in zip(*(k.outcome for k in known), strict=True))
     )
     lossless = all(w.trace.lossless for c in conditions for w in c.all_routes)
     strict = protocol.side_information == "strict"
-    lessons = [one.learned for one in known if one.learned is not None]
-    told = None
+    learning_rewards = [one.learned for one in known if one.learned is not None]
+    context = None
     if policy.context is not None:
-        told = np.concatenate(
+        context = np.concatenate(
             [
-                signals.contexts(
+                feedback.contexts(
                     policy.context, m, plans, here.trace, one.outcome, one.plan_costs
                 )
                 for m, (here, one) in enumerate(zip(conditions, known, strict=True))
@@ -100,17 +107,17 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
         jnp.asarray(np.stack([one.plan_costs for one in known])),
         np.concatenate([one.comparator for one in known]),
         gap,
-        learned=np.concatenate(lessons) if lessons else None,
-        revealed=signals.revealed(
+        learned=np.concatenate(learning_rewards) if learning_rewards else None,
+        revealed=feedback.revealed(
             policy, plans, outcome, strict=strict, lossless=lossless
         ),
-        context=told,
+        context=context,
     )
     constant = None
     if len(known) == 1 and isinstance(policy.selector, Always | Follow):
-        constant = _constant(known[0], told, gap[0])
-    facts, contexts = _facts(policy, plans, scenario, protocol)
-    return Prepared(policy, plans, packed, facts, contexts, gap, constant)
+        constant = _constant(known[0], context, gap[0])
+    prior, contexts = _prior(policy, plans, scenario, protocol)
+    return Prepared(policy, plans, packed, prior, contexts, gap, constant)
 
 
 def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
@@ -140,9 +147,9 @@ def outcomes_of(
     return outcomes.tabulate(plans, answers, billed, _all_heads(protocol))
 
 
-def _known(
+def _condition_outcomes(
     policy: Policy, plans: Plan, condition: Condition, protocol: Protocol
-) -> Known:
+) -> ConditionOutcomes:
     routes = condition.all_routes
     by_route = [outcomes_of(policy, plans, *route, protocol) for route in routes]
     chosen = np.asarray(plans.route)
@@ -157,11 +164,11 @@ def _known(
     outcome = Outcome(*map(select, zip(*by_route, strict=True)))
     learned = None
     if policy.learns != "reward":
-        lessons = [
-            signals.learned(policy, plans, *route, one)
+        learning_rewards = [
+            feedback.learning_rewards(policy, plans, *route, one)
             for route, one in zip(routes, by_route, strict=True)
         ]
-        learned = np.asarray(select(lessons))
+        learned = np.asarray(select(learning_rewards))
     plan_costs = outcomes.costs_by_route(plans, [route.costs for route in routes])
     comparators = np.asarray(outcome.reward)
     if chosen.size == 1:
@@ -175,12 +182,16 @@ def _known(
         comparators = np.asarray(comparators)
     means = _column_means(comparators)
     best = int(means.argmax())
-    return Known(outcome, learned, plan_costs, comparators[:, best], float(means[best]))
+    return ConditionOutcomes(
+        outcome, learned, plan_costs, comparators[:, best], float(means[best])
+    )
 
 
-def _constant(known: Known, told: np.ndarray | None, gap: np.ndarray) -> Constant:
-    """Returns what a rule is worth that plays plan 0, or the plan it is told."""
-    plan = np.zeros(len(known.comparator), int) if told is None else told
+def _constant(
+    known: ConditionOutcomes, context: np.ndarray | None, gap: np.ndarray
+) -> Constant:
+    """Returns what a rule is worth that plays plan 0, or the plan its context names."""
+    plan = np.zeros(len(known.comparator), int) if context is None else context
     samples = np.arange(plan.size)
     reward, cost = (
         _column_means(np.asarray(field)[samples, plan][:, None])[0]
@@ -189,22 +200,24 @@ def _constant(known: Known, told: np.ndarray | None, gap: np.ndarray) -> Constan
     return Constant(reward, cost, known.comparator_mean - reward, gap)
 
 
-def _facts(
+def _prior(
     policy: Policy, plans: Plan, scenario: Scenario, protocol: Protocol
-) -> tuple[Facts, int]:
-    """Returns what the costs imply, and the number of contexts."""
+) -> tuple[PriorKnowledge, int]:
+    """Returns what a policy knows beforehand, and the number of contexts."""
     conditions = list(scenario.conditions.values())
     ranges = [
-        signals.learned_range(policy, plans, route.costs, bool(_all_heads(protocol)))
+        feedback.reward_range(policy, plans, route.costs, bool(_all_heads(protocol)))
         for one in conditions
         for route in one.all_routes
     ]
     lows, highs = zip(*ranges, strict=True)
-    size = signals.num_contexts(
+    size = feedback.num_contexts(
         policy.context, scenario.num_conditions, np.size(plans.depth)
     )
-    price = signals.prices(policy.context, [one.costs for one in conditions], size)
-    return Facts(Range(min(lows), max(highs)), price), size
+    price = feedback.shipping_prices(
+        policy.context, [one.costs for one in conditions], size
+    )
+    return PriorKnowledge(RewardRange(min(lows), max(highs)), price), size
 
 
 def _column_means(values: Any) -> np.ndarray:

@@ -199,7 +199,7 @@ def _run(
     params = selector.default_params() if policy.params is None else policy.params
     run = shard.run(
         selector,
-        selector.informed(params, prepared.facts),
+        selector.with_prior(params, prepared.prior),
         packed,
         kind,
         options.pop("seed"),
