@@ -26,12 +26,12 @@ Score = Literal["confidence", "entropy", "patience"]
 """What a plan compares with its thresholds; larger always means more certain."""
 
 Reveal = Literal["own", "prefix", "shipped", "all"]
-"""Whose rewards become known after a step (side observations).
+"""The plans whose rewards become known after a step (side observations).
 
-- "own": the played plan's.
-- "prefix": also those of shallower plans.
-- "shipped": those of plans that would ship; every plan's if the sample was shipped.
-- "all": every plan's.
+- "own": the played plan.
+- "prefix": the played plan and shallower ones.
+- "shipped": all plans if the sample was shipped, else those that would ship.
+- "all": all plans.
 """
 
 Signal = Literal["reward", "gain", "disagreement", "agreement"]
@@ -104,8 +104,8 @@ class RewardRange(NamedTuple):
     high: Any  # [] float
 
 
-class PriorKnowledge(NamedTuple):
-    """What costs and plans tell a policy before any sample is seen."""
+class Prior(NamedTuple):
+    """What follows from costs and plans before any sample is seen."""
 
     reward_range: RewardRange
     shipping_price: Any  # [contexts] float: mu * cost of shipping, mean over exits

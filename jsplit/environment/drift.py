@@ -221,7 +221,7 @@ def _certain(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift
 
 
 def _follow(series: np.ndarray, num_conditions: int) -> Chain:
-    """Returns the chain whose conditions are certain: those of the series."""
+    """Returns the chain that visits the conditions of the series with certainty."""
     certain = np.eye(num_conditions)[:, None].repeat(num_conditions, 1)
     return Chain(series, certain)
 

@@ -21,14 +21,7 @@ from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always, Follow
 from jsplit.policies.splitee import split_plans
 from jsplit.traces.trace import Trace
-from jsplit.types import (
-    JsplitError,
-    Outcome,
-    Plan,
-    PriorKnowledge,
-    Protocol,
-    RewardRange,
-)
+from jsplit.types import JsplitError, Outcome, Plan, Prior, Protocol, RewardRange
 
 MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
 
@@ -40,7 +33,7 @@ class Prepared:
     policy: Policy
     plans: Plan
     tables: tables.Tables
-    prior: PriorKnowledge
+    prior: Prior
     num_contexts: int
     gap: np.ndarray  # [M, K] float64 as in `tables`
     constant: "Constant | None"  # of a rule that does not learn, under one condition
@@ -55,7 +48,7 @@ class Constant(NamedTuple):
     gap: np.ndarray  # [K] of every plan's mean reward to the best fixed plan's
 
 
-class ConditionOutcomes(NamedTuple):
+class Tabulated(NamedTuple):
     """Outcomes of K plans while one condition holds."""
 
     outcome: Outcome  # [N, K]
@@ -82,13 +75,13 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
         )
     check_routes(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
-    known = [_condition_outcomes(policy, plans, one, protocol) for one in conditions]
+    known = [_tabulated(policy, plans, one, protocol) for one in conditions]
     outcome = Outcome(
         *(jnp.concatenate(f) for f in zip(*(k.outcome for k in known), strict=True))
     )
     lossless = all(w.trace.lossless for c in conditions for w in c.all_routes)
     strict = protocol.side_information == "strict"
-    learning_rewards = [one.learned for one in known if one.learned is not None]
+    learned = [one.learned for one in known if one.learned is not None]
     context = None
     if policy.context is not None:
         context = np.concatenate(
@@ -107,7 +100,7 @@ def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
         jnp.asarray(np.stack([one.plan_costs for one in known])),
         np.concatenate([one.comparator for one in known]),
         gap,
-        learned=np.concatenate(learning_rewards) if learning_rewards else None,
+        learned=np.concatenate(learned) if learned else None,
         revealed=feedback.revealed(
             policy, plans, outcome, strict=strict, lossless=lossless
         ),
@@ -147,9 +140,9 @@ def outcomes_of(
     return outcomes.tabulate(plans, answers, billed, _all_heads(protocol))
 
 
-def _condition_outcomes(
+def _tabulated(
     policy: Policy, plans: Plan, condition: Condition, protocol: Protocol
-) -> ConditionOutcomes:
+) -> Tabulated:
     routes = condition.all_routes
     by_route = [outcomes_of(policy, plans, *route, protocol) for route in routes]
     chosen = np.asarray(plans.route)
@@ -164,11 +157,11 @@ def _condition_outcomes(
     outcome = Outcome(*map(select, zip(*by_route, strict=True)))
     learned = None
     if policy.learns != "reward":
-        learning_rewards = [
+        rewards = [
             feedback.learning_rewards(policy, plans, *route, one)
             for route, one in zip(routes, by_route, strict=True)
         ]
-        learned = np.asarray(select(learning_rewards))
+        learned = np.asarray(select(rewards))
     plan_costs = outcomes.costs_by_route(plans, [route.costs for route in routes])
     comparators = np.asarray(outcome.reward)
     if chosen.size == 1:
@@ -182,27 +175,25 @@ def _condition_outcomes(
         comparators = np.asarray(comparators)
     means = _column_means(comparators)
     best = int(means.argmax())
-    return ConditionOutcomes(
+    return Tabulated(
         outcome, learned, plan_costs, comparators[:, best], float(means[best])
     )
 
 
-def _constant(
-    known: ConditionOutcomes, context: np.ndarray | None, gap: np.ndarray
-) -> Constant:
+def _constant(one: Tabulated, context: np.ndarray | None, gap: np.ndarray) -> Constant:
     """Returns what a rule is worth that plays plan 0, or the plan its context names."""
-    plan = np.zeros(len(known.comparator), int) if context is None else context
+    plan = np.zeros(len(one.comparator), int) if context is None else context
     samples = np.arange(plan.size)
     reward, cost = (
         _column_means(np.asarray(field)[samples, plan][:, None])[0]
-        for field in (known.outcome.reward, known.outcome.cost)
+        for field in (one.outcome.reward, one.outcome.cost)
     )
-    return Constant(reward, cost, known.comparator_mean - reward, gap)
+    return Constant(reward, cost, one.comparator_mean - reward, gap)
 
 
 def _prior(
     policy: Policy, plans: Plan, scenario: Scenario, protocol: Protocol
-) -> tuple[PriorKnowledge, int]:
+) -> tuple[Prior, int]:
     """Returns what a policy knows beforehand, and the number of contexts."""
     conditions = list(scenario.conditions.values())
     ranges = [
@@ -217,7 +208,7 @@ def _prior(
     price = feedback.shipping_prices(
         policy.context, [one.costs for one in conditions], size
     )
-    return PriorKnowledge(RewardRange(min(lows), max(highs)), price), size
+    return Prior(RewardRange(min(lows), max(highs)), price), size
 
 
 def _column_means(values: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ from jsplit.traces.trace import Trace
 from jsplit.types import Context, JsplitError, Outcome, Plan, RewardRange
 
 WORTHLESS = 2.0**-30
-"""What shipping teaches where its worth is 0, see `learning_rewards`."""
+"""Reward of shipping instead of 0, see `learning_rewards`."""
 
 
 def learning_rewards(
@@ -37,8 +37,8 @@ def learning_rewards(
     - "agreement": 1 - mu * offload_d if shipped, else 1[exit i answers as the cloud].
 
     "agreement" is never exactly 0 for a shipped sample: where mu * offload_d is 1 it is
-    `WORTHLESS` instead. So a selector can tell shipping from an answer that the cloud
-    disagrees with.
+    `WORTHLESS` instead. So its reward always differs from the reward 0 of an answer
+    that the cloud disagrees with.
 
     "disagreement" and "agreement" compare predictions. A trace has no predictions of
     the cloud over a lossy link, so they need a lossless one.
@@ -115,7 +115,7 @@ def revealed(
     - "prefix": see `side_information`.
     - "shipped": the reward of a plan that ships is always known. The reward of a plan
       that answers on the device is known only if the played plan shipped, by the same
-      route: it takes the cloud to tell.
+      route: only the cloud can judge the answer.
     - "all": every plan's.
 
     Args:

@@ -57,7 +57,7 @@ class ExponentialWeights(Selector):
         return best_arm(passed)
 
     def gain(self, params: Any, state: Any, feedback: Feedback) -> Array:
-        """Returns gamma / K times the reward over its chance, `[1, *lanes]`."""
+        """Returns gamma / K * r / p of the played arm, `[1, *lanes]`."""
         chance = at_arm(self.chances(params, state), feedback.arm)
         num_arms = self.weights(state).shape[0]
         # An arm that was played without being drawn may have no chance at all.
@@ -101,13 +101,13 @@ class EXP3(ExponentialWeights):
         return LogWeights(jnp.zeros((num_arms, *lanes), jnp.result_type(float)))
 
     def weights(self, state: LogWeights) -> Array:
-        """Returns the weights over the largest."""
+        """Returns the weights divided by the largest."""
         return jnp.exp(state.log)
 
     def update(
         self, params: EXP3Params, state: LogWeights, feedback: Feedback
     ) -> LogWeights:
-        """Returns the logarithms with the played arm's raised."""
+        """Returns the logarithms after a gain of the played arm."""
         played = one_hot(feedback.arm, state.log.shape[0])
         log = state.log + jnp.where(played, self.gain(params, state, feedback), 0)
         return LogWeights(log - log.max(0, keepdims=True))
@@ -161,7 +161,7 @@ class EXP3S(ExponentialWeights):
     def update(
         self, params: EXP3SParams, state: Weights, feedback: Feedback
     ) -> Weights:
-        """Returns the weights with the played arm's raised and some shared out."""
+        """Returns the weights after a gain of the played arm and the sharing."""
         num_arms = state.weight.shape[0]
         played = one_hot(feedback.arm, num_arms)
         factor = jnp.where(played, jnp.exp(self.gain(params, state, feedback)), 1)

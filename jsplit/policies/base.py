@@ -22,7 +22,7 @@ from jsplit.types import (
     JsplitError,
     Now,
     Plan,
-    PriorKnowledge,
+    Prior,
     Protocol,
     Reveal,
     Score,
@@ -82,7 +82,7 @@ class Selector(abc.ABC):
     def update(self, params: Any, state: Any, feedback: Feedback) -> Any:
         """Returns the state after `feedback`, of the same structure and types."""
 
-    def with_prior(self, params: Any, prior: PriorKnowledge) -> Any:
+    def with_prior(self, params: Any, prior: Prior) -> Any:
         """Returns `params` completed by prior knowledge; by default as they are."""
         del prior
         return params

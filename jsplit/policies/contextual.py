@@ -19,10 +19,11 @@ from jsplit.policies.base import Policy, Selector, best_arm, context_of
 from jsplit.policies.index import UCBParams
 from jsplit.policies.running import MeanStats, fold, known_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Context, Feedback, Now, Plan, PriorKnowledge, Protocol
+from jsplit.types import Context, Feedback, Now, Plan, Prior, Protocol
 
 MASKED_CONTEXTS = 8
 ISPLITEE_ALPHA = 0.5  # I-SplitEE's released code
+CONDITION = Context("condition")
 
 
 def in_context(tree: Any, context: Array) -> Any:
@@ -155,7 +156,7 @@ class LinUCB(Selector):
         """Returns beta = 1."""
         return LinParams()
 
-    def with_prior(self, params: LinParams, prior: PriorKnowledge) -> LinParams:
+    def with_prior(self, params: LinParams, prior: Prior) -> LinParams:
         """Returns the numbers with the price of shipping in every context."""
         return params._replace(price=prior.shipping_price)
 
@@ -226,11 +227,7 @@ def contextual_ucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     """
     params = UCBParams(checks.number("beta", beta, 0.0))
     return over_splits(
-        "contextual_ucb",
-        ContextualUCB(),
-        params,
-        alpha=alpha,
-        context=Context("condition"),
+        "contextual_ucb", ContextualUCB(), params, alpha=alpha, context=CONDITION
     )
 
 
@@ -269,7 +266,7 @@ def route_ucb(
         build,
         ContextualUCB(),
         params=params,
-        context=Context("condition"),
+        context=CONDITION,
         alpha=alpha,
     )
 
@@ -284,9 +281,7 @@ def linucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
         beta: exploration, >= 0.
     """
     params = LinParams(checks.number("beta", beta, 0.0))
-    return over_splits(
-        "linucb", LinUCB(), params, alpha=alpha, context=Context("condition")
-    )
+    return over_splits("linucb", LinUCB(), params, alpha=alpha, context=CONDITION)
 
 
 def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
@@ -314,5 +309,5 @@ def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
         alpha=alpha,
         reveal="prefix",
         all_heads=True,
-        context=Context("condition"),
+        context=CONDITION,
     )

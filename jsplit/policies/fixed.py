@@ -4,11 +4,13 @@ Here: final exit, fixed split, offload everything, dynamic split, random exit, o
 and the cascades. No comparison should leave these baselines out.
 """
 
+import dataclasses
+
 from jsplit import checks
 from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always, Follow, Uniform
-from jsplit.policies.splitee import ALPHA, split_plans
+from jsplit.policies.splitee import ALPHA, over_splits
 from jsplit.types import Context, Plan, Protocol
 
 
@@ -107,13 +109,7 @@ def random_exit(*, alpha: float = ALPHA) -> Policy:
     Differences from the released code: that one draws one split for a whole stream
     (`Protocol.random_arm`).
     """
-    alpha = checks.number("alpha", alpha, 0.0, 1.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return split_plans(num_exits, alpha)
-
-    return Policy("random_exit", build, Uniform(), alpha=alpha)
+    return over_splits("random_exit", Uniform(), None, alpha=alpha)
 
 
 def oracle(*, alpha: float = ALPHA) -> Policy:
@@ -125,20 +121,8 @@ def oracle(*, alpha: float = ALPHA) -> Policy:
     Args:
         alpha: confidence in [0, 1] from which the device answers.
     """
-    alpha = checks.number("alpha", alpha, 0.0, 1.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return split_plans(num_exits, alpha)
-
-    return Policy(
-        "oracle",
-        build,
-        Follow(),
-        context=Context("best"),
-        alpha=alpha,
-        privileged=True,
-    )
+    best = over_splits("oracle", Follow(), None, alpha=alpha, context=Context("best"))
+    return dataclasses.replace(best, privileged=True)
 
 
 def confidence_cascade(*, alpha: float = ALPHA) -> Policy:

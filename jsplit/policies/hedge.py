@@ -84,7 +84,7 @@ class Hedge(Selector):
     def update(
         self, params: HedgeParams, state: HedgeState, feedback: Feedback
     ) -> HedgeState:
-        """Returns the losses with those of the step."""
+        """Returns the losses after the step."""
         del params
         if feedback.rewards is None or feedback.revealed is None:
             return state
@@ -101,7 +101,7 @@ class ExploringParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ExploringHedge(Selector):
-    """Hedge over thresholds where an accepted answer teaches nothing (HIL-N).
+    """Hedge over thresholds where an accepted answer reveals no loss (HIL-N).
 
     The last arm always ships and is played with chance epsilon, to explore. A threshold
     that would ship has the known loss mu offload. A threshold that would accept has
@@ -142,7 +142,7 @@ class ExploringHedge(Selector):
     def update(
         self, params: ExploringParams, state: HedgeState, feedback: Feedback
     ) -> HedgeState:
-        """Returns the losses with the step's, divided by the chance of seeing them."""
+        """Returns the losses after the step, over the chance of seeing them."""
         if feedback.rewards is None:
             return state
         ship = feedback.rewards[-1:]
@@ -189,7 +189,7 @@ def hil_n(
     eta: float = ETA,
     epsilon: float = EPSILON,
 ) -> Policy:
-    """HIL-N: thresholds at one exit by Hedge, exploring because accepting is silent.
+    """HIL-N: thresholds at one exit by Hedge, where only shipping reveals a loss.
 
     See `ExploringHedge`.
 

@@ -1,7 +1,7 @@
 """Hierarchical inference by a lower bound: accept the device's answer, or ship.
 
 Here: HI-LCB and HI-LCB-lite. They take the cloud's answer for the truth and learn, for
-each bin of confidence, how often the device agrees with it. An accepted answer teaches
+each bin of confidence, how often the device agrees with it. An accepted answer reveals
 nothing. The reward learned from is "agreement": 1[agrees] if accepted, 1 - mu offload
 if shipped. Not here: thresholds learned from the same reward (`hedge`).
 """
@@ -78,7 +78,7 @@ class HILCB(Selector):
         return LCBState(agreement, jnp.full(lanes, jnp.inf, agreement.mean.dtype))
 
     def select(self, params: LCBParams, state: LCBState, key: Array, now: Now) -> Array:
-        """Returns 0 to accept or 1 to ship."""
+        """Returns arm 0 to accept, or arm 1 to ship."""
         del key
         seen = state.agreement
         width = jnp.sqrt(params.xi * jnp.log(now.t.astype(seen.mean.dtype)))

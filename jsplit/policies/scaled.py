@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsplit.policies.base import Selector
-from jsplit.types import Feedback, Now, PriorKnowledge, Protocol, RewardRange
+from jsplit.types import Feedback, Now, Prior, Protocol, RewardRange
 
 
 class UnitParams(NamedTuple):
@@ -69,7 +69,7 @@ class UnitRewards(Selector):
         seen = feedback._replace(reward=unit(feedback.reward), rewards=rewards)
         return self.selector.update(params.inner, state, seen)
 
-    def with_prior(self, params: UnitParams, prior: PriorKnowledge) -> UnitParams:
+    def with_prior(self, params: UnitParams, prior: Prior) -> UnitParams:
         """Returns the numbers with the reward range."""
         inner = self.selector.with_prior(params.inner, prior)
         return UnitParams(inner, prior.reward_range)

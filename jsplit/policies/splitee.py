@@ -111,7 +111,7 @@ def over_splits(
     Args:
         name: as registered.
         selector: picks one of the splits at each step.
-        params: numbers of the selector.
+        params: numbers of the selector; None for its defaults.
         alpha: confidence in [0, 1] from which the device answers.
         reveal: "own" learns from the played split, "prefix" from shallower ones too.
         all_heads: True = evaluate (and pay) every head on the way.

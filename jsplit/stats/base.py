@@ -45,7 +45,7 @@ class Interval(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Streams:
-    """The streams that replicas ran over: they decide what a replica can tell.
+    """The streams that replicas ran over.
 
     Attributes:
         kind: "shuffle" or "fixed", all replicas share one test set; "bootstrap",
@@ -86,10 +86,6 @@ class Streams:
         single unit nothing is known of the error, even if all replicas agree.
         """
         return num_replicas // self.replicas_per_unit
-
-
-SHUFFLED = Streams()
-"""The default of every statistic: replicas are orders of one test set."""
 
 
 def covers(stream: str, horizon: int, num_samples: int) -> str:
@@ -133,12 +129,21 @@ def covers(stream: str, horizon: int, num_samples: int) -> str:
 
 
 def is_constant(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Tells per row whether [.., R] values are equal up to rounding."""
+    """Tells per row if [.., R] values are equal up to a rounding of [..] `scale`."""
     return np.ptp(values, axis=-1) <= ROUNDING * scale
 
 
 def finite(name: str, values: ArrayLike, num_axes: int = 1) -> np.ndarray:
-    """Returns values as float64 [.., R] or says where they are not usable."""
+    """Returns finite values as float64, or says what is wrong with them.
+
+    Args:
+        name: what the message calls the values.
+        values: [.., R] numbers.
+        num_axes: axes that must be there and not empty, counted from the last, >= 1.
+
+    Raises:
+        JsplitError: if values are missing or not finite.
+    """
     array = np.asarray(values, np.float64)
     if array.ndim < num_axes or 0 in array.shape[-num_axes:]:
         what = "replica on the last axis" if num_axes == 1 else "entry on every axis"

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit.stats.base import (
-    SHUFFLED,
     Interval,
     Streams,
     finite,
@@ -40,7 +39,7 @@ def mean_interval(
     values: ArrayLike,
     *,
     level: float = 0.95,
-    streams: Streams = SHUFFLED,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Interval:
     """Returns the mean over replicas and its interval.
@@ -88,7 +87,7 @@ def relative_change(
     baseline: ArrayLike,
     *,
     level: float = 0.95,
-    streams: Streams = SHUFFLED,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Interval:
     """Returns how far the mean lies above the baseline's mean, in percent.
@@ -128,7 +127,7 @@ def ratio_interval(
     weights: ArrayLike,
     *,
     level: float = 0.95,
-    streams: Streams = SHUFFLED,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Interval:
     """Returns the mean per unit of weight and its interval.

@@ -9,14 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit import checks
-from jsplit.stats.base import (
-    SHUFFLED,
-    Interval,
-    Streams,
-    finite,
-    is_constant,
-    open_unit,
-)
+from jsplit.stats.base import Interval, Streams, finite, is_constant, open_unit
 from jsplit.stats.errors import standard_error
 from jsplit.types import JsplitError
 
@@ -119,7 +112,7 @@ def training_interval(
     values: ArrayLike,
     *,
     level: float = 0.95,
-    streams: Streams = SHUFFLED,
+    streams: Streams = Streams(),
 ) -> Interval:
     """Returns the mean over several trained models, with the error of training.
 

@@ -9,14 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit.stats.base import (
-    ROUNDING,
-    SHUFFLED,
-    Streams,
-    finite_pair,
-    is_constant,
-    open_unit,
-)
+from jsplit.stats.base import ROUNDING, Streams, finite_pair, is_constant, open_unit
 from jsplit.stats.errors import standard_error
 from jsplit.stats.intervals import interval_of_mean
 
@@ -36,7 +29,7 @@ def paired_difference(
     baseline: ArrayLike,
     *,
     level: float = 0.95,
-    streams: Streams = SHUFFLED,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Paired:
     """Compares two policies replica by replica, on the same streams.

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from jsplit.stats.base import (
     NUM_RESAMPLES,
     ROUNDING,
-    SHUFFLED,
     Interval,
     Streams,
     finite,
@@ -33,7 +32,7 @@ def simultaneous_band(
     curves: ArrayLike,
     *,
     level: float = 0.95,
-    streams: Streams = SHUFFLED,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Interval:
     """Returns mean curves with bands that cover the whole curve at once.
@@ -92,10 +91,10 @@ def best_set(
     *,
     higher_is_better: bool = True,
     level: float = 0.95,
-    streams: Streams = SHUFFLED,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> np.ndarray:
-    """Tells which policies cannot be told from the best one.
+    """Tells which policies are not distinguishable from the best one.
 
     Estimated: which policies may have the best expected value. A policy is left out
     if another beats it by more than c standard errors of their paired difference,
@@ -117,7 +116,7 @@ def best_set(
         seed: seed of the resampling, >= 0.
 
     Returns:
-        [P] bool, True = not distinguishable from the best. With fewer than 20 replicas
+        [P] bool, True = not distinguishable. With fewer than 20 replicas
         (for "bootstrap" streams, test sets) only a policy that is worse by the same
         amount in all of them is left out.
 

@@ -236,7 +236,7 @@ class Trace:
             remote_prediction: [N, L] classes >= 0, instead of `remote_correct`.
             logits: [N, L, C] logits to keep with the trace, for `calibrate`, largest at
                 `prediction`.
-            remote_logits: [N, L, C] logits of the cloud's answers, to keep likewise.
+            remote_logits: [N, L, C] logits of the cloud's answers, to keep as well.
             **meta: JSON-able metadata to keep with the trace, such as dataset="imdb".
                 `num_classes` also bounds labels and predictions.
 

@@ -19,7 +19,7 @@ import jsplit
 from jsplit.policies import contextual, forgetting, index, scaled, simple
 from jsplit.policies.base import NoParams
 from jsplit.policies.registry import REGISTRY, make_policy, policy_numbers
-from jsplit.types import Feedback, Now, PriorKnowledge, Protocol, RewardRange
+from jsplit.types import Feedback, Now, Prior, Protocol, RewardRange
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -32,9 +32,7 @@ POLICIES = {name: make_policy(name) for name in REGISTRY} | {"shrinking": OWN()}
 
 
 # Rewards of the tests lie in [0, 1].
-PRIOR = PriorKnowledge(
-    RewardRange(0.0, 1.0), np.linspace(0.1, 0.5, CONTEXTS, dtype=np.float32)
-)
+PRIOR = Prior(RewardRange(0.0, 1.0), np.linspace(0.1, 0.5, CONTEXTS, dtype=np.float32))
 
 
 def selectors():

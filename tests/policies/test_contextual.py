@@ -24,7 +24,7 @@ from jsplit.types import (
     JsplitError,
     Now,
     Outcome,
-    PriorKnowledge,
+    Prior,
     Protocol,
     RewardRange,
 )
@@ -114,7 +114,7 @@ def test_linucb_equals_the_inverse_of_its_matrix(known):
     rewards, contexts = bandit(seed=1)
     selector = contextual.LinUCB()
     params = selector.default_params()._replace(beta=0.3)
-    params = selector.with_prior(params, PriorKnowledge(RewardRange(0.0, 1.0), prices))
+    params = selector.with_prior(params, Prior(RewardRange(0.0, 1.0), prices))
     drive(selector, params, twins.LinUCB(prices, 4, 0.3), rewards, known, contexts)
 
 

@@ -14,7 +14,7 @@ from jsplit.evaluation import feedback
 from jsplit.policies import adversarial, bayes, change, greedy, kl, plans
 from jsplit.policies.fixed import confidence_cascade, final_exit, offload_all
 from jsplit.policies.splitee import split_plans
-from jsplit.types import Feedback, Now, PriorKnowledge, Protocol, RewardRange
+from jsplit.types import Feedback, Now, Prior, Protocol, RewardRange
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -245,7 +245,7 @@ def test_scaled_policies_do_not_depend_on_the_unit_of_rewards():
     """mu and costs of another size: the same decisions where the scaled rewards are."""
     policy = jsplit.make_policy("ucb_tuned")
     params = policy.selector.with_prior(
-        policy.params, PriorKnowledge(RewardRange(-3.0, 1.0), np.zeros(1))
+        policy.params, Prior(RewardRange(-3.0, 1.0), np.zeros(1))
     )
     plain = policy.selector.selector
     rewards = rising(60, seed=2)
