@@ -27,7 +27,7 @@ CONDITION = Context("condition")
 
 
 def in_context(tree: Any, context: Array) -> Any:
-    """Returns leaves `[C, ..., *lanes]` at each lane's context, `[..., *lanes]`.
+    """Returns leaves `[contexts, ..., *lanes]` at each lane's context, `[..., *lanes]`.
 
     Few contexts are picked by masks, which vectorise where a gather does not.
     """
@@ -61,8 +61,8 @@ def put_context(tree: Any, values: Any, context: Array) -> Any:
 class ContextStats(NamedTuple):
     """Statistics of every context."""
 
-    stats: MeanStats  # [C, K, *lanes]
-    rounds: Array  # [C, *lanes] int32: steps in each context
+    stats: MeanStats  # [contexts, K, *lanes]
+    rounds: Array  # [contexts, *lanes] int32: steps in each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ContextualUCB(Selector):
     others.
 
     Attributes:
-        num_contexts: C; structure, set by `evaluate`.
+        num_contexts: number of contexts, >= 1; structure, set by `evaluate`.
     """
 
     num_contexts: int = 1
@@ -120,7 +120,7 @@ class LinParams(NamedTuple):
     """Numbers of `LinUCB`."""
 
     beta: Array | float = 1.0  # [] exploration
-    price: Any = np.zeros(1)  # [C] price of shipping; `evaluate` sets it
+    price: Any = np.zeros(1)  # [contexts] price of shipping; `evaluate` sets it
 
 
 class LinStats(NamedTuple):
@@ -197,12 +197,12 @@ class LinUCB(Selector):
 def linucb_index(params: LinParams, state: LinStats, price: Array) -> Array:
     """Returns the index of every arm at a price `[1, *lanes]`, `[K, *lanes]`.
 
-    With n rewards, mean price m, mean reward r, x the price, and the centred sums S and
-    C, the ridge regression is written without a difference of large numbers:
+    With n rewards, mean price m, mean reward r, x the price, and the centred sums S of
+    squares and P of products, the ridge regression has no difference of large numbers:
 
         det A = (1 + n) (1 + S) + n m^2
         det A x.A^-1 x = 1 + x^2 + S + n (m - x)^2
-        det A theta.x = n r (1 + S) - n m C + x ((1 + n) C + n m r)
+        det A theta.x = n r (1 + S) - n m P + x ((1 + n) P + n m r)
     """
     known, mean, reward, square, product = state
     scale = 1 / ((1 + known) * (1 + square) + known * mean * mean)

@@ -34,7 +34,7 @@ class LCBParams(NamedTuple):
 class LCBState(NamedTuple):
     """State of `HILCB`."""
 
-    agreement: MeanStats  # [C, *lanes], of each bin of confidence
+    agreement: MeanStats  # [bins, *lanes], one for each bin of confidence
     ship: Array  # [*lanes] float: reward of shipping, inf before the first
 
 
@@ -50,7 +50,7 @@ class HILCB(Selector):
 
     Attributes:
         monotone: whether the bound of a bin also holds for higher bins.
-        num_contexts: bins C, >= 1; structure, set by `evaluate`.
+        num_contexts: number of bins, >= 1; structure, set by `evaluate`.
 
     Reference:
         Chattopadhyay, Sutar, Champati and Moharir, Low-regret and low-complexity
