@@ -1,7 +1,8 @@
 """Checks of values that users type, each failing with one clear line.
 
-Here: the few rules shared by every public entry point. Not here: checks of whole
-traces (`trace`). Called before anything is traced or computed.
+Here: the rules shared by public entry points, applied before anything is traced or
+computed; `name` is what a message calls the value. Not here: checks of whole arrays
+(`traces.arrays`).
 """
 
 import difflib
@@ -54,14 +55,14 @@ def number(
 
 
 def entries(name: str, value: Any) -> list[Any]:
-    """Returns the entries of a list, tuple or array, or raises if it is none."""
+    """Returns the entries of a list, tuple or array, or raises if `value` is none."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise JsplitError(f"{name} must be a list such as (8, 16), got {shown(value)}")
     return list(value)
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """Returns `value` if allowed; otherwise names the choices and the nearest one."""
+    """Returns `value` if allowed, or raises with the choices and the nearest one."""
     allowed = list(allowed)
     if isinstance(value, str) and value in allowed:
         return value

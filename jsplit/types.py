@@ -1,8 +1,8 @@
 """The words of jsplit: dimension letters, plans, outcomes, feedback, protocol.
 
-Here: the small containers every other module speaks in. Not here: how they are
-built (`trace`, `costs`, `plans`) or executed (`outcomes`, `engine`).
-Imports nothing of jsplit, so everything may import it.
+Here: the small containers every other module speaks in. Not here: how they are built
+(`policies.plans`) or executed (`environment.outcomes`, `engine`). Imports nothing of
+jsplit, so everything may import it.
 
 Dimension letters, used in every docstring:
 
@@ -26,25 +26,41 @@ Score = Literal["confidence", "entropy", "patience"]
 """What a plan compares with its thresholds; larger always means more certain."""
 
 Reveal = Literal["own", "prefix", "shipped", "all"]
-"""Whose rewards a step makes known: the played plan's; also shallower plans'; those of
-plans that would ship, and every plan's if the sample was shipped; every plan's."""
+"""The plans whose rewards become known after a step (side observations).
+
+- "own": the played plan.
+- "prefix": the played plan and shallower ones.
+- "shipped": all plans if the sample was shipped, else those that would ship.
+- "all": all plans.
+"""
 
 Signal = Literal["reward", "gain", "disagreement", "agreement"]
-"""What a policy learns from, see `signals`; it is always judged by the reward."""
+"""What a policy learns from; it is always judged by the reward.
 
+`evaluation.feedback.learning_rewards` has the formulas.
+"""
 
 ContextKind = Literal["condition", "confidence", "cheapest", "best"]
-"""What a policy may be told before it chooses, see `Context`."""
+"""What the context of a step may be, see `Context`."""
 
 
 class Context(NamedTuple):
-    """What a policy is told before it chooses, as one of a few numbered contexts.
+    """What a policy observes before it chooses, as one of a few numbered contexts.
 
-    kind "condition": which condition of the scenario holds, such as the state of a
-    link. "confidence": the confidence of exit `exit` in `bins` equal bins of [0, 1];
-    every plan of the policy must run that head. "cheapest": the plan that costs least,
-    for plans whose cost does not depend on the sample. "best": the plan with the
-    largest reward on this very sample, which nobody can know.
+    Kinds:
+
+    - "condition": which condition of the scenario holds, such as the state of a link.
+    - "confidence": the confidence of exit `exit`, in `bins` equal bins of [0, 1]. Every
+      plan of the policy must run that head.
+    - "cheapest": the plan that costs least, for plans whose cost does not depend on the
+      sample.
+    - "best": the plan with the largest reward on this very sample, which no device can
+      know.
+
+    Attributes:
+        kind: one of the above.
+        exit: the exit whose confidence is observed, 1..L.
+        bins: number of bins, >= 1.
     """
 
     kind: ContextKind
@@ -57,11 +73,12 @@ class JsplitError(ValueError):
 
 
 class Plan(NamedTuple):
-    """What to do with one sample, as data; a leading axis K stacks several plans.
+    """What to do with one sample, as data.
 
     The device runs exits 1, 2, ... and stops at the first exit i <= `depth` whose
     score reaches `threshold[i]`. If none does, exit L answers when `depth` = L and
-    the sample is shipped to the cloud otherwise. Fields are NumPy or JAX arrays.
+    the sample is shipped to the cloud otherwise. Fields are NumPy or JAX arrays; a
+    leading axis K stacks several plans.
     """
 
     threshold: Any  # [L] float; +inf = never stop here, -inf = always stop
@@ -80,22 +97,22 @@ class Outcome(NamedTuple):
     exit: Array  # int32: 0..L-1 answered on the device, L = shipped
 
 
-class Range(NamedTuple):
-    """The interval that all a policy learns from lies in, known beforehand."""
+class RewardRange(NamedTuple):
+    """An interval that holds every reward a policy can learn from."""
 
     low: Any  # [] float
     high: Any  # [] float
 
 
-class Facts(NamedTuple):
-    """What follows from the costs and the plans alone, before any sample is seen."""
+class Prior(NamedTuple):
+    """What follows from costs and plans before any sample is seen."""
 
-    rewards: Range  # what the policy learns from lies in it
-    price: Any  # [contexts] float: mu * cost of shipping, mean over exits; else [1]
+    reward_range: RewardRange
+    shipping_price: Any  # [contexts] float: mu * cost of shipping, mean over exits
 
 
 class Now(NamedTuple):
-    """What is known when a plan is chosen."""
+    """What a policy observes when it chooses a plan."""
 
     t: Array  # [] int32: the 1-based round
     context: Array | None  # [*lanes] int32, None if the policy asks for no context
@@ -104,7 +121,7 @@ class Now(NamedTuple):
 class Feedback(NamedTuple):
     """What a selector learns from one step; `*lanes` is () or (replicas,).
 
-    `rewards` and `revealed` are None when only the played arm is known
+    `rewards` and `revealed` are None where only the played arm's reward becomes known
     (`reveal="own"`).
     """
 
@@ -124,21 +141,28 @@ class Protocol:
 
     Attributes:
         initial_plays: "billed" plays every arm once, in order, as the first K steps.
-            "free" initialises every arm on the first K samples of the stream without
+            "free" plays every arm once on the first K samples of the stream without
             charge, then starts over and uses those samples again.
         clock: "rounds" puts ln t in the index, t the 1-based round with the initial
             plays counted. "steps" counts without them, so the first bonus is zero.
-        learned_cost: "billed" learns with what is billed. "all_heads" learns as if
+        learned_cost: "billed" learns from the billed cost. "all_heads" learns as if
             every head up to the exit had been evaluated, whatever is billed.
         side_information: "strict" reveals a shallower arm only if what was computed
-            determines its reward. "released" reveals every shallower arm, also with
-            a final confidence that was never computed.
+            determines its reward. "released" reveals every shallower arm, even where
+            its reward needs a final confidence that was never computed.
         random_arm: "per_step" draws an arm for every sample; "per_run" draws one for
             a whole stream.
         cascade_answer: "on_time" answers at the exit that stopped; "one_late" runs,
             bills and answers with the exit after it.
         final_bill: "one_head" bills the final exit for the one head it evaluates;
             "all_heads" for all of them, as the published baseline does.
+
+    Raises:
+        JsplitError: if a switch has a value that is not listed.
+
+    Example:
+        >>> dataclasses.replace(Protocol(), clock="steps").switches()["clock"]
+        'steps'
     """
 
     initial_plays: Literal["billed", "free"] = "billed"
@@ -161,7 +185,11 @@ class Protocol:
 
     @classmethod
     def named(cls, name: "str | Protocol") -> "Protocol":
-        """Returns the protocol called "paper" or "released"."""
+        """Returns the protocol called "paper" or "released"; a `Protocol` as it is.
+
+        Raises:
+            JsplitError: if the name is another.
+        """
         if isinstance(name, Protocol):
             return name
         if name == "paper":

@@ -1,8 +1,7 @@
 """Files that are written whole or not at all.
 
 Here: `replacing`, which every file of a trace, a result, a table, a figure, a network
-or a vocabulary goes through. Not here: what is in them. Called by `trace_files`,
-`results`, `report`, `models`, `data` and the command line.
+or a vocabulary goes through. Not here: what is in the files.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     So a failure or a kill leaves an older file as it was, and never half a new one.
 
     Args:
-        path: what the file is called in the end. The temporary name ends as it does.
+        path: where the file is in the end. The temporary name has the same ending.
 
     Raises:
         JsplitError: if the body, which writes the temporary file, raises OSError.

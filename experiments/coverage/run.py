@@ -133,9 +133,8 @@ def fresh_test_sets(rng, evaluations, case):
         found = {}
         for name, values in values_of(sets.repeat(orders, axis=1)).items():
             for num_orders in (orders, 1):
-                interval = stats.mean_interval(
-                    values, stream="bootstrap", num_orders=num_orders
-                )
+                streams = stats.Streams("bootstrap", num_orders)
+                interval = stats.mean_interval(values, streams=streams)
                 found[name, num_orders] = holds(interval, truth[name])
         exact = stats.wilson_interval(tests @ population.KINDS[:, 1], num_samples)
         rate = truth["fixed plan"] + population.COSTS[1]
@@ -168,7 +167,8 @@ def training_error(rng, evaluations, num_samples=200, num_replicas=64):
             size=(count, num_replicas),
         )
         values = correct @ weights.swapaxes(-1, -2) / num_samples
-        return {"": holds(stats.training_interval(values, stream="bootstrap"), MEAN)}
+        interval = stats.training_interval(values, streams=stats.Streams("bootstrap"))
+        return {"": holds(interval, MEAN)}
 
     rows = []
     # The mean of min(p, 1) over the two normals, by quadrature: some p exceed 1.

@@ -18,14 +18,15 @@ KINDS: tuple[Kind, ...] = ("shuffle", "bootstrap", "fixed")
 ORDERS = 4
 """Consecutive replicas that run over the same resampled test set, in other orders.
 
-Their common part is what the test set does, the rest what the order does; without it
-nobody could tell test-set error from the luck of a run (`stats.errors`). More orders
-tell a small common part better, but leave fewer test sets."""
+What they have in common is the effect of the test set, the rest is the effect of the
+order. So test-set error and the luck of a run can be separated (`stats.errors`). More
+orders estimate a small common part better, but leave fewer test sets.
+"""
 
 # Rounds of the shuffle. In chi-square tests on positions and on pairs of positions with
 # up to 10^6 replicas, 16 rounds fail for N = 6, 7 and 13, 8 fail for N = 37, 6 fail for
-# N = 331. These passed for every N tried, up to 10^6 (tests/test_streams.py repeats a
-# part of this).
+# N = 331. The numbers below passed for every N tried, up to 10^6. A part of this is in
+# tests/engine/test_streams.py.
 ROUNDS_SMALL, ROUNDS_MEDIUM, ROUNDS_LARGE = 24, 10, 6
 MEDIUM, LARGE = 256, 1024  # from this N on
 
@@ -64,16 +65,14 @@ def pass_keys(keys: Keys, number: Array | int) -> Keys:
 def sample_at(kind: Kind, position: Array, keys: Keys, num_samples: int) -> Array:
     """Returns which sample stands at `position` of a pass.
 
-    "shuffle" visits every sample once in a random order. "bootstrap" draws N samples
-    with replacement once per test set and visits that resample in a random order, so a
-    run longer than N repeats its test set as a real one would. "fixed" is the order of
-    the data.
-
     Args:
-        kind: one of the above.
+        kind: "shuffle" visits every sample once in a random order. "bootstrap" draws N
+            samples with replacement once per test set, and visits them in a random
+            order in every pass, as a real test set would be. "fixed" is the order of
+            the data.
         position: [...] int32 in [0, N), broadcast against the lanes of `keys`.
         keys: keys of the pass.
-        num_samples: N, a Python int: it fixes the program.
+        num_samples: number of samples N, >= 1, a Python int: it fixes the program.
 
     Returns:
         int32 samples in [0, N), of the broadcast shape.
@@ -95,7 +94,7 @@ def next_condition(step: Array, before: Array, below: Array, keys: Keys) -> Arra
     """Returns the condition of a step, drawn given the one before.
 
     Args:
-        step: [] int32 step of the run.
+        step: [] int32 step of the run, from 0.
         before: [lanes] int32 conditions of the step before.
         below: [M - 1, M] int32; entry (m, i) is 2^24 times the chance of a condition
             up to m after condition i.

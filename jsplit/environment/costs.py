@@ -1,7 +1,7 @@
 """What a decision costs: device compute, heads, shipping, and mu.
 
-Here: the `Costs` container and presets, each number with its source. Not here: how
-a plan adds them up (`outcomes`). Called by users and by the command line.
+Here: the `Costs` container and presets, each number with its source. Not here: how a
+plan adds them up (`outcomes`), costs of devices and links (`profiles`).
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from jsplit import checks
 from jsplit.types import JsplitError
 
-# SplitEE (arXiv 2309.09195), released code: lambda = 0.1 with mu folded in, of which
-# a layer is 0.08 and a head 0.02. SplitEE bills 0.08 i + 0.02 at layer i, SplitEE-S,
-# which evaluates every head on the way, 0.1 i. Offloading ranges over 0.1 ... 0.5.
+# SplitEE (arXiv 2309.09195), released code: lambda = 0.1 with mu folded in. A layer is
+# 0.08 of it and a head 0.02. SplitEE bills 0.08 i + 0.02 at layer i. SplitEE-S, which
+# evaluates every head on the way, bills 0.1 i. Offloading ranges over 0.1 ... 0.5.
 SPLITEE_LAYER = 0.08
 SPLITEE_HEAD = 0.02
 SPLITEE_OFFLOAD = 0.5
@@ -31,9 +31,13 @@ ISPLITEE_OFFLOAD = 0.5
 class Costs:
     """Costs of computing on the device and of shipping to the cloud, per exit.
 
-    A device that runs to layer i, evaluates the set of heads H on the way and ships
-    if it must, costs `compute[i] + sum(head[j] for j in H) + shipped * offload[i]`.
-    The reward of the decision is the confidence of the answer minus `mu` times that.
+    A device that runs to layer i, evaluates the heads H on the way and ships or not has
+    the cost
+
+        compute[i] + sum(head[j] for j in H) + shipped * offload[i].
+
+    The reward of the decision is the confidence of the answer minus `mu` times its
+    cost.
 
     Args:
         compute: [L] cost of running layers 1..i, non-decreasing, >= 0.
@@ -41,8 +45,8 @@ class Costs:
         offload: [L] or a number; cost of shipping after layer i, >= 0.
         mu: confidence per unit of cost, >= 0.
         unit: the unit of the costs, shown with every result.
-        input: cost of shipping the input itself, nothing run on the device, >= 0; by
-            default that of shipping after layer 1.
+        input: cost of shipping the input itself, with nothing run on the device, >= 0.
+            None: the cost of shipping after layer 1.
 
     Raises:
         JsplitError: if a cost is negative, not finite or of the wrong shape.
@@ -101,7 +105,7 @@ class Costs:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Its arguments, as stored with results: `Costs(**costs.numbers)` is alike.
+        """The arguments, as stored with results: `Costs(**costs.numbers)` is a copy.
 
         Example:
             >>> Costs([1.0, 2.0], unit="mJ").numbers["head"]
@@ -128,19 +132,22 @@ class Costs:
     ) -> "Costs":
         """Returns SplitEE's costs: lambda = 0.1 a layer, of which 0.02 is its head.
 
-        `compute[i] = layer * i`, i = 1..L. The published numbers already contain mu
-        (lambda = 0.1 in units of confidence), so `mu` is 1 and costs read as
-        multiples of 0.1 = lambda.
+        `compute[i] = layer * i`, i = 1..L. The published numbers already contain mu:
+        lambda is 0.1 in units of confidence. So `mu` is 1, and a cost of 0.1 is one
+        lambda.
 
         Args:
             num_exits: number of exits L, >= 2.
-            offload: cost of shipping, a number or [L]; published 0.1 to 0.5.
-            layer: cost of one layer, lambda1.
-            head: cost of evaluating one head, lambda2.
-            mu: confidence per unit of cost.
+            offload: cost of shipping, a number or [L], >= 0; published 0.1 to 0.5.
+            layer: cost of one layer, lambda1, >= 0.
+            head: cost of evaluating one head, lambda2, >= 0.
+            mu: confidence per unit of cost, >= 0.
 
         Returns:
             Costs for `num_exits` exits.
+
+        Raises:
+            JsplitError: if an argument is out of its range.
 
         Example:
             >>> Costs.splitee(12, offload=0.5).compute[:2]
@@ -160,16 +167,19 @@ class Costs:
     ) -> "Costs":
         """Returns I-SplitEE's costs for MobileNetV2's seven exits.
 
-        0.1 for every feature block, with exits after blocks 3, 6, 9, 12, 15, 18 and
-        the final one (19); heads are free. Fewer exits take the first ones.
+        A feature block costs 0.1 and a head nothing. Exits are after blocks 3, 6, 9,
+        12, 15, 18 and 19, the final one. With fewer exits, the first ones count.
 
         Args:
-            num_exits: number of exits, 2..7.
-            offload: cost of shipping, a number or [L].
-            mu: confidence per unit of cost.
+            num_exits: number of exits L, 2..7.
+            offload: cost of shipping, a number or [L], >= 0.
+            mu: confidence per unit of cost, >= 0.
 
         Returns:
             Costs for `num_exits` exits.
+
+        Raises:
+            JsplitError: if an argument is out of its range.
 
         Reference:
             Bajpai et al., I-SplitEE, arXiv 2401.10541, and its released code.

@@ -1,8 +1,8 @@
 """How the conditions of a scenario follow one another, as data for the engine.
 
-Here: abrupt, gradual, periodic, random, Markov and recorded changes. Not here: what
-the conditions are (`scenario`) or who walks along them (`streams`, `engine`). A Markov
-chain whose transitions may differ from step to step covers all of them.
+Here: abrupt, gradual, periodic, random, Markov and recorded changes, all as a Markov
+chain whose transitions may differ from step to step. Not here: what the conditions are
+(`scenario`) or who draws them (`engine.streams`).
 """
 
 import dataclasses
@@ -33,10 +33,10 @@ class Drift:
     """How conditions follow one another.
 
     Attributes:
-        label: what it is, as stored with results.
-        num_conditions: M, or None if it fits any number.
-        chain: (T, M) -> the chain of the first T steps. The transition that leads to
-            step 0 does not depend on the condition before, since there is none.
+        label: how it was made, as stored with results.
+        num_conditions: number of conditions M, or None if it fits any number.
+        chain: (T, M) -> the chain of the first T steps. The transition to step 0 does
+            not depend on a condition before, since there is none.
     """
 
     label: str
@@ -48,14 +48,14 @@ def abrupt(*at: int) -> Drift:
     """Returns the drift whose condition m + 1 starts at step `at[m]`.
 
     Args:
-        *at: increasing steps >= 1, counted from 0; one less than there are conditions.
+        *at: increasing steps >= 1, counted from 0: M - 1 steps for M conditions.
+
+    Raises:
+        JsplitError: if the steps do not increase from at least 1.
 
     Example:
         >>> abrupt(100, 300).num_conditions
         3
-
-    Raises:
-        JsplitError: if the steps do not increase from at least 1.
     """
     starts = [checks.integer("at", step, 1) for step in at]
     if not starts or sorted(set(starts)) != starts:
@@ -64,14 +64,14 @@ def abrupt(*at: int) -> Drift:
     def series(horizon: int) -> np.ndarray:
         return np.searchsorted(starts, np.arange(horizon), side="right")
 
-    return _known(f"abrupt({', '.join(map(str, starts))})", len(starts) + 1, series)
+    return _certain(f"abrupt({', '.join(map(str, starts))})", len(starts) + 1, series)
 
 
 def periodic(period: int) -> Drift:
     """Returns the drift that visits the conditions in turn, `period` steps each.
 
     Args:
-        period: steps >= 1 until the next condition.
+        period: steps until the next condition, >= 1.
 
     Returns:
         A drift that fits any number of conditions.
@@ -93,11 +93,11 @@ def recorded(series: Sequence[int] | np.ndarray) -> Drift:
     """Returns the drift that repeats a recorded series of conditions.
 
     Args:
-        series: condition >= 0 of each step. A run longer than it starts it again. The
-            largest is the last condition of the scenario.
+        series: condition of each step, whole numbers >= 0. The largest is the last
+            condition of the scenario. A longer run starts the series again.
 
     Raises:
-        JsplitError: if it does not hold whole numbers >= 0.
+        JsplitError: if the series does not hold whole numbers >= 0.
 
     Example:
         >>> recorded([0, 0, 1]).chain(5, 2).phase
@@ -120,13 +120,13 @@ def recorded(series: Sequence[int] | np.ndarray) -> Drift:
 
     digest = hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()[:8]
     label = f"recorded({values.size} steps, sha256 {digest})"
-    return _known(label, int(values.max()) + 1, repeated)
+    return _certain(label, int(values.max()) + 1, repeated)
 
 
 def ramp(start: int, end: int) -> Drift:
-    """Returns the drift from condition 0 to 1, ever more likely from `start` to `end`.
+    """Returns the drift from condition 0 to 1 whose chance grows from `start` to `end`.
 
-    At step t condition 1 holds with chance (t - start) / (end - start), within [0, 1].
+    At step t condition 1 holds with chance (t - start) / (end - start), cut to [0, 1].
 
     Args:
         start: step >= 0 until which condition 0 holds.
@@ -152,10 +152,10 @@ def mixture(*weights: float) -> Drift:
     """Returns the drift that draws every step's condition anew, with these weights.
 
     Args:
-        *weights: chance >= 0 of each condition; they add up to 1.
+        *weights: chance of each condition, >= 0; they add up to 1.
 
     Raises:
-        JsplitError: if they do not.
+        JsplitError: if the weights are no chances.
     """
     chances = _chances("weights", [weights])
 
@@ -176,11 +176,11 @@ def markov(
     Args:
         transition: [M, M]; row i holds the chances >= 0 of the next condition after i,
             which add up to 1.
-        initial: [M] chances of the first; by default those of the long run, pi = pi P.
-            Where several distributions are kept, it is the one nearest to uniform.
+        initial: [M] chances of the first condition, >= 0; they add up to 1. None: the
+            stationary distribution pi = pi P; of several, the one nearest to uniform.
 
     Raises:
-        JsplitError: if these are no chances or their shapes do not fit.
+        JsplitError: if rows are no chances or shapes do not fit.
 
     Example:
         >>> markov([[0.9, 0.1], [0.3, 0.7]]).chain(2, 2).transition[0, 0].round(6)
@@ -206,7 +206,7 @@ def markov(
 
 
 def _digest(*chances: np.ndarray) -> str:
-    """Returns what tells chances apart that look alike when rounded, if they may."""
+    """Returns a hash for a label whose printed chances are rounded, else nothing."""
 
     def is_shown(one: np.ndarray) -> bool:
         short = one.size <= np.get_printoptions()["threshold"]
@@ -218,7 +218,7 @@ def _digest(*chances: np.ndarray) -> str:
     return f", sha256 {hashlib.sha256(content).hexdigest()[:8]}"
 
 
-def _known(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:
+def _certain(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:
     def chain(horizon: int, num_conditions: int) -> Chain:
         return _follow(series(horizon), num_conditions)
 
@@ -226,7 +226,7 @@ def _known(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:
 
 
 def _follow(series: np.ndarray, num_conditions: int) -> Chain:
-    """Returns the chain that does as the series says."""
+    """Returns the chain that visits the conditions of the series with certainty."""
     certain = np.eye(num_conditions)[:, None].repeat(num_conditions, 1)
     return Chain(series, certain)
 
@@ -247,7 +247,7 @@ def _chances(name: str, rows: Any) -> np.ndarray:
 
 
 def _long_run(matrix: np.ndarray) -> np.ndarray:
-    """Returns a distribution that the chain keeps: pi P = pi, sum pi = 1."""
+    """Returns a stationary distribution of the chain: pi P = pi, sum pi = 1."""
     size = len(matrix)
     system = np.vstack([matrix.T - np.eye(size), np.ones(size)])
     solution = np.linalg.lstsq(system, np.append(np.zeros(size), 1), rcond=None)[0]

@@ -1,8 +1,8 @@
 """One plan on one sample, and tables of all plans on all samples.
 
-Here: the environment. It alone looks at exits, so a policy cannot peek at a deeper
-one: causality by construction. The network is never inside the replay loop; what it
-would have said is in these tables.
+Here: the environment. It alone looks at exits, so a policy cannot peek at a deeper one:
+causality by construction. The network is never inside the replay loop; these tables
+hold what it would have said. Not here: the loop (`engine`).
 """
 
 from collections.abc import Sequence
@@ -34,18 +34,18 @@ class CostTable(NamedTuple):
     compute: Array  # [L]
     head: Array  # [L]
     offload: Array  # [L]
-    input: Array  # []: of shipping the input itself
+    input: Array  # []: cost of shipping the input itself
     mu: Array  # []
 
 
 def answers(trace: Trace, score: Score) -> Answers:
-    """Returns the answers of a trace with `score` as what plans look at.
+    """Returns the answers of a trace, with `score` for the thresholds of plans.
 
     Args:
         trace: N samples, L exits.
         score: "confidence"; "entropy", negated so that larger is more certain
-            (DeeBERT, BranchyNet); "patience", how many exits in a row, up to this one,
-            repeat the prediction of the exit before (PABEE).
+            (DeeBERT, BranchyNet); "patience", the number of exits in a row, up to this
+            one, that repeat the prediction of the exit before (PABEE).
 
     Returns:
         Answers with fields [N, L].
@@ -106,10 +106,10 @@ def plan_costs(plan: Plan, costs: CostTable, *, all_heads: Array | bool) -> Arra
     Args:
         plan: one plan.
         costs: the cost arrays.
-        all_heads: count every head on the way, whichever the plan evaluates.
+        all_heads: True = count every head on the way, whichever the plan evaluates.
 
     Returns:
-        [L + 1] costs: stopping at exit 0..L-1, and, last, shipping.
+        [L + 1] costs of stopping at exit 0..L-1 and, last, of shipping.
     """
     heads = jnp.where(jnp.asarray(plan.heads) | all_heads, costs.head, 0)
     device = costs.compute + jnp.cumsum(heads)
@@ -128,15 +128,16 @@ def run_plan(
 ) -> Outcome:
     """Returns what one plan does with one sample.
 
-    reward = confidence of the answer - mu * cost, where the answer is that of the exit
-    taken or, when shipped, the cloud's; of the input itself (depth 0), which no link
-    changes, that is exit L's.
+    reward = confidence of the answer - mu * cost. The answer comes from the exit taken,
+    or from the cloud if the sample was shipped. For the input itself (depth 0), which
+    no link changes, the cloud answers as exit L.
 
     Args:
         plan: one plan.
         answers: [L] answers of one sample.
         costs: the cost arrays.
-        learn_all_heads: the reward (not the bill) counts every head on the way.
+        learn_all_heads: True = the reward, but not the bill, counts every head on the
+            way.
 
     Returns:
         Outcome with scalar fields.
@@ -183,7 +184,7 @@ def costs_by_route(plans: Plan, costs: Sequence[Costs]) -> np.ndarray:
 
     Args:
         plans: K plans.
-        costs: by route.
+        costs: costs of each route.
     """
     tables = [np.asarray(costs_by_exit(plans, cost_table(one))) for one in costs]
     routes = np.asarray(plans.route)

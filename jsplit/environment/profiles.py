@@ -5,8 +5,8 @@ Here: one cost form for all,
     time   = device(i) + heads * head + shipped * (round trip + bytes(i) / rate + rest)
     energy = device power * device time + radio power * sending time
 
-and the states of a link. Not here: what a plan adds up (`outcomes`) or how states
-follow one another (`drift`). Called by users.
+and the states of a link. Not here: how a plan adds costs up (`outcomes`) or how states
+follow one another (`drift`).
 """
 
 import dataclasses
@@ -31,8 +31,8 @@ class Machine:
     """What computes: a device or a server.
 
     Attributes:
-        gflops: 10^9 floating-point operations it finishes in a second, > 0.
-        watts: power it draws while it computes, >= 0.
+        gflops: speed in 10^9 floating-point operations a second, > 0.
+        watts: power while it computes, in W, >= 0.
         price: money for a second of its time, >= 0.
     """
 
@@ -53,7 +53,7 @@ class Link:
     Attributes:
         mbps: rate upwards in 10^6 bits a second, > 0.
         rtt_ms: round trip in milliseconds, >= 0.
-        watts: power of the radio while it sends, >= 0.
+        watts: power of the radio while it sends, in W, >= 0.
         price: money for 10^9 bytes, >= 0.
     """
 
@@ -75,9 +75,20 @@ class Link:
 def cellular(generation: Literal["3g", "4g", "wifi"]) -> Link:
     """Returns an average link of the papers on split computing.
 
-    Rates 1.1, 5.85 and 18.88 Mbit/s. Radio power a * rate + b with a, b = 0.86898,
-    0.81788 (3G), 0.43839, 1.28804 (4G) and 0.28317, 0.13286 (Wi-Fi), in W per Mbit/s
-    and W. No round trip and no price: they depend on where and when.
+    Rates are 1.1 (3G), 5.85 (4G) and 18.88 Mbit/s (Wi-Fi). Radio power is a * rate + b
+    with a, b = 0.86898, 0.81788 (3G), 0.43839, 1.28804 (4G) and 0.28317, 0.13286
+    (Wi-Fi), in W per Mbit/s and W. The link has no round trip and no price: these
+    depend on place and time.
+
+    Args:
+        generation: "3g", "4g" or "wifi".
+
+    Raises:
+        JsplitError: if the generation is another.
+
+    Example:
+        >>> round(cellular("4g").watts, 2)
+        3.85
 
     Reference:
         Rates: Kang et al., Neurosurgeon, ASPLOS 2017, and the work after it; power:
@@ -97,14 +108,17 @@ class Profile:
     """A network on a device, a link and a server: every cost of a decision.
 
     Attributes:
-        layer_flops: [L] floating-point operations of each layer, its head excluded.
-        head_flops: [L] those of each head.
-        split_bytes: [L] bytes shipped after each layer.
-        device: what runs the head of the network.
+        layer_flops: [L] floating-point operations of each layer without its head, >= 0.
+        head_flops: [L] floating-point operations of each head, >= 0.
+        split_bytes: [L] bytes shipped after each layer, >= 0.
+        device: what runs the first layers.
         link: what ships.
-        server: what runs the rest.
-        input_bytes: bytes of the input itself, for plans that ship it; None for those
-            of the first split.
+        server: what runs the other layers.
+        input_bytes: bytes of the input itself, >= 0, for plans that ship it. None: as
+            many as after the first layer.
+
+    Raises:
+        JsplitError: if a number is out of range or an array of the wrong shape.
 
     Example:
         >>> phone, server = Machine(gflops=5, watts=2), Machine(gflops=500)
@@ -112,7 +126,7 @@ class Profile:
         ...                   Link(mbps=8, rtt_ms=20), server)
         >>> profile.costs("ms").compute
         array([200., 800.])
-        >>> profile.costs("ms").offload[0]  # 20 + 10 to send + 6 + 0.002 on the server
+        >>> float(profile.costs("ms").offload[0])  # 20 + 10 to send + 6.002
         36.002
     """
 
@@ -154,16 +168,17 @@ class Profile:
         """Returns the profile of the network a trace was recorded from.
 
         Args:
-            trace: one that `record` made: its metadata hold FLOPs and bytes.
-            device: what runs the head of the network.
+            trace: a trace from `record`, with FLOPs and bytes in its metadata.
+            device: what runs the first layers.
             link: what ships.
-            server: what runs the rest.
-            bits: of a quantised activation (8, 4 or 2). None: as it was recorded, raw
-                or with the bits of `record(quantise=...)`.
-            input_bytes: bytes of the input itself.
+            server: what runs the other layers.
+            bits: bits of a quantised activation, 8, 4 or 2. None: as it was recorded,
+                raw or with the bits of `record(quantise=...)`.
+            input_bytes: bytes of the input itself, >= 0. None: as many as after the
+                first layer.
 
         Raises:
-            JsplitError: if the trace does not say what is needed.
+            JsplitError: if the metadata of the trace lack what is needed.
         """
         meta: dict[str, Any] = dict(trace.meta)
         if bits is None:
@@ -196,9 +211,13 @@ class Profile:
         """Returns what decisions cost in one unit.
 
         Args:
-            unit: "ms" latency; "mJ" energy of the device and its radio (waiting for the
-                server is free); "bytes" shipped; "money" for the link and the server.
-            mu: confidence per unit of cost.
+            unit: "ms", latency; "mJ", energy of the device and its radio, where waiting
+                for the server is free; "bytes", bytes shipped; "money", price of the
+                device's, the link's and the server's use.
+            mu: confidence per unit of cost, >= 0.
+
+        Raises:
+            JsplitError: if the unit is another or `mu` out of range.
         """
         unit = checks.choice("unit", unit, UNITS)  # type: ignore[assignment]
         layers = np.asarray(self.layer_flops)
@@ -231,7 +250,7 @@ class Profile:
         return Costs(device, head, ship[:-1], mu, unit, float(ship[-1]))
 
     def at(self, link: Link) -> "Profile":
-        """Returns the same over another link."""
+        """Returns the same profile over another link."""
         return dataclasses.replace(self, link=link)
 
 
@@ -241,20 +260,23 @@ def link_states(
     """Returns the states of a link from a recorded series of rates, and their drift.
 
     States are equally frequent ranges of the series. The rate of a state is the
-    harmonic mean of its steps, so that a state's mean sending time is that of the
-    series.
+    harmonic mean of the rates at its steps, which keeps their mean sending time.
 
     Args:
-        mbps: rate of each step in 10^6 bits a second, > 0. A run longer than it starts
-            it again.
-        num_states: at most so many, >= 2.
+        mbps: rate of each step in 10^6 bits a second, > 0. A longer run starts the
+            series again.
+        num_states: largest number of states, >= 2; equal rates make fewer.
         **link: the other numbers of every `Link`.
 
     Returns:
         Links by name, slowest first, and the drift to use them with in a `Scenario`.
 
+    Raises:
+        JsplitError: if rates are not > 0 or all in one state, or a number is out of
+            range.
+
     Example:
-        >>> links, drift = link_states([1, 1, 10, 10, 1], num_states=2, rtt_ms=20)
+        >>> links, drift = link_states([1, 1, 10, 10], num_states=2, rtt_ms=20)
         >>> [link.mbps for link in links.values()], drift.num_conditions
         ([1.0, 10.0], 2)
     """

@@ -1,9 +1,9 @@
 """What a network says and what a decision costs, under conditions that change.
 
 Here: `Condition` and `Scenario`, which `evaluate` takes in place of a trace and costs.
-Not here: how conditions follow one another (`drift`). A condition may be a distortion
-of the input, so that there is one trace per condition, or the state of a link, so that
-there is one `Costs` per condition.
+Where a condition is a distortion of the input, each condition has its own trace. Where
+it is the state of a link, each has its own costs. Not here: how conditions follow one
+another (`drift`).
 """
 
 import dataclasses
@@ -33,10 +33,10 @@ class Condition:
     Attributes:
         trace: N samples, L exits.
         costs: costs for the L exits.
-        routes: other routes that a plan may choose (`Plan.route` 1, 2, ...), a trace
-            and costs each: a second tier, a coarser quantisation, a narrower encoder.
-            Their samples are those of `trace`, in the same order. Route 0 is `trace`
-            and `costs`; contexts are told of route 0.
+        routes: other routes that a plan may choose, as pairs of a trace and costs: a
+            second tier, a coarser quantisation, a narrower encoder. Each trace has the
+            same samples as `trace`, in the same order. `Plan.route` 1 is the first of
+            these routes; 0 is `trace` and `costs`. A context always describes route 0.
 
     Example:
         >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
@@ -66,10 +66,11 @@ class Scenario:
     """Conditions on N samples, and how they follow one another.
 
     Args:
-        conditions: by name; a `Condition` or a pair (trace, costs) each. All traces
+        conditions: a `Condition` or a pair (trace, costs) for each name. All traces
             have the same number of samples and exits. Sample n of one condition need
-            not be sample n of another: a step is under one condition, and sees only it.
-        drift: how they follow one another, see `jsplit.drift`.
+            not be sample n of another, since every step sees one condition only.
+        drift: how conditions follow one another, see `jsplit.drift`. None for a single
+            condition.
 
     Raises:
         JsplitError: if the conditions do not fit each other or the drift.
@@ -110,7 +111,7 @@ class Scenario:
 
     @property
     def num_conditions(self) -> int:
-        """M."""
+        """Number of conditions M."""
         return len(self.conditions)
 
     @property
@@ -120,16 +121,16 @@ class Scenario:
 
     @property
     def num_samples(self) -> int:
-        """N."""
+        """Number of samples N."""
         return self.first.trace.num_samples
 
     @property
     def num_exits(self) -> int:
-        """L."""
+        """Number of exits L."""
         return self.first.trace.num_exits
 
     def chain(self, horizon: int) -> Chain | None:
-        """Returns the chain of T steps, None if there is one condition."""
+        """Returns the chain of `horizon` steps, None if there is one condition."""
         if self.drift is None:
             return None
         return self.drift.chain(horizon, self.num_conditions)
@@ -159,7 +160,7 @@ def check_trace(trace: Trace) -> None:
 
 
 def same_samples(trace: Trace, other: Trace) -> bool:
-    """Returns False if labels tell that these are traces of other samples."""
+    """Returns False if the labels of two traces differ, True if one has none."""
     if trace.label is None or other.label is None:
         return True
     return np.array_equal(trace.label, other.label)
@@ -232,7 +233,7 @@ def _check_alike(conditions: Mapping[str, Condition]) -> None:
 
 
 def _check_same_samples(name: str, condition: Condition) -> None:
-    """Raises if labels tell that the routes are not of the same samples."""
+    """Raises if the labels of the routes differ."""
     for number, route in enumerate(condition.all_routes):
         if not same_samples(condition.trace, route.trace):
             raise JsplitError(

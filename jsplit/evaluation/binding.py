@@ -18,12 +18,12 @@ from jsplit.engine.shard import Replicas
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Condition, Scenario
-from jsplit.evaluation import signals
+from jsplit.evaluation import feedback
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always, Follow
 from jsplit.policies.splitee import split_plans
 from jsplit.traces.trace import Trace
-from jsplit.types import Facts, JsplitError, Outcome, Plan, Protocol, Range
+from jsplit.types import JsplitError, Outcome, Plan, Prior, Protocol, RewardRange
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Bound:
     policy: Policy
     plans: Plan
     tables: tables.Tables
-    facts: Facts
+    prior: Prior
     num_contexts: int
     gap: np.ndarray  # [M, K] float64 as in `tables`
     constant: "Constant | None"  # of a rule that does not learn, under one condition
@@ -67,7 +67,7 @@ class Constant(NamedTuple):
         )
 
 
-class Known(NamedTuple):
+class Tabulated(NamedTuple):
     """Outcomes of K plans while one condition holds."""
 
     outcome: Outcome  # [N, K]
@@ -94,18 +94,18 @@ def bind(policy: Policy, scenario: Scenario, protocol: Protocol) -> Bound:
         )
     check_routes(policy, plans, scenario)
     conditions = list(scenario.conditions.values())
-    known = [_known(policy, plans, one, protocol) for one in conditions]
+    known = [_tabulated(policy, plans, one, protocol) for one in conditions]
     outcome = Outcome(
         *(jnp.concatenate(f) for f in zip(*(k.outcome for k in known), strict=True))
     )
     lossless = all(w.trace.lossless for c in conditions for w in c.all_routes)
     strict = protocol.side_information == "strict"
-    lessons = [one.learned for one in known if one.learned is not None]
-    told = None
+    learned = [one.learned for one in known if one.learned is not None]
+    context = None
     if policy.context is not None:
-        told = np.concatenate(
+        context = np.concatenate(
             [
-                signals.contexts(
+                feedback.contexts(
                     policy.context, m, plans, here.trace, one.outcome, one.plan_costs
                 )
                 for m, (here, one) in enumerate(zip(conditions, known, strict=True))
@@ -119,17 +119,17 @@ def bind(policy: Policy, scenario: Scenario, protocol: Protocol) -> Bound:
         jnp.asarray(np.stack([one.plan_costs for one in known])),
         np.concatenate([one.comparator for one in known]),
         gap,
-        learned=np.concatenate(lessons) if lessons else None,
-        revealed=signals.revealed(
+        learned=np.concatenate(learned) if learned else None,
+        revealed=feedback.revealed(
             policy, plans, outcome, strict=strict, lossless=lossless
         ),
-        context=told,
+        context=context,
     )
     constant = None
     if len(known) == 1 and isinstance(policy.selector, Always | Follow):
-        constant = _constant(known[0], told, gap[0])
-    facts, contexts = _facts(policy, plans, scenario, protocol)
-    return Bound(policy, plans, packed, facts, contexts, gap, constant)
+        constant = _constant(known[0], context, gap[0])
+    prior, contexts = _prior(policy, plans, scenario, protocol)
+    return Bound(policy, plans, packed, prior, contexts, gap, constant)
 
 
 def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
@@ -159,9 +159,9 @@ def outcomes_of(
     return outcomes.tabulate(plans, answers, billed, _all_heads(protocol))
 
 
-def _known(
+def _tabulated(
     policy: Policy, plans: Plan, condition: Condition, protocol: Protocol
-) -> Known:
+) -> Tabulated:
     routes = condition.all_routes
     by_route = [outcomes_of(policy, plans, *route, protocol) for route in routes]
     chosen = np.asarray(plans.route)
@@ -176,11 +176,11 @@ def _known(
     outcome = Outcome(*map(select, zip(*by_route, strict=True)))
     learned = None
     if policy.learns != "reward":
-        lessons = [
-            signals.learned(policy, plans, *route, one)
+        rewards = [
+            feedback.learning_rewards(policy, plans, *route, one)
             for route, one in zip(routes, by_route, strict=True)
         ]
-        learned = np.asarray(select(lessons))
+        learned = np.asarray(select(rewards))
     plan_costs = outcomes.costs_by_route(plans, [route.costs for route in routes])
     comparators = np.asarray(outcome.reward)
     if chosen.size == 1:
@@ -194,36 +194,40 @@ def _known(
         comparators = np.asarray(comparators)
     means = _column_means(comparators)
     best = int(means.argmax())
-    return Known(outcome, learned, plan_costs, comparators[:, best], float(means[best]))
+    return Tabulated(
+        outcome, learned, plan_costs, comparators[:, best], float(means[best])
+    )
 
 
-def _constant(known: Known, told: np.ndarray | None, gap: np.ndarray) -> Constant:
-    """Returns what a rule is worth that plays plan 0, or the plan it is told."""
-    plan = np.zeros(len(known.comparator), int) if told is None else told
+def _constant(one: Tabulated, context: np.ndarray | None, gap: np.ndarray) -> Constant:
+    """Returns what a rule is worth that plays plan 0, or the plan its context names."""
+    plan = np.zeros(len(one.comparator), int) if context is None else context
     samples = np.arange(plan.size)
     reward, cost = (
         _column_means(np.asarray(field)[samples, plan][:, None])[0]
-        for field in (known.outcome.reward, known.outcome.cost)
+        for field in (one.outcome.reward, one.outcome.cost)
     )
-    return Constant(reward, cost, known.comparator_mean - reward, gap)
+    return Constant(reward, cost, one.comparator_mean - reward, gap)
 
 
-def _facts(
+def _prior(
     policy: Policy, plans: Plan, scenario: Scenario, protocol: Protocol
-) -> tuple[Facts, int]:
-    """Returns what the costs imply, and the number of contexts."""
+) -> tuple[Prior, int]:
+    """Returns what a policy knows beforehand, and the number of contexts."""
     conditions = list(scenario.conditions.values())
     ranges = [
-        signals.learned_range(policy, plans, route.costs, bool(_all_heads(protocol)))
+        feedback.reward_range(policy, plans, route.costs, bool(_all_heads(protocol)))
         for one in conditions
         for route in one.all_routes
     ]
     lows, highs = zip(*ranges, strict=True)
-    size = signals.num_contexts(
+    size = feedback.num_contexts(
         policy.context, scenario.num_conditions, np.size(plans.depth)
     )
-    price = signals.prices(policy.context, [one.costs for one in conditions], size)
-    return Facts(Range(min(lows), max(highs)), price), size
+    price = feedback.shipping_prices(
+        policy.context, [one.costs for one in conditions], size
+    )
+    return Prior(RewardRange(min(lows), max(highs)), price), size
 
 
 def _column_means(values: Any) -> np.ndarray:

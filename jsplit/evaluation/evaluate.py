@@ -166,7 +166,7 @@ def _replay(
     policy = bound.policy
     selector = policy.selector.under(run.protocol).over_contexts(bound.num_contexts)
     params = selector.default_params() if policy.params is None else policy.params
-    params = selector.informed(params, bound.facts)
+    params = selector.with_prior(params, bound.prior)
     return shard.run_replicas(
         selector, params, bound.tables, schedule, run, advance=advance
     )

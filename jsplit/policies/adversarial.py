@@ -1,8 +1,8 @@
 """Exponential weights for rewards that anything may choose: EXP3 and EXP3.S.
 
-Here: selectors that draw an arm and divide its reward by the chance of having drawn it.
-That chance is computed again in `update`, from the state `select` saw: a compiler
-computes it once. Rewards in [0, 1]. They learn from the played arm alone.
+Here: selectors that draw an arm and divide its reward by the chance of drawing it. They
+learn from the played arm alone, for rewards in [0, 1]. `update` computes the chance
+again from the state that `select` saw; a compiler computes it once.
 """
 
 import abc
@@ -52,12 +52,12 @@ class ExponentialWeights(Selector):
         del now
         below = jnp.cumsum(self.chances(params, state), axis=0)
         uniform = per_lane(lambda key: jax.random.uniform(key, (), below.dtype), key)
-        # The chances may add up to just under 1, and then a draw lie above all sums.
+        # The chances may add up to just below 1, and a draw may exceed their sum.
         passed = below > (uniform * below[-1])[None]
         return best_arm(passed)
 
     def gain(self, params: Any, state: Any, feedback: Feedback) -> Array:
-        """Returns gamma / K times the reward over its chance, `[1, *lanes]`."""
+        """Returns gamma / K * r / p of the played arm, `[1, *lanes]`."""
         chance = at_arm(self.chances(params, state), feedback.arm)
         num_arms = self.weights(state).shape[0]
         # An arm that was played without being drawn may have no chance at all.
@@ -101,13 +101,13 @@ class EXP3(ExponentialWeights):
         return LogWeights(jnp.zeros((num_arms, *lanes), jnp.result_type(float)))
 
     def weights(self, state: LogWeights) -> Array:
-        """Returns the weights over the largest."""
+        """Returns the weights divided by the largest."""
         return jnp.exp(state.log)
 
     def update(
         self, params: EXP3Params, state: LogWeights, feedback: Feedback
     ) -> LogWeights:
-        """Returns the logarithms with the played arm's raised."""
+        """Returns the logarithms after a gain of the played arm."""
         played = one_hot(feedback.arm, state.log.shape[0])
         log = state.log + jnp.where(played, self.gain(params, state, feedback), 0)
         return LogWeights(log - log.max(0, keepdims=True))
@@ -117,7 +117,7 @@ class EXP3SParams(NamedTuple):
     """Numbers of `EXP3S`."""
 
     gamma: Array | float = GAMMA_S  # [] chance of a uniform draw, and the rate
-    share: Array | float = SHARE  # [] of all weights that every arm receives
+    share: Array | float = SHARE  # [] of the sum of weights, shared among the arms
 
 
 class Weights(NamedTuple):
@@ -130,8 +130,8 @@ class Weights(NamedTuple):
 class EXP3S(ExponentialWeights):
     """w_j <- w_j exp(gamma / K * r_j) + e share / K * sum(w) for every arm j.
 
-    r_j is the reward over its chance for the played arm and 0 for the others; their
-    share of all weights lets them come back after a change.
+    r_j is the reward over p_j for the played arm and 0 for the others. The share of the
+    sum lets an arm come back after a change.
 
     Speed: 3 to 4 times UCB1's time per step, because every step takes a draw and a
     running sum over the arms.
@@ -161,7 +161,7 @@ class EXP3S(ExponentialWeights):
     def update(
         self, params: EXP3SParams, state: Weights, feedback: Feedback
     ) -> Weights:
-        """Returns the weights with the played arm's raised and some shared out."""
+        """Returns the weights after a gain of the played arm and the sharing."""
         num_arms = state.weight.shape[0]
         played = one_hot(feedback.arm, num_arms)
         factor = jnp.where(played, jnp.exp(self.gain(params, state, feedback)), 1)
@@ -173,7 +173,7 @@ class EXP3S(ExponentialWeights):
 def exp3(*, alpha: float = ALPHA, gamma: float = GAMMA) -> Policy:
     """EXP3 over splits: exponential weights, for rewards that anything may choose.
 
-    See `EXP3`; rewards scaled to [0, 1] by the costs.
+    See `EXP3`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
@@ -187,14 +187,15 @@ def exp3(*, alpha: float = ALPHA, gamma: float = GAMMA) -> Policy:
 def exp3_s(
     *, alpha: float = ALPHA, gamma: float = GAMMA_S, share: float = SHARE
 ) -> Policy:
-    """EXP3.S over splits: EXP3 that shares weights out, so as to follow changes.
+    """EXP3.S over splits: EXP3 that shares out some weight, to follow changes.
 
-    See `EXP3S`; rewards scaled to [0, 1] by the costs.
+    See `EXP3S`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
         gamma: chance in [0, 1] of a uniform draw, and the learning rate.
-        share: in [0, 1], of all weights that every arm receives; published 1/T.
+        share: e times this share of all weights is shared out equally at every step, in
+            [0, 1]; published 1/T.
     """
     params = EXP3SParams(
         checks.number("gamma", gamma, 0.0, 1.0), checks.number("share", share, 0.0, 1.0)

@@ -1,7 +1,8 @@
 """The contract of a policy: plans x selector x reveal.
 
-Here: the two classes a policy is made of. Not here: any concrete one (the files beside
-this) or what runs them (`engine`). A selector sees rewards, never exits or costs.
+Here: `Policy`, `Selector` and what selectors share. Not here: any concrete one (the
+files beside this) or what runs them (`engine`). A selector sees rewards, never exits or
+costs.
 """
 
 import abc
@@ -17,11 +18,11 @@ from jsplit import checks
 from jsplit.types import (
     Context,
     ContextKind,
-    Facts,
     Feedback,
     JsplitError,
     Now,
     Plan,
+    Prior,
     Protocol,
     Reveal,
     Score,
@@ -30,21 +31,21 @@ from jsplit.types import (
 
 
 class NoParams(NamedTuple):
-    """The params of a selector that has no numbers."""
+    """Params of a selector without numbers."""
 
 
 class Selector(abc.ABC):
     """Picks one of K plans at each step and learns from feedback.
 
-    A concrete selector is a frozen dataclass holding structure only, so that equal ones
-    share one compiled program. Numbers live in a NamedTuple `Params` that is passed to
-    every call and may be traced. State is a pytree of arrays.
+    A concrete selector is a frozen dataclass that holds structure only, so that equal
+    ones share one compiled program. Numbers live in a NamedTuple, `params`, that is
+    passed to every call and may be traced. State is a pytree of arrays.
 
-    Arms are the leading axis of every array and replicas, if any, the trailing ones:
+    Arms are the leading axis of every array and replicas, if any, the trailing axes:
     `[K, *lanes]`. Code that only broadcasts over `lanes` is right for one replica and
-    for a block of them, and keeps replicas on the vector lanes; `jax.vmap` over a
-    trailing axis gives the same numbers at less than half the speed, because its
-    batching rules move the replicas to the front.
+    for a block of them, and keeps replicas on the vector lanes. `jax.vmap` over a
+    trailing axis gives the same numbers at less than half the speed: its batching rules
+    move the replicas to the front.
     """
 
     @property
@@ -58,35 +59,41 @@ class Selector(abc.ABC):
 
     @abc.abstractmethod
     def init(self, params: Any, num_arms: int, lanes: tuple[int, ...] = ()) -> Any:
-        """Returns the state before the first step, arrays `[K, *lanes]`."""
+        """Returns the state before the first step, arrays `[K, *lanes]`.
+
+        Args:
+            params: numbers of the selector.
+            num_arms: number of plans K, >= 1.
+            lanes: () for one replica, (R,) for a block of R.
+        """
 
     @abc.abstractmethod
     def select(self, params: Any, state: Any, key: Array, now: Now) -> Array:
         """Returns the arm to play, `[*lanes]` int32.
 
         Args:
-            params: the numbers.
-            state: the state.
+            params: numbers of the selector.
+            state: what `init` or `update` returned.
             key: `[*lanes]` typed keys, fresh at every step.
-            now: the round and, for a policy that asks for it, the context.
+            now: the round and, for a policy with a context, the context.
         """
 
     @abc.abstractmethod
     def update(self, params: Any, state: Any, feedback: Feedback) -> Any:
         """Returns the state after `feedback`, of the same structure and types."""
 
-    def informed(self, params: Any, facts: Facts) -> Any:
-        """Returns `params` told what the costs imply, usually as they were."""
-        del facts
+    def with_prior(self, params: Any, prior: Prior) -> Any:
+        """Returns `params` completed by prior knowledge; by default as they are."""
+        del prior
         return params
 
     def over_contexts(self, num_contexts: int) -> "Selector":
-        """Returns the selector for so many contexts, usually itself."""
+        """Returns the selector for so many contexts; by default itself."""
         del num_contexts
         return self
 
     def under(self, protocol: Protocol) -> "Selector":
-        """Returns the selector that a protocol's switches ask for, usually itself."""
+        """Returns the selector that a protocol asks for; by default itself."""
         del protocol
         return self
 
@@ -98,20 +105,20 @@ class Policy:
     Attributes:
         name: as registered.
         plans: (num_exits, protocol) -> K stacked plans.
-        selector: picks among them.
-        numbers: what the user set or the defaults, shown in results.
-        params: the selector's numbers; None for its defaults.
-        reveal: whose rewards a step makes known.
-        learns: what those rewards are; the policy is judged by "reward" in any case.
-        context: what it is told before it chooses; None for nothing.
-        score: what the plans' thresholds are compared with.
-        alpha: threshold of the fixed splits that single-plan policies are compared
-            with in their regret.
+        selector: picks one of the plans at each step.
+        numbers: numbers shown in the label, by name.
+        params: numbers of the selector; None for its defaults.
+        reveal: whose rewards become known after a step.
+        learns: what the selector learns from as its reward; the policy is judged by
+            "reward" in any case.
+        context: what the selector observes before it chooses; None for nothing.
+        score: what the thresholds of the plans are compared with.
+        alpha: confidence in [0, 1]. The regret of a policy with one plan compares it
+            with the fixed splits at this threshold.
         privileged: True = may see what no device can; a yardstick, not a competitor.
 
     Raises:
-        JsplitError: for a word that is not one of those of `reveal`, `learns`, `score`
-            or the kind of `context`.
+        JsplitError: if `reveal`, `learns`, `score` or the kind of `context` is unknown.
     """
 
     name: str
@@ -127,7 +134,7 @@ class Policy:
     privileged: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the words: a misspelt one would be taken for another."""
+        """Refuses a misspelt word, which would be taken for another."""
         for name, words in (("reveal", Reveal), ("learns", Signal), ("score", Score)):
             checks.choice(name, getattr(self, name), get_args(words))
         if self.context is not None:
@@ -135,7 +142,7 @@ class Policy:
 
     @property
     def label(self) -> str:
-        """The name with the numbers that were set, unique within an evaluation."""
+        """Name and numbers, as in `fixed_split(depth=3)`; shown in every result."""
         if not self.numbers:
             return self.name
         inside = ", ".join(f"{key}={value!r}" for key, value in self.numbers.items())
@@ -150,14 +157,14 @@ def context_of(seen: Now | Feedback) -> Array:
     """Returns the context of a step, `[*lanes]` int32, for a selector that reads it.
 
     Args:
-        seen: what `select` or `update` was told.
+        seen: argument of `select` or `update`.
 
     Raises:
-        JsplitError: if the policy asks for no context.
+        JsplitError: if the policy has no context.
     """
     if seen.context is None:
         raise JsplitError(
-            "context must be asked for by a policy whose selector reads it, such as "
+            "context must be set in a policy whose selector reads it, such as "
             'Policy(..., context=Context("condition")), got None'
         )
     return seen.context
@@ -188,12 +195,12 @@ def per_lane(draw: Callable[..., Array], key: Array, *arrays: Array) -> Array:
     """Returns `draw(key, *arrays)` for every lane, with a draw of its own.
 
     Args:
-        draw: takes the key and the arrays of one lane and returns `[...]`.
+        draw: function of the key and the arrays of one lane, returns `[...]`.
         key: `[*lanes]` typed keys.
-        *arrays: `[..., *lanes]`.
+        *arrays: `[..., *lanes]` further arguments of `draw`.
 
     Returns:
-        `[..., *lanes]`.
+        `[..., *lanes]` what `draw` returns for each lane.
     """
     if key.ndim == 0:
         return draw(key, *arrays)

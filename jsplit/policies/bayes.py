@@ -32,10 +32,10 @@ class GaussianParams(NamedTuple):
 class BayesUCB(IndexSelector):
     """index_j = quantile 1 - 1/(t+1) of N(mean_j, sigma^2 / n_j).
 
-    The posterior of the mean of Gaussian rewards under a flat prior. sigma = 1/2 is the
-    largest standard deviation of a reward in [0, 1] and its sub-Gaussian constant. One
-    quantile serves all arms; it is computed as minus the quantile 1/(t+1), which
-    float32 can tell from 0 when it cannot tell 1 - 1/(t+1) from 1.
+    This is the posterior of the mean of Gaussian rewards under a flat prior. sigma =
+    1/2 is the largest standard deviation of a reward in [0, 1], and its sub-Gaussian
+    constant. The standard quantile is computed as minus the quantile 1/(t+1): float32
+    distinguishes 1/(t+1) from 0 long after it rounds 1 - 1/(t+1) to 1.
 
     Reference:
         Kaufmann, Cappe and Garivier, AISTATS 2012, algorithm 1 with c = 0.
@@ -57,7 +57,7 @@ class ThompsonSelector(Selector):
     def init(
         self, params: NamedTuple, num_arms: int, lanes: tuple[int, ...] = ()
     ) -> MeanStats:
-        """Returns zero counts."""
+        """Returns the statistics before any reward."""
         del params
         return MeanStats.zeros(num_arms, lanes)
 
@@ -102,15 +102,16 @@ class ThompsonGaussian(ThompsonSelector):
 class BetaParams(NamedTuple):
     """Numbers of `ThompsonBeta`: the prior Beta(successes, failures)."""
 
-    successes: Array | float = 1.0  # []
-    failures: Array | float = 1.0  # []
+    successes: Array | float = 1.0  # [] > 0
+    failures: Array | float = 1.0  # [] > 0
 
 
 @dataclasses.dataclass(frozen=True)
 class ThompsonBeta(ThompsonSelector):
     """theta_j ~ Beta(successes + S_j, failures + n_j - S_j), S_j the sum of rewards.
 
-    Exact for rewards 0 or 1; a reward in between counts as that fraction of a success.
+    Exact for rewards 0 or 1. A reward r in between counts as r successes and 1 - r
+    failures.
 
     Speed: about 200 times UCB1's time per step, because a Beta draw is two Gamma draws
     by rejection, which JAX makes one after another on a CPU.
@@ -139,7 +140,7 @@ class ThompsonBeta(ThompsonSelector):
 def bayes_ucb(*, alpha: float = ALPHA, sigma: float = SIGMA) -> Policy:
     """Bayes-UCB over splits: the posterior quantile 1 - 1/(t+1) of a split's reward.
 
-    See `BayesUCB`; rewards scaled to [0, 1] by the costs.
+    See `BayesUCB`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
@@ -152,7 +153,7 @@ def bayes_ucb(*, alpha: float = ALPHA, sigma: float = SIGMA) -> Policy:
 def thompson_gaussian(*, alpha: float = ALPHA, sigma: float = 1.0) -> Policy:
     """Thompson sampling over splits with Gaussian posteriors.
 
-    See `ThompsonGaussian`; rewards scaled to [0, 1] by the costs.
+    See `ThompsonGaussian`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
@@ -168,12 +169,12 @@ def thompson_beta(
 ) -> Policy:
     """Thompson sampling over splits with Beta posteriors.
 
-    See `ThompsonBeta`; rewards scaled to [0, 1] by the costs.
+    See `ThompsonBeta`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
-        successes: of the prior, >= 0.01; published 1.
-        failures: of the prior, >= 0.01; published 1.
+        successes: first parameter of the Beta prior, >= 0.01; published 1.
+        failures: second parameter of the Beta prior, >= 0.01; published 1.
     """
     params = BetaParams(
         checks.number("successes", successes, 0.01),

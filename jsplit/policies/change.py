@@ -1,7 +1,7 @@
 """Change detection: UCB that starts over when a likelihood-ratio test sees a jump.
 
-Here: GLR-UCB with a test of bounded cost, for rewards in [0, 1]. Slow drift is for
-`forgetting`.
+Here: GLR-UCB with a test of bounded cost, for rewards in [0, 1]. Not here: selectors
+for slow drift (`forgetting`).
 """
 
 import dataclasses
@@ -27,16 +27,16 @@ FAR = 2**30  # steps: never
 class GLRParams(NamedTuple):
     """Numbers of `GLRUCB`."""
 
-    delta: Array | float = DELTA  # [] false alarms of one test, at most
-    exploration: Array | float = EXPLORATION  # [] of the steps, played in turn
+    delta: Array | float = DELTA  # [] largest chance of a false alarm of one test
+    exploration: Array | float = EXPLORATION  # [] share of the steps played in turn
     every: Array | int = EVERY  # [] int32: steps from one test to the next
 
 
 class Tally(NamedTuple):
     """Sums of rewards since the last restart."""
 
-    total: Array  # [..., K, *lanes] float
-    known: Array  # [..., K, *lanes] float
+    total: Array  # [..., K, *lanes] float: sum of rewards
+    known: Array  # [..., K, *lanes] float: number of rewards
 
 
 class GLRState(NamedTuple):
@@ -55,27 +55,31 @@ class GLRState(NamedTuple):
 class GLRUCB(Selector):
     """index_j = mean_j + sqrt(ln n / (2 n_j)) since the last restart, n steps ago.
 
-    Of every floor(K / exploration) steps, the first K play the arms in turn, so that a
-    change of an arm out of favour is seen too. Every `every` steps each arm is tested:
-    it has changed if some split of its n_j rewards in two parts has
+    Of every floor(K / exploration) steps, the first K play the arms in turn. So a
+    change of an arm that is never best is seen too. Each arm is tested every `every`
+    steps. It has changed if its n_j rewards can be cut into the first a and the last b
+    such that
 
         2 a b / n_j * (mean of the first a - mean of the last b)^2 > ln(3 n_j^1.5 /
-        delta), a + b = n_j,
+        delta), a + b = n_j.
 
-    the likelihood ratio of rewards of variance 1/4, which the Bernoulli one is never
-    below. One changed arm restarts them all.
-
-    Differences from the paper, to bound the cost of a step: the divergence above and
-    its index instead of the Bernoulli one and KL-UCB; a test every `every` steps
-    instead of every step; and instead of all splits, those at two earlier tests per
-    level b < `levels`, at most 2^b and between 2^b and 2^(b+1) tests back. Of the
-    rewards since a change k tests ago, one such split has at least a quarter after it
-    and no older one, so a change needs at most about four times the rewards to be seen.
+    The left side is the likelihood ratio of rewards of variance 1/4; the ratio of
+    Bernoulli rewards is never smaller. One changed arm restarts all.
 
     Speed: 2 to 5 times UCB1's time per step, because of the tests.
 
     Attributes:
-        levels: structure, so that another one compiles another program.
+        levels: number of levels of cuts, >= 1; structure, so another number compiles
+            again.
+
+    Differences from the paper, all to bound the cost of a step:
+
+    - The divergence and the index above replace the Bernoulli divergence and KL-UCB.
+    - A test runs every `every` steps instead of every step.
+    - A test tries few cuts: for each level b < `levels`, those at two earlier tests, at
+      most 2^b tests ago and between 2^b and 2^(b+1) tests ago. For any change, one of
+      these cuts lies after it and keeps at least a quarter of the rewards since it. So
+      a change needs at most about four times the rewards to be seen.
 
     Reference:
         Besson, Kaufmann, Maillard and Seznec, JMLR 23, 2022, arXiv 1902.01575,
@@ -161,10 +165,11 @@ class GLRUCB(Selector):
         )
 
     def _margin(self, params: GLRParams, tally: Tally, past: Tally) -> Array:
-        """Returns by how much two parts of an arm differ too much, `[K, *lanes]`.
+        """Returns how far each arm exceeds the bound of the test, `[K, *lanes]`.
 
-        With m the mean of all n rewards, the ratio is 2 n (S_a - m a)^2 / (a b), S_a
-        the sum of the first a: multiplied out, so that no split takes a division.
+        With m the mean of all n rewards and S_a the sum of the first a, the ratio is
+        2 n (S_a - m a)^2 / (a b). Ratio and bound are multiplied by a b, so that no cut
+        takes a division.
         """
         total, known = tally
         counted = jnp.maximum(known, 1)
@@ -186,13 +191,14 @@ def glr_ucb(
 ) -> Policy:
     """GLR-UCB over splits: UCB that starts over when a test sees a reward jump.
 
-    See `GLRUCB`; rewards scaled to [0, 1] by the costs.
+    See `GLRUCB`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
-        delta: false alarms of one test, in [1e-30, 1]; published 1/sqrt(T), which is
-            0.01 for T = 10,000.
-        exploration: of the steps, played in turn, in [0, 1]; 0 = only after a restart.
+        delta: largest chance of a false alarm of one test, in [1e-30, 1]; published
+            1/sqrt(T), which is 0.01 for T = 10,000.
+        exploration: share of the steps played in turn, in [0, 1]; 0 = only after a
+            restart.
         every: steps from one test to the next, 1..1,000,000.
     """
     params = GLRParams(

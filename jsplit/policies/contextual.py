@@ -1,8 +1,8 @@
-"""Learners told which condition holds: per-condition UCB, LinUCB, I-SplitEE.
+"""Contextual bandits: UCB for each condition, LinUCB, I-SplitEE.
 
-Here: selectors that read the context, such as the state of a link or a known
-distortion. Selectors that must notice a change themselves are in `forgetting` and
-`change`.
+Here: selectors that observe a context, such as the state of a link or a known
+distortion. Not here: selectors that must detect a change themselves (`forgetting`,
+`change`).
 """
 
 import dataclasses
@@ -19,16 +19,17 @@ from jsplit.policies.base import Policy, Selector, best_arm, context_of
 from jsplit.policies.index import UCBParams
 from jsplit.policies.running import MeanStats, fold, known_rewards
 from jsplit.policies.splitee import ALPHA, over_splits
-from jsplit.types import Context, Facts, Feedback, Now, Plan, Protocol
+from jsplit.types import Context, Feedback, Now, Plan, Prior, Protocol
 
 MASKED_CONTEXTS = 8
 ISPLITEE_ALPHA = 0.5  # I-SplitEE's released code
+CONDITION = Context("condition")
 
 
 def in_context(tree: Any, context: Array) -> Any:
-    """Returns leaves `[C, ..., *lanes]` at each lane's context, `[..., *lanes]`.
+    """Returns leaves `[contexts, ..., *lanes]` at each lane's context, `[..., *lanes]`.
 
-    A few contexts are told apart by masks, which vectorise where a gather does not.
+    Few contexts are picked by masks, which vectorise where a gather does not.
     """
 
     def at(leaf: Array) -> Array:
@@ -58,10 +59,10 @@ def put_context(tree: Any, values: Any, context: Array) -> Any:
 
 
 class ContextStats(NamedTuple):
-    """What is known in every context."""
+    """Statistics of every context."""
 
-    stats: MeanStats  # [C, K, *lanes]
-    rounds: Array  # [C, *lanes] int32: steps in each context
+    stats: MeanStats  # [contexts, K, *lanes]
+    rounds: Array  # [contexts, *lanes] int32: steps in each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +70,11 @@ class ContextualUCB(Selector):
     """UCB with a memory of its own in every context.
 
     index_j = mean_cj + beta sqrt(ln t_c / known_cj), t_c the rounds in context c, this
-    one included; an arm not yet known in c is played first, the lowest before others.
+    one included. An arm without a reward in c is played first, the lowest one before
+    others.
 
     Attributes:
-        num_contexts: C; structure, set by `evaluate`.
+        num_contexts: number of contexts, >= 1; structure, set by `evaluate`.
     """
 
     num_contexts: int = 1
@@ -88,7 +90,7 @@ class ContextualUCB(Selector):
     def init(
         self, params: UCBParams, num_arms: int, lanes: tuple[int, ...] = ()
     ) -> ContextStats:
-        """Returns zero counts."""
+        """Returns the statistics before any reward."""
         del params
         stats = MeanStats.zeros(self.num_contexts, (num_arms, *lanes))
         return ContextStats(stats, jnp.zeros((self.num_contexts, *lanes), jnp.int32))
@@ -118,16 +120,16 @@ class LinParams(NamedTuple):
     """Numbers of `LinUCB`."""
 
     beta: Array | float = 1.0  # [] exploration
-    price: Any = np.zeros(1)  # [C] feature of each context, set by `evaluate`
+    price: Any = np.zeros(1)  # [contexts] price of shipping; `evaluate` sets it
 
 
 class LinStats(NamedTuple):
-    """Running moments of the rewards of K arms and of the prices they were won at.
+    """Running moments of the rewards of K arms and of the prices at their steps.
 
     Means and centred sums by Welford's recursion: raw sums cancel in float32.
     """
 
-    known: Array  # [K, *lanes] float: rewards known
+    known: Array  # [K, *lanes] float: number of rewards
     price: Array  # [K, *lanes] float: mean price
     reward: Array  # [K, *lanes] float: mean reward
     square: Array  # [K, *lanes] float: sum of squared deviations of the price
@@ -138,9 +140,9 @@ class LinStats(NamedTuple):
 class LinUCB(Selector):
     """index_j = theta_j . x + beta sqrt(x . A_j^-1 x), x = (1, price of shipping now).
 
-    A_j = I + sum x x', theta_j = A_j^-1 sum r x over the rewards known of arm j. The
-    price is mu times the mean cost of shipping, so what is learned in one state of a
-    link carries over to others. Two features: A is inverted by its closed form.
+    A_j = I + sum x x', theta_j = A_j^-1 sum r x over the rewards r of arm j. The price
+    is mu times the mean cost of shipping, so what is learned in one state of a link
+    carries over to others. With two features A has a closed-form inverse.
 
     Speed: 5 to 10 times UCB1's time per step, because every arm takes a division and a
     square root at every step and keeps five moments, where UCB1 keeps 1/sqrt(n).
@@ -154,9 +156,9 @@ class LinUCB(Selector):
         """Returns beta = 1."""
         return LinParams()
 
-    def informed(self, params: LinParams, facts: Facts) -> LinParams:
-        """Returns the numbers with the price of every context."""
-        return params._replace(price=facts.price)
+    def with_prior(self, params: LinParams, prior: Prior) -> LinParams:
+        """Returns the numbers with the price of shipping in every context."""
+        return params._replace(price=prior.shipping_price)
 
     def init(
         self, params: LinParams, num_arms: int, lanes: tuple[int, ...] = ()
@@ -176,7 +178,7 @@ class LinUCB(Selector):
         self, params: LinParams, state: LinStats, feedback: Feedback
     ) -> LinStats:
         """Returns the moments with the revealed rewards added."""
-        told, rewards = known_rewards(feedback, state.known.shape[0])
+        seen, rewards = known_rewards(feedback, state.known.shape[0])
         price = _price(params, context_of(feedback), state.known.dtype)[None]
         known = state.known + 1
         price_off, reward_off = price - state.price, rewards - state.reward
@@ -189,18 +191,18 @@ class LinUCB(Selector):
             state.square + price_off * (price - mean),
             state.product + price_off * (rewards - reward),
         )
-        return jax.tree.map(lambda new, old: jnp.where(told, new, old), after, state)
+        return jax.tree.map(lambda new, old: jnp.where(seen, new, old), after, state)
 
 
 def linucb_index(params: LinParams, state: LinStats, price: Array) -> Array:
     """Returns the index of every arm at a price `[1, *lanes]`, `[K, *lanes]`.
 
-    With n known, mean price m, mean reward r and the centred sums S and C, the ridge
-    regression is written without a difference of large numbers:
+    With n rewards, mean price m, mean reward r, x the price, and the centred sums S of
+    squares and P of products, the ridge regression has no difference of large numbers:
 
         det A = (1 + n) (1 + S) + n m^2
         det A x.A^-1 x = 1 + x^2 + S + n (m - x)^2
-        det A theta.x = n r (1 + S) - n m C + x ((1 + n) C + n m r)
+        det A theta.x = n r (1 + S) - n m P + x ((1 + n) P + n m r)
     """
     known, mean, reward, square, product = state
     scale = 1 / ((1 + known) * (1 + square) + known * mean * mean)
@@ -217,16 +219,15 @@ def _price(params: LinParams, context: Array, dtype: Any) -> Array:
 def contextual_ucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     """Contextual UCB over splits: SplitEE with a memory for every condition.
 
-    See `ContextualUCB`. It is told which condition of the scenario holds.
+    See `ContextualUCB`. The context is the condition of the scenario.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
         beta: exploration, >= 0.
     """
     params = UCBParams(checks.number("beta", beta, 0.0))
-    told = Context("condition")
     return over_splits(
-        "contextual_ucb", ContextualUCB(), params, alpha=alpha, context=told
+        "contextual_ucb", ContextualUCB(), params, alpha=alpha, context=CONDITION
     )
 
 
@@ -235,8 +236,8 @@ def route_ucb(
 ) -> Policy:
     """Route UCB: contextual UCB over every pair of split and route.
 
-    Routes are tiers (edge, cloud), quantisations or widths of an encoder, see
-    `Condition.routes`: which split, how coarse and to whom, under each state of a link.
+    A route is a tier (edge or cloud), a quantisation or the width of an encoder, see
+    `Condition.routes`. The context is the condition of the scenario.
 
     Speed: 8 to 12 times UCB1's time per step at 12 exits and 2 routes, because it has
     twice the arms and a memory for every condition, more than a core's cache holds.
@@ -265,7 +266,7 @@ def route_ucb(
         build,
         ContextualUCB(),
         params=params,
-        context=Context("condition"),
+        context=CONDITION,
         alpha=alpha,
     )
 
@@ -273,22 +274,22 @@ def route_ucb(
 def linucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     """LinUCB over splits: rewards are linear in the price of shipping.
 
-    See `LinUCB`. It is told which condition of the scenario holds.
+    See `LinUCB`. The context is the condition of the scenario.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
         beta: exploration, >= 0.
     """
     params = LinParams(checks.number("beta", beta, 0.0))
-    told = Context("condition")
-    return over_splits("linucb", LinUCB(), params, alpha=alpha, context=told)
+    return over_splits("linucb", LinUCB(), params, alpha=alpha, context=CONDITION)
 
 
 def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
     """I-SplitEE: side information, learned anew under every known distortion.
 
-    SplitEE-S's rewards and side information; its heads are all evaluated, and free in
-    `Costs.isplitee`. In a scenario of distortions it is told which one holds.
+    Rewards and side information are as in SplitEE-S: every head is evaluated, and free
+    in `Costs.isplitee`. The context is the condition of the scenario, which is the
+    distortion here.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers; published 0.5.
@@ -297,8 +298,8 @@ def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
     Reference:
         Bajpai et al., I-SplitEE, arXiv 2401.10541.
 
-    Differences from the released code: there past exits are credited again at every
-    step and arm 0 never learns from shipping, which is not the described algorithm.
+    Differences from the released code: it credits past exits again at every step, and
+    its arm 0 never learns from shipping. Both depart from the described algorithm.
     """
     params = UCBParams(checks.number("beta", beta, 0.0))
     return over_splits(
@@ -308,5 +309,5 @@ def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
         alpha=alpha,
         reveal="prefix",
         all_heads=True,
-        context=Context("condition"),
+        context=CONDITION,
     )

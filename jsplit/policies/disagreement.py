@@ -1,7 +1,7 @@
 """Learning from predictions alone: UEE-UCB.
 
-Where a deeper exit is right whenever a shallower one is, disagreement with exit 1 is
-the error saved, and needs no label.
+Suppose a deeper exit is right whenever a shallower one is. Then disagreement with exit
+1 measures the errors that the deeper exit saves, and needs no label.
 """
 
 import math
@@ -16,8 +16,9 @@ from jsplit.types import Plan, Protocol
 def uee_ucb(*, beta: float = math.sqrt(2)) -> Policy:
     """UEE-UCB: UCB over exits, learning how often each disagrees with exit 1.
 
-    Arm i runs to exit i, evaluates every head on the way and answers there; it teaches
-    1[prediction_j != prediction_1] - mu cost_j for all j <= i. Nothing is shipped.
+    Arm i runs to exit i, evaluates every head on the way and answers there. The reward
+    of each arm j <= i becomes known: 1[prediction_j != prediction_1] - mu cost_j.
+    Nothing is shipped.
 
     Args:
         beta: exploration, >= 0.

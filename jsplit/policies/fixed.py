@@ -1,14 +1,16 @@
-"""Policies with one plan, a random one, and the clairvoyant one.
+"""Policies that do not learn: one plan, a random plan, the clairvoyant plan.
 
-Final exit, fixed split, offload everything, random exit, oracle: the baselines no
-comparison should leave out.
+Here: final exit, fixed split, offload everything, dynamic split, random exit, oracle,
+and the cascades. No comparison should leave these baselines out.
 """
+
+import dataclasses
 
 from jsplit import checks
 from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.policies.simple import Always, Follow, Uniform
-from jsplit.policies.splitee import ALPHA, split_plans
+from jsplit.policies.splitee import ALPHA, over_splits
 from jsplit.types import Context, Plan, Protocol
 
 
@@ -46,13 +48,13 @@ def fixed_split(*, depth: int = 1, alpha: float = ALPHA) -> Policy:
 def offload_all(*, depth: int = 1, route: int = 0) -> Policy:
     """Offload everything: split at `depth` (0..L-1) and ship every sample.
 
-    At depth 1 with a lossless link this has the accuracy of the final exit at, often, a
-    fraction of its cost. No published comparison of this line has it.
+    At depth 1 with a lossless link it is as accurate as the final exit, often at a
+    fraction of its cost. No published comparison with SplitEE has it.
 
     Args:
         depth: the layer after which every sample is shipped, 0..L-1; 0 ships the input
             itself (`Costs.input`).
-        route: how it is shipped, >= 0, see `Condition.routes`; a compressed input is
+        route: number of the route, >= 0, see `Condition.routes`; a compressed input is
             depth 0 with a route of its own.
     """
     depth = checks.integer("depth", depth, 0)
@@ -71,13 +73,13 @@ def offload_all(*, depth: int = 1, route: int = 0) -> Policy:
 def dynamic_split(*, shallowest: int = 1, num_routes: int = 1) -> Policy:
     """Dynamic split: ship everything after the layer that costs least just now.
 
-    The argmin over a table of known costs, such as latencies under the link's state:
-    T(i) = device(i) + shipping(i), or the whole network on the device. It is told which
-    condition of the scenario holds; accuracy is the final exit's at every split.
+    Plays the argmin over a table of known costs, such as latencies under the state of
+    the link: T(i) = device(i) + shipping(i), or the whole network on the device. The
+    context is the cheapest plan. At every split it is as accurate as the final exit.
 
     Args:
         shallowest: first layer after which it may ship, 0..L-1; 0 is the input itself.
-        num_routes: routes to choose from, see `Condition.routes`.
+        num_routes: routes to choose from, >= 1, see `Condition.routes`.
 
     Reference:
         Bakhtiarnia et al., Dynamic split computing, arXiv 2205.11269.
@@ -104,35 +106,23 @@ def random_exit(*, alpha: float = ALPHA) -> Policy:
     Args:
         alpha: confidence in [0, 1] from which the device answers.
 
-    Differences from the released code: it draws one split for a whole stream
+    Differences from the released code: that one draws one split for a whole stream
     (`Protocol.random_arm`).
     """
-    alpha = checks.number("alpha", alpha, 0.0, 1.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return split_plans(num_exits, alpha)
-
-    return Policy("random_exit", build, Uniform(), alpha=alpha)
+    return over_splits("random_exit", Uniform(), None, alpha=alpha)
 
 
 def oracle(*, alpha: float = ALPHA) -> Policy:
     """Oracle: the split with the largest reward for each sample, known in advance.
 
-    Privileged: it sees confidences that were not computed. An upper bound on the reward
-    of every policy over the same splits, not on accuracy.
+    Privileged: it sees confidences that were not computed. Its reward is an upper bound
+    for every policy over the same splits; its accuracy is not.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
     """
-    alpha = checks.number("alpha", alpha, 0.0, 1.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return split_plans(num_exits, alpha)
-
-    told = Context("best")
-    return Policy("oracle", build, Follow(), context=told, alpha=alpha, privileged=True)
+    best = over_splits("oracle", Follow(), None, alpha=alpha, context=Context("best"))
+    return dataclasses.replace(best, privileged=True)
 
 
 def confidence_cascade(*, alpha: float = ALPHA) -> Policy:
@@ -141,8 +131,8 @@ def confidence_cascade(*, alpha: float = ALPHA) -> Policy:
     Args:
         alpha: confidence in [0, 1] from which an exit answers.
 
-    Differences from the released code: it is billed and answered one exit too late
-    there (`Protocol.cascade_answer`).
+    Differences from the released code: that one bills and answers one exit too late
+    (`Protocol.cascade_answer`).
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
 
@@ -157,7 +147,7 @@ def entropy_cascade(*, threshold: float = 0.5) -> Policy:
     """Entropy cascade (DeeBERT, BranchyNet): the first exit with entropy <= threshold.
 
     Args:
-        threshold: entropy in nats, >= 0 (0 = never early, ln C = always at exit 1).
+        threshold: entropy in nats, >= 0; 0 = never stop early, ln C = always at exit 1.
 
     Reference:
         Xin et al., DeeBERT, arXiv 2004.12993; Teerapittayanon et al., BranchyNet,
@@ -176,8 +166,8 @@ def patience_cascade(*, patience: int = 2) -> Policy:
     """Patience cascade (PABEE): stop after `patience` exits repeat a prediction.
 
     Args:
-        patience: how many exits in a row must agree with the one before them, >= 1;
-            PABEE reports 6 for 12 layers. From L on it never stops early.
+        patience: exits in a row that repeat the prediction before them, >= 1; PABEE
+            reports 6 for 12 layers. From L on it never stops early.
 
     Reference:
         Zhou et al., BERT loses patience, arXiv 2006.04152.

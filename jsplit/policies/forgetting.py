@@ -1,6 +1,7 @@
 """Indices that forget: discounted UCB and sliding-window UCB, for rewards in [0, 1].
 
-Here: what to do when rewards drift all the time. Jumps are for `change`.
+Here: selectors for rewards that drift all the time. Not here: selectors that detect
+jumps (`change`).
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ WINDOW = 1_200
 class DiscountedParams(NamedTuple):
     """Numbers of `DiscountedUCB`."""
 
-    gamma: Array | float = GAMMA  # [] what is left of a reward's weight after a step
+    gamma: Array | float = GAMMA  # [] factor on a reward's weight at every step
     xi: Array | float = XI  # [] exploration
 
 
@@ -98,8 +99,8 @@ class WindowState(NamedTuple):
 
     total: Array  # [K, *lanes] float: sum of the rewards in the window
     known: Array  # [K, *lanes] float: plays in the window
-    arms: Array  # [W, *lanes] int32: step s in row s mod W, -1 before the first
-    rewards: Array  # [W, *lanes] float: the same of the rewards
+    arms: Array  # [W, *lanes] int32: arm of step s in row s mod W, -1 before step 0
+    rewards: Array  # [W, *lanes] float: reward of step s in row s mod W
     # What leaves the window at the next step. Read after the window is written: XLA
     # would copy a window that is read and then overwritten, at every step.
     old_arm: Array  # [*lanes] int32
@@ -111,13 +112,14 @@ class WindowState(NamedTuple):
 class SlidingWindowUCB(Selector):
     """index_j = mean_j + sqrt(xi ln min(t, W) / N_j) over the last W steps.
 
-    An arm without a play in the window is played at once. It learns the played arm
-    alone: side information would need K rewards a step in the window. Sums run, so
-    rounding errors of float32 add up to the order of 1e-6 W sqrt(T) / 100 over T steps
-    until an arm leaves the window, when its sum is set to zero.
+    An arm without a play in the window is played at once. The selector learns from the
+    played arm alone: side information would put K rewards a step in the window. Sums
+    are running, so rounding errors of float32 add up, to the order of
+    1e-6 W sqrt(T) / 100 over T steps. The sum of an arm is set to zero, and its error
+    with it, when its last play leaves the window.
 
     Attributes:
-        window: W >= 1; structure, so that another one compiles another program.
+        window: steps W, >= 1; structure, so another number compiles again.
 
     Reference:
         Garivier and Moulines, ALT 2011, arXiv 0805.3415, algorithm 2.
@@ -192,11 +194,11 @@ def discounted_ucb(
 ) -> Policy:
     """Discounted UCB over splits: rewards lose weight with every step.
 
-    See `DiscountedUCB`; rewards scaled to [0, 1] by the costs.
+    See `DiscountedUCB`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
-        gamma: in [0, 1], what is left of a reward's weight after a step; published
+        gamma: factor in [0, 1] on a reward's weight at every step; published
             1 - 1/(4 sqrt(T)), which is 0.9975 for T = 10,000.
         xi: exploration, >= 0; published more than 1/2.
     """
@@ -212,11 +214,12 @@ def sliding_window_ucb(
 ) -> Policy:
     """Sliding-window UCB over splits: only the last `window` steps count.
 
-    See `SlidingWindowUCB`; rewards scaled to [0, 1] by the costs.
+    See `SlidingWindowUCB`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
-        window: steps, >= 1; published 4 sqrt(T ln T), which is 1,214 for T = 10,000.
+        window: steps, >= 1; published 4 sqrt(T ln T), which is 1,214 for T = 10,000;
+            structure, so another number compiles again.
         xi: exploration, >= 0; published more than 1/2.
     """
     selector = SlidingWindowUCB(checks.integer("window", window, 1))

@@ -1,7 +1,7 @@
 """Hierarchical inference by Hedge: a threshold at one exit, drawn by its losses.
 
-Here: HIL-F and HIL-N. They take the cloud's answer for the truth; what a plan teaches
-is `Signal` "agreement", as in `hierarchical`.
+Here: HIL-F and HIL-N. They take the cloud's answer for the truth, and the reward they
+learn from is "agreement", as in `hierarchical`.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class HedgeParams(NamedTuple):
 class HedgeState(NamedTuple):
     """State of `Hedge` and `ExploringHedge`."""
 
-    loss: Array  # [K, *lanes] float: losses so far, the smallest taken off
+    loss: Array  # [K, *lanes] float: sums of losses minus the smallest sum
 
 
 def _draw(loss: Array, eta: Array | float, uniform: Array) -> Array:
@@ -43,7 +43,7 @@ def _draw(loss: Array, eta: Array | float, uniform: Array) -> Array:
 
 
 def _less_best(loss: Array) -> Array:
-    """Returns losses relative to the smallest, which is all that chances depend on."""
+    """Returns losses minus the smallest, which leaves all chances the same."""
     return loss - loss.min(0, keepdims=True)
 
 
@@ -51,14 +51,14 @@ def _less_best(loss: Array) -> Array:
 class Hedge(Selector):
     """Draws threshold k with chance proportional to exp(-eta sum of its losses).
 
-    A plan's loss is 1 - what it teaches; every plan's is known after every step.
+    The loss of a plan is 1 - its reward, and known for every plan after every step.
 
     Reference:
         Moothedath, Champati and Gross, Online algorithms for hierarchical inference in
         deep learning applications at the edge, arXiv 2304.00891 (HIL-F).
 
-    Differences from the paper: it refines its thresholds as new confidences arrive;
-    here they are a grid.
+    Differences from the paper: thresholds are a grid; the paper refines them as new
+    confidences arrive.
     """
 
     def default_params(self) -> HedgeParams:
@@ -84,7 +84,7 @@ class Hedge(Selector):
     def update(
         self, params: HedgeParams, state: HedgeState, feedback: Feedback
     ) -> HedgeState:
-        """Returns the losses with those of the step."""
+        """Returns the losses after the step."""
         del params
         if feedback.rewards is None or feedback.revealed is None:
             return state
@@ -96,17 +96,17 @@ class ExploringParams(NamedTuple):
     """Numbers of `ExploringHedge`."""
 
     eta: Array | float = ETA  # [] learning rate
-    epsilon: Array | float = EPSILON  # [] of the steps, shipped to explore
+    epsilon: Array | float = EPSILON  # [] share of the steps shipped to explore
 
 
 @dataclasses.dataclass(frozen=True)
 class ExploringHedge(Selector):
-    """Hedge over thresholds where an accepted answer teaches nothing (HIL-N).
+    """Hedge over thresholds where an accepted answer reveals no loss (HIL-N).
 
-    The last arm always ships and is played with chance epsilon. A threshold that would
-    ship has the known loss mu offload; one that would accept has loss
-    1[disagrees] / epsilon at those steps and 0 at all others, which is right on
-    average.
+    The last arm always ships and is played with chance epsilon, to explore. A threshold
+    that would ship has the known loss mu offload. A threshold that would accept has
+    loss 1[disagrees] / epsilon at exploring steps and 0 at all others, which is right
+    on average.
 
     Speed: 3 to 4 times UCB1's time per step, because every step takes two draws and an
     exponential per threshold.
@@ -115,7 +115,7 @@ class ExploringHedge(Selector):
         Moothedath, Champati and Gross, Online algorithms for hierarchical inference in
         deep learning applications at the edge, arXiv 2304.00891 (HIL-N).
 
-    Differences from the paper: thresholds are a grid, as in `Hedge`.
+    Differences from the paper: as in `Hedge`.
     """
 
     def default_params(self) -> ExploringParams:
@@ -142,14 +142,14 @@ class ExploringHedge(Selector):
     def update(
         self, params: ExploringParams, state: HedgeState, feedback: Feedback
     ) -> HedgeState:
-        """Returns the losses with the step's, divided by the chance of seeing them."""
+        """Returns the losses after the step, over the chance of seeing them."""
         if feedback.rewards is None:
             return state
         ship = feedback.rewards[-1:]
         rewards = feedback.rewards[:-1]
         explores = (feedback.arm == len(state.loss))[None]
         seen = jnp.where(explores, (1 - rewards) / params.epsilon, 0)
-        # What would ship teaches what shipping does, to the last bit.
+        # A plan that would ship has the reward of shipping, to the last bit.
         return HedgeState(
             _less_best(state.loss + jnp.where(rewards == ship, 1 - ship, seen))
         )
@@ -158,14 +158,15 @@ class ExploringHedge(Selector):
 def hil_f(
     *, depth: int = 1, num_thresholds: int = NUM_THRESHOLDS, eta: float = ETA
 ) -> Policy:
-    """HIL-F: thresholds at one exit by Hedge, told whether every answer was right.
+    """HIL-F: thresholds at one exit by Hedge, with every answer judged by the cloud.
 
-    See `Hedge`. Privileged: it learns also whether the cloud agrees with an answer that
-    was accepted, which takes shipping it.
+    See `Hedge`. Privileged: it also learns whether the cloud agrees with an accepted
+    answer, which takes shipping the sample.
 
     Args:
         depth: the exit whose answer may be accepted, 1..L-1.
-        num_thresholds: thresholds from 0 to 1, >= 2; structure.
+        num_thresholds: thresholds from 0 to 1, >= 2; structure, so another number
+            compiles again.
         eta: learning rate, >= 0.
     """
     params = HedgeParams(checks.number("eta", eta, 0.0))
@@ -188,13 +189,14 @@ def hil_n(
     eta: float = ETA,
     epsilon: float = EPSILON,
 ) -> Policy:
-    """HIL-N: thresholds at one exit by Hedge, exploring because accepting is silent.
+    """HIL-N: thresholds at one exit by Hedge, where only shipping reveals a loss.
 
     See `ExploringHedge`.
 
     Args:
         depth: the exit whose answer may be accepted, 1..L-1.
-        num_thresholds: thresholds from 0 to 1, >= 2; structure.
+        num_thresholds: thresholds from 0 to 1, >= 2; structure, so another number
+            compiles again.
         eta: learning rate, >= 0.
         epsilon: share of the steps shipped to explore, in (0, 1].
     """

@@ -1,9 +1,9 @@
-"""Hierarchical inference by a lower bound: accept the device's answer, or ship it.
+"""Hierarchical inference by a lower bound: accept the device's answer, or ship.
 
-Here: HI-LCB and HI-LCB-lite. They take the cloud's answer for the truth and learn, by
-bin of confidence, how often the device's agrees with it; an accepted answer teaches
-nothing. What a plan teaches is `Signal` "agreement": 1[agrees] if accepted, 1 - mu
-offload if shipped. Thresholds learned from the same signal are in `hedge`.
+Here: HI-LCB and HI-LCB-lite. They take the cloud's answer for the truth and learn, for
+each bin of confidence, how often the device agrees with it. An accepted answer reveals
+nothing. The reward learned from is "agreement": 1[agrees] if accepted, 1 - mu offload
+if shipped. Not here: thresholds learned from the same reward (`hedge`).
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ class LCBParams(NamedTuple):
 
 
 class LCBState(NamedTuple):
-    """Agreement with the cloud by bin of confidence."""
+    """State of `HILCB`."""
 
-    agreement: MeanStats  # [C, *lanes]
-    ship: Array  # [*lanes] float: what shipping teaches, inf before the first
+    agreement: MeanStats  # [bins, *lanes], one for each bin of confidence
+    ship: Array  # [*lanes] float: reward of shipping, inf before the first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +43,14 @@ class HILCB(Selector):
     """Accepts if a lower bound of the agreement exceeds what shipping is worth.
 
     lcb_c = mean_c - sqrt(xi ln t / n_c) over the n_c shipped samples of bin c, minus
-    infinity without any. With `monotone`, as in HI-LCB, agreement is taken to grow with
-    confidence, so the bound of a bin is the largest of its own and all lower bins'.
-    Ships unless bound > 1 - mu offload, that is, unless 1 - bound < mu offload. Where
-    the cost of shipping changes, offload is that of the step before.
+    infinity without any. With `monotone`, as in HI-LCB, agreement is assumed to grow
+    with confidence: the bound of a bin is then the largest lcb of this bin and all
+    lower ones. The sample is shipped unless bound > 1 - mu offload. The cost offload is
+    taken from the step before, which matters where it changes.
 
     Attributes:
-        monotone: whether lower bins vouch for higher ones.
-        num_contexts: C bins; structure, set by `evaluate`.
+        monotone: whether the bound of a bin also holds for higher bins.
+        num_contexts: number of bins, >= 1; structure, set by `evaluate`.
 
     Reference:
         Chattopadhyay, Sutar, Champati and Moharir, Low-regret and low-complexity
@@ -72,13 +72,13 @@ class HILCB(Selector):
     def init(
         self, params: LCBParams, num_arms: int, lanes: tuple[int, ...] = ()
     ) -> LCBState:
-        """Returns zero counts."""
+        """Returns the statistics before any reward."""
         del params, num_arms
         agreement = MeanStats.zeros(self.num_contexts, lanes)
         return LCBState(agreement, jnp.full(lanes, jnp.inf, agreement.mean.dtype))
 
     def select(self, params: LCBParams, state: LCBState, key: Array, now: Now) -> Array:
-        """Returns 0 to accept or 1 to ship."""
+        """Returns arm 0 to accept, or arm 1 to ship."""
         del key
         seen = state.agreement
         width = jnp.sqrt(params.xi * jnp.log(now.t.astype(seen.mean.dtype)))
@@ -92,10 +92,10 @@ class HILCB(Selector):
     def update(
         self, params: LCBParams, state: LCBState, feedback: Feedback
     ) -> LCBState:
-        """Returns the counts with what shipping showed."""
+        """Returns the state with the agreement that shipping revealed."""
         del params
-        agreement, agreed = _told(feedback, ACCEPT)
-        ship, shipped = _told(feedback, SHIP)
+        agreement, agreed = _observed(feedback, ACCEPT)
+        ship, shipped = _observed(feedback, SHIP)
         context = context_of(feedback)
         before = in_context(state.agreement, context)
         after = jax.tree.map(
@@ -107,7 +107,7 @@ class HILCB(Selector):
         )
 
 
-def _told(feedback: Feedback, arm: int) -> tuple[Array, Array]:
+def _observed(feedback: Feedback, arm: int) -> tuple[Array, Array]:
     """Returns an arm's reward and whether it became known, `[*lanes]`."""
     if feedback.rewards is None or feedback.revealed is None:
         return feedback.reward, feedback.arm == arm
@@ -115,7 +115,7 @@ def _told(feedback: Feedback, arm: int) -> tuple[Array, Array]:
 
 
 def hi_lcb(*, depth: int = 1, bins: int = BINS, xi: float = XI) -> Policy:
-    """HI-LCB: accept at one exit if, surely enough, the cloud would agree.
+    """HI-LCB: accept at one exit if, with enough confidence, the cloud would agree.
 
     See `HILCB`, monotone.
 
@@ -128,7 +128,7 @@ def hi_lcb(*, depth: int = 1, bins: int = BINS, xi: float = XI) -> Policy:
 
 
 def hi_lcb_lite(*, depth: int = 1, bins: int = BINS, xi: float = XI) -> Policy:
-    """HI-LCB-lite: as HI-LCB, but no bin of confidence vouches for another.
+    """HI-LCB-lite: as HI-LCB, but each bin of confidence stands alone.
 
     See `HILCB`, not monotone.
 

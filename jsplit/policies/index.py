@@ -1,7 +1,7 @@
 """Index policies: play the arm with the largest mean plus bonus.
 
-Here: what they share, and UCB1's index, which is SplitEE's too. A new index is one
-function `index(params, stats, t) -> [K, *lanes]`.
+Here: what index policies share, and the UCB index of UCB1 and SplitEE. A new index is
+one function, `IndexSelector.index`.
 """
 
 import abc
@@ -26,10 +26,16 @@ class IndexSelector(Selector):
 
     @abc.abstractmethod
     def index(self, params: Any, stats: Any, t: Array) -> Array:
-        """Returns the index of every arm at round t, `[K, *lanes]`."""
+        """Returns the index of every arm, `[K, *lanes]`.
+
+        Args:
+            params: numbers of the selector.
+            stats: statistics of the rewards so far.
+            t: [] int32, the 1-based round.
+        """
 
     def init(self, params: Any, num_arms: int, lanes: tuple[int, ...] = ()) -> Any:
-        """Returns zero counts."""
+        """Returns the statistics before any reward."""
         del params
         return MeanStats.zeros(num_arms, lanes)
 
@@ -54,7 +60,8 @@ class UCBParams(NamedTuple):
 class UCB(IndexSelector):
     """index_j = mean_j + beta * sqrt(ln t / known_j), t the 1-based round.
 
-    beta = 1 is SplitEE's, sqrt(2) is UCB1's for rewards in [0, 1].
+    known_j is the number of rewards of arm j. beta is 1 in SplitEE, and sqrt(2) in UCB1
+    for rewards in [0, 1].
 
     Reference:
         Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002, figure 1;

@@ -1,6 +1,6 @@
 """KL-UCB: the largest mean that the rewards seen do not yet rule out.
 
-Here: the index and the equation behind it, solved by a fixed number of Newton steps.
+Here: the index, and its equation solved by a fixed number of Newton steps.
 """
 
 import dataclasses
@@ -54,15 +54,18 @@ class KLUCB(IndexSelector):
 def largest_mean(mean: Array, bound: Array) -> Array:
     """Returns the q >= mean with kl(mean, q) = bound, elementwise.
 
-    With p = mean and q = p + d, d = (1-p) (1 - e^-v), the divergence is (1-p) v -
-    p ln(1 + d/p), convex in v with derivative d/q. Newton's method from above falls
-    onto the root without overshooting, and starts at v = a + sqrt(2 p a),
-    a = bound / (1-p), which is exact for p = 0 and for bound -> 0. In v nothing
-    cancels when q is close to p, which float32 would not forgive.
+    With p = mean and q = p + d, d = (1-p) (1 - e^-v), the divergence is
+
+        kl(p, q) = (1-p) v - p ln(1 + d/p),
+
+    convex in v with derivative d/q. So Newton's method, started above the root, falls
+    onto it without overshooting. It starts at v = a + sqrt(2 p a), a = bound / (1-p),
+    which is exact for p = 0 and for bound -> 0. The form in v has no cancellation
+    where q is close to p, which float32 could not bear.
 
     Args:
-        mean: means in [0, 1]; taken to be one rounding error inside.
-        bound: >= 0.
+        mean: means in [0, 1]; 0 and 1 are moved inside by one rounding error.
+        bound: values of kl(mean, q), >= 0.
     """
     kind = jnp.finfo(mean.dtype)
     p = jnp.clip(mean, kind.eps, 1 - kind.eps)
@@ -85,9 +88,9 @@ def largest_mean(mean: Array, bound: Array) -> Array:
 def log1p(z: Array) -> Array:
     """Returns ln(1 + z) for z >= 0 without the rounding of 1 + z.
 
-    Below 0.06 by 2 artanh(w) = 2 (w + w^3/3 + ...), w = z / (2 + z), good to 1e-15.
-    XLA's log1p takes 5 times as long as its log on a CPU (and expm1, above, 100 times
-    as long as its tanh).
+    Below 0.06 it is 2 artanh(w) = 2 (w + w^3/3 + ...), w = z / (2 + z), good to 1e-15.
+    On a CPU, XLA's log1p takes 5 times as long as its log. Its expm1 takes 100 times as
+    long as its tanh, which `largest_mean` uses instead.
     """
     w = z / (2 + z)
     square = w**2
@@ -98,7 +101,7 @@ def log1p(z: Array) -> Array:
 def kl_ucb(*, alpha: float = ALPHA, c: float = 0.0) -> Policy:
     """KL-UCB over splits: the bonus is a Bernoulli confidence interval's upper end.
 
-    See `KLUCB`; rewards scaled to [0, 1] by the costs.
+    See `KLUCB`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.

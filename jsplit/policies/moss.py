@@ -1,4 +1,4 @@
-"""MOSS-anytime: a bonus that vanishes once an arm had its share of the rounds."""
+"""MOSS-anytime: no bonus for an arm that had more than its share of the rounds."""
 
 import dataclasses
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class MOSSParams(NamedTuple):
 class MOSS(IndexSelector):
     """index_j = mean_j + sqrt((1 + a)/2 * max(0, ln(t / (K n_j))) / n_j).
 
-    For rewards in [0, 1]. Minimax optimal without knowing the horizon.
+    For rewards in [0, 1]. Minimax optimal for any horizon, which it need not know.
 
     Reference:
         Degenne and Perchet, ICML 2016, Anytime optimal algorithms in stochastic
@@ -48,7 +48,7 @@ class MOSS(IndexSelector):
 def moss(*, alpha: float = ALPHA, a: float = A) -> Policy:
     """MOSS-anytime over splits: no bonus for a split played more often than t / K.
 
-    See `MOSS`; rewards scaled to [0, 1] by the costs.
+    See `MOSS`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.

@@ -1,7 +1,7 @@
-"""The plans of the field, as data: thresholds per exit and the deepest exit.
+"""The plans of the field, as data: a threshold for each exit, and the deepest exit.
 
 Here: builders that return one `Plan`, and `stack`. Not here: what a plan does to a
-sample (`outcomes`) or who picks it (`policies`).
+sample (`environment.outcomes`) or who picks it (the files beside this).
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from numpy.typing import ArrayLike
 from jsplit import checks
 from jsplit.types import JsplitError, Plan
 
-NEVER = np.inf  # no score reaches it: pass this exit by
+NEVER = np.inf  # no score reaches it: never stop here
 ALWAYS = -np.inf  # every score reaches it: stop here
 
 
 def split(num_exits: int, depth: int, alpha: float, *, all_heads: bool = False) -> Plan:
-    """Returns SplitEE's action: run to `depth`, answer there if sure, else ship.
+    """Returns SplitEE's action: run to `depth`, answer there if confident, else ship.
 
     Args:
-        num_exits: number of exits L.
-        depth: the splitting layer, 1..L. At L the device always answers itself.
+        num_exits: number of exits L, >= 2.
+        depth: the splitting layer, 1..L. At L the device always answers.
         alpha: confidence in [0, 1] from which the device answers at `depth`.
-        all_heads: evaluate (and pay) every head up to `depth`, as SplitEE-S does for
-            its side information, instead of the one at `depth`.
+        all_heads: True = evaluate (and pay) every head up to `depth`, as SplitEE-S does
+            for its side information. False = only the head at `depth`.
 
     Returns:
         One `Plan`.
@@ -55,10 +55,10 @@ def offload_all(num_exits: int, depth: int = 1, *, head: bool = False) -> Plan:
     """Returns the plan that ships every sample after layer `depth`.
 
     Args:
-        num_exits: number of exits L.
-        depth: 0..L-1; 0 ships the input itself, nothing run on the device.
-        head: evaluate (and pay) the head at `depth`, for a policy that looks at its
-            confidence before it chooses this plan.
+        num_exits: number of exits L, >= 2.
+        depth: 0..L-1; 0 ships the input itself, with nothing run on the device.
+        head: True = evaluate (and pay) the head at `depth`, for a policy that observes
+            its confidence before it chooses this plan.
     """
     num_exits = checks.integer("num_exits", num_exits, 2)
     depth = checks.integer("depth", depth, int(head), num_exits - 1)
@@ -72,12 +72,12 @@ def cascade(num_exits: int, threshold: ArrayLike, *, delay: int = 0) -> Plan:
     Every head on the way is evaluated and paid; exit L always answers.
 
     Args:
-        num_exits: number of exits L.
-        threshold: on the policy's score: a confidence, minus an entropy in nats, or a
-            count of agreeing exits; one for all exits, or [L], where +inf = never stop
-            here and -inf = always.
-        delay: layers run beyond the exit that stopped; 1 reproduces released code that
-            runs and answers one exit too late.
+        num_exits: number of exits L, >= 2.
+        threshold: one number for all exits, or [L], in the unit of the policy's score:
+            a confidence, minus an entropy in nats, or a count of agreeing exits. +inf =
+            never stop here, -inf = always.
+        delay: layers run beyond the exit that stopped, 0..L; 1 reproduces released code
+            that runs and answers one exit too late.
 
     Returns:
         One `Plan`.
@@ -101,7 +101,7 @@ def by_route(plan: Plan, route: int) -> Plan:
 
     Args:
         plan: one plan.
-        route: 0 for the condition's own trace and costs, 1, 2, ... for others.
+        route: 0 for the condition's own trace and costs, 1, 2, ... for its `routes`.
     """
     return plan._replace(route=np.int32(checks.integer("route", route, 0)))
 

@@ -70,8 +70,8 @@ REGISTRY: dict[str, Callable[..., Policy]] = {
     "oracle": fixed.oracle,
 }
 
-# A first comparison shows SplitEE's policies and every baseline. The other bandits
-# are for those who ask: each costs seconds of compilation.
+# A first comparison shows SplitEE's policies and every baseline. Other bandits are
+# opt-in: each costs seconds of compilation.
 BASIC_POLICIES = (
     "splitee",
     "splitee_s",
@@ -99,7 +99,7 @@ def policy_numbers(name: str) -> dict[str, float]:
 
 
 def policy_summary(name: str) -> str:
-    """Returns the first line of what the policy called `name` does."""
+    """Returns one line on the policy called `name`: its docstring's first."""
     factory = REGISTRY[checks.choice("policy", name, REGISTRY)]
     return (factory.__doc__ or "").strip().splitlines()[0]
 
@@ -109,14 +109,14 @@ def make_policy(name: str, **numbers: float) -> Policy:
 
     Args:
         name: one of `policy_names()`.
-        **numbers: for instance `alpha=0.8` or `depth=3`; the rest keep their defaults.
+        **numbers: numbers to set, such as `alpha=0.8`; the rest keep their defaults.
 
     Returns:
         The policy; its label shows the numbers that were set.
 
     Raises:
-        JsplitError: for an unknown name or number, listing what exists and the nearest
-            match, or for a number out of its range.
+        JsplitError: if a name is unknown, with those that exist and the nearest match;
+            or if a number is out of its range.
 
     Example:
         >>> make_policy("splitee", alpha=0.8).label

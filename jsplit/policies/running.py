@@ -1,7 +1,7 @@
 """Running statistics of the rewards of K arms, and how a step is folded into them.
 
-Here: means and variances in one pass. Not here: what is done with them. Used by the
-selectors beside this file.
+Here: means and variances in one pass. Not here: the selectors that use them (the files
+beside this).
 """
 
 from typing import NamedTuple, Protocol, TypeVar
@@ -18,7 +18,7 @@ class MeanStats(NamedTuple):
     """Running means of the rewards of K arms."""
 
     mean: Array  # [K, *lanes] float
-    known: Array  # [K, *lanes] float: how many rewards of the arm became known
+    known: Array  # [K, *lanes] float: number of rewards that became known
     inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
 
     @classmethod
@@ -38,7 +38,7 @@ class MomentStats(NamedTuple):
     """Running means and variances of the rewards of K arms, by Welford's recursion."""
 
     mean: Array  # [K, *lanes] float
-    known: Array  # [K, *lanes] float: how many rewards of the arm became known
+    known: Array  # [K, *lanes] float: number of rewards that became known
     inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
     variance: Array  # [K, *lanes] float: mean squared deviation (divided by known)
 
@@ -58,7 +58,7 @@ class MomentStats(NamedTuple):
 
 
 class Stats(Protocol):
-    """Statistics that take one reward at a time, elementwise; a NamedTuple."""
+    """A NamedTuple of statistics that take one reward at a time, elementwise."""
 
     def add(self, reward: Array) -> "Stats":
         """Returns the statistics with one reward more for every arm in them."""
@@ -69,7 +69,7 @@ AnyStats = TypeVar("AnyStats", bound=Stats)
 
 
 def known_rewards(feedback: Feedback, num_arms: int) -> tuple[Array, Array]:
-    """Returns which arms' rewards a step made known, `[K, *lanes]`, and the rewards.
+    """Returns which arms' rewards became known, `[K, *lanes]` bool, and the rewards.
 
     The rewards are `[K, *lanes]`, or `[1, *lanes]` if only the played arm's is known.
     """
@@ -79,10 +79,11 @@ def known_rewards(feedback: Feedback, num_arms: int) -> tuple[Array, Array]:
 
 
 def fold(stats: AnyStats, feedback: Feedback) -> AnyStats:
-    """Returns `stats` with every reward in `feedback` folded in.
+    """Returns `stats` with every known reward in `feedback` folded in.
 
-    Where only the played arm is known, its statistics alone are computed, `[*lanes]`,
-    and written with one mask: divisions for all arms would cost more than the gather.
+    Where only the played arm's reward is known, only its statistics are computed,
+    `[*lanes]`, and written with one mask: divisions for all arms would cost more than
+    the gather.
     """
     num_arms = jax.tree.leaves(stats)[0].shape[0]
     known, rewards = known_rewards(feedback, num_arms)

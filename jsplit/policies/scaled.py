@@ -1,9 +1,10 @@
 """Rewards brought to [0, 1], for selectors whose formulas assume it.
 
-Here: a selector around another one. SplitEE's UCB goes without, under every name it
-has (SplitEE-S, I-SplitEE, over thresholds, conditions and routes): it is published on
-rewards as they are, with beta = 1 for any costs. So does LinUCB, whose regression
-shrinks towards a reward of 0.
+Here: a selector around another one. Two selectors learn from rewards as they are:
+
+- SplitEE's UCB, in all its policies (SplitEE-S, I-SplitEE, over thresholds, conditions
+  and routes). It is published on raw rewards, with beta = 1 for any costs.
+- LinUCB, whose regression shrinks towards a reward of 0.
 """
 
 import dataclasses
@@ -13,23 +14,23 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsplit.policies.base import Selector
-from jsplit.types import Facts, Feedback, Now, Protocol, Range
+from jsplit.types import Feedback, Now, Prior, Protocol, RewardRange
 
 
 class UnitParams(NamedTuple):
     """Numbers of `UnitRewards`."""
 
-    inner: Any  # the numbers of the selector inside
-    rewards: Range = Range(0.0, 1.0)  # set by `evaluate`, from costs and plans
+    inner: Any  # numbers of the selector inside
+    reward_range: RewardRange = RewardRange(0.0, 1.0)  # `evaluate` sets it
 
 
 @dataclasses.dataclass(frozen=True)
 class UnitRewards(Selector):
-    """Shows the selector inside (reward - low) / (high - low).
+    """Gives the selector inside (reward - low) / (high - low) as its reward.
 
-    [low, high] holds every reward that the plans can have at their costs, so a bonus
-    "for rewards in [0, 1]" means the same on every network: a formula with reward range
-    b is used with b = 1.
+    [low, high] is the reward range: it holds every reward that the plans can have at
+    their costs. So a bonus for rewards in [0, 1] means the same on every network. A
+    formula with the length b of the reward range is used with b = 1.
 
     Attributes:
         selector: the selector inside, written for rewards in [0, 1].
@@ -39,11 +40,11 @@ class UnitRewards(Selector):
 
     @property
     def initial_plays(self) -> bool:
-        """As the selector inside."""
+        """Whether the selector inside asks for them."""
         return self.selector.initial_plays
 
     def default_params(self) -> UnitParams:
-        """Returns the published numbers of the selector inside, range [0, 1]."""
+        """Returns the numbers of the selector inside, and the reward range [0, 1]."""
         return UnitParams(self.selector.default_params())
 
     def init(
@@ -58,7 +59,7 @@ class UnitRewards(Selector):
 
     def update(self, params: UnitParams, state: Any, feedback: Feedback) -> Any:
         """Returns the state after the scaled rewards."""
-        low, high = params.rewards
+        low, high = params.reward_range
 
         def unit(reward: Array) -> Array:
             # Clipped because a reward at an end may be rounded to just beyond it.
@@ -68,17 +69,17 @@ class UnitRewards(Selector):
         seen = feedback._replace(reward=unit(feedback.reward), rewards=rewards)
         return self.selector.update(params.inner, state, seen)
 
-    def informed(self, params: UnitParams, facts: Facts) -> UnitParams:
-        """Returns the numbers with the range of the rewards."""
-        inner = self.selector.informed(params.inner, facts)
-        return UnitParams(inner, facts.rewards)
+    def with_prior(self, params: UnitParams, prior: Prior) -> UnitParams:
+        """Returns the numbers with the reward range."""
+        inner = self.selector.with_prior(params.inner, prior)
+        return UnitParams(inner, prior.reward_range)
 
     def over_contexts(self, num_contexts: int) -> "UnitRewards":
-        """Returns the selector for so many contexts."""
+        """Returns the selector around one for so many contexts."""
         return UnitRewards(self.selector.over_contexts(num_contexts))
 
     def under(self, protocol: Protocol) -> "UnitRewards":
-        """Returns the selector that a protocol's switches ask for."""
+        """Returns the selector around one that follows the protocol."""
         return UnitRewards(self.selector.under(protocol))
 
 

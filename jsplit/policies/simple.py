@@ -1,7 +1,7 @@
-"""Selectors that do not learn: a single plan, the plan that is told, a uniform draw.
+"""Selectors that do not learn: one plan, the plan a context names, a uniform draw.
 
-Here: `Always` for policies with one plan, `Follow` for those told which one to play,
-`Uniform` for random exits.
+Here: `Always` for policies with one plan, `Follow` for policies whose context is the
+plan to play, `Uniform` for random exits.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from jsplit.types import Feedback, Now, Protocol
 
 
 class Lanes(NamedTuple):
-    """State of a selector that remembers nothing: it only knows its lanes."""
+    """State of a selector without memory: the shape of its lanes."""
 
     arm: Array  # [*lanes] int32
 
@@ -71,14 +71,14 @@ class UniformState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Uniform(Selector):
-    """Plays an arm drawn uniformly, anew at every step or once per run.
+    """Plays an arm drawn uniformly, at every step or once per run.
 
     Speed: 3 to 4 times UCB1's time per step, because every step takes a draw from a
     counter-based generator.
 
     Attributes:
-        per_run: True draws one arm for a whole stream, as the released SplitEE code
-            does for its "Random" baseline.
+        per_run: True = one arm for a whole stream, as in the "Random" baseline of the
+            released SplitEE code.
     """
 
     per_run: bool = False

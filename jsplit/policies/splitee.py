@@ -1,6 +1,7 @@
 """SplitEE, SplitEE-S and UCB1 over splits: where to split, learned without labels.
 
-One arm per exit: run to it, answer there if confident, otherwise ship.
+Here: the policies with one arm for each exit: run to it, answer there if confident,
+otherwise ship. Not here: their index (`index`).
 """
 
 import math
@@ -19,8 +20,13 @@ ALPHA = 0.7  # SplitEE's released code: .70 (IMDb, Yelp), .75 (QQP, SNLI), .85 (
 def splitee(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     """SplitEE: UCB over splits, learning the reward of the split that was played.
 
-    r(i) = C_i - mu gamma_i if C_i >= alpha or i = L, else C_L - mu (gamma_i + o), with
-    gamma_i the cost of i layers and one head; index mean + beta sqrt(ln t / n).
+    The reward of split i is
+
+        r(i) = C_i - mu gamma_i          if C_i >= alpha or i = L,
+        r(i) = C_L - mu (gamma_i + o)    otherwise,
+
+    C_i the confidence of exit i, gamma_i the cost of i layers and one head, o the cost
+    of shipping. The index of a split with n rewards is mean + beta sqrt(ln t / n).
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
@@ -40,8 +46,8 @@ def splitee(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
 def splitee_s(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     """SplitEE-S: as SplitEE, but evaluates every head and learns shallower splits too.
 
-    gamma_i then counts i heads. After a step at split i, the reward of every split
-    j <= i that what was computed determines is folded in.
+    gamma_i then counts i heads. After a step at split i it also learns from every split
+    j <= i whose reward follows from what was computed.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
@@ -53,8 +59,8 @@ def splitee_s(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
     Reference:
         Bajpai et al., SplitEE, arXiv 2309.09195.
 
-    Differences from the released code: it also credits arms with a final confidence
-    that was never computed (`Protocol.side_information`).
+    Differences from the released code: that one also credits arms with a final
+    confidence that was never computed (`Protocol.side_information`).
     """
     return over_splits(
         "splitee_s", *_ucb(beta), alpha=alpha, reveal="prefix", all_heads=True
@@ -64,8 +70,8 @@ def splitee_s(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
 def ucb1(*, alpha: float = ALPHA) -> Policy:
     """UCB1 over splits: beta = sqrt(2), on rewards scaled to [0, 1].
 
-    Its bound holds on rewards in [0, 1], so they are scaled to it by the costs, which
-    SplitEE's are not.
+    The bound on its regret holds for rewards in [0, 1]. So rewards are scaled to [0, 1]
+    by the costs; SplitEE's are not.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
@@ -104,12 +110,12 @@ def over_splits(
 
     Args:
         name: as registered.
-        selector: picks among the splits.
-        params: its numbers.
+        selector: picks one of the splits at each step.
+        params: numbers of the selector; None for its defaults.
         alpha: confidence in [0, 1] from which the device answers.
-        reveal: "own" learns the split that was played, "prefix" shallower ones too.
-        all_heads: evaluate (and pay) every head on the way.
-        context: what the selector is told before it picks.
+        reveal: "own" learns from the played split, "prefix" from shallower ones too.
+        all_heads: True = evaluate (and pay) every head on the way.
+        context: what the selector observes before it picks.
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
 

@@ -1,6 +1,6 @@
-"""Learners whose arms are thresholds: AdaEE's, and exits and thresholds together.
+"""Policies whose arms have thresholds: AdaEE, and pairs of split and threshold.
 
-Here: which plans there are. The selectors are those of other files.
+Here: their plans. Not here: their selector (`index`).
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ NUM_THRESHOLDS = 6
 
 
 def grid(low: float, high: float, num_thresholds: int) -> np.ndarray:
-    """Returns evenly spaced thresholds, both ends included."""
+    """Returns evenly spaced thresholds in [0, 1], both ends included."""
     low = checks.number("low", low, 0.0, 1.0)
     high = checks.number("high", high, low, 1.0)
     return np.linspace(low, high, checks.integer("num_thresholds", num_thresholds, 1))
@@ -32,13 +32,15 @@ def adaee(
 ) -> Policy:
     """AdaEE (UCBEE): UCB over the threshold at one exit, learning what shipping gains.
 
-    An arm a teaches 0 if C_d >= a and max(C_L - C_d, 0) - mu offload_d otherwise.
+    The reward of threshold a is 0 if C_d >= a, and max(C_L - C_d, 0) - mu offload_d
+    otherwise, C_i the confidence of exit i.
 
     Args:
         depth: the exit d whose threshold is learned, 1..L-1.
         low: smallest threshold, in [0, 1].
         high: largest threshold, in [low, 1].
-        num_thresholds: how many, >= 1; structure, so another number compiles again.
+        num_thresholds: thresholds, evenly spaced, >= 1; structure, so another number
+            compiles again.
         beta: exploration, >= 0.
 
     Reference:
@@ -75,7 +77,8 @@ def joint_ucb(
     Args:
         low: smallest threshold, in [0, 1].
         high: largest threshold, in [low, 1].
-        num_thresholds: how many, >= 1; structure, so another number compiles again.
+        num_thresholds: thresholds, evenly spaced, >= 1; structure, so another number
+            compiles again.
         beta: exploration, >= 0.
     """
     alphas = grid(low, high, num_thresholds)

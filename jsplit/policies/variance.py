@@ -1,6 +1,6 @@
 """Variance-aware indices: UCB-V and UCB-Tuned.
 
-Here: two indices over running means and variances, for rewards in [0, 1]; an arm whose
+Here: two indices over running means and variances, for rewards in [0, 1]. An arm whose
 reward hardly varies gets a smaller bonus.
 """
 
@@ -24,7 +24,7 @@ class VarianceSelector(IndexSelector):
     def init(
         self, params: NamedTuple, num_arms: int, lanes: tuple[int, ...] = ()
     ) -> MomentStats:
-        """Returns zero counts."""
+        """Returns the statistics before any reward."""
         del params
         return MomentStats.zeros(num_arms, lanes)
 
@@ -40,7 +40,7 @@ class UCBVParams(NamedTuple):
 class UCBV(VarianceSelector):
     """index_j = mean_j + sqrt(2 V_j E / n_j) + 3 c E / n_j, E = zeta ln t.
 
-    V_j is the variance (divided by n_j) of the n_j rewards, in [0, 1].
+    V_j is the variance of the n_j rewards (divided by n_j), which are in [0, 1].
 
     Reference:
         Audibert, Munos and Szepesvari, Theoretical Computer Science 410, 2009,
@@ -84,11 +84,11 @@ class UCBTuned(VarianceSelector):
 def ucb_v(*, alpha: float = ALPHA, zeta: float = 1.0, c: float = 1.0) -> Policy:
     """UCB-V over splits: the bonus shrinks with the variance of a split's reward.
 
-    See `UCBV`; rewards scaled to [0, 1] by the costs.
+    See `UCBV`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.
-        zeta: exploration, >= 0; published > 1 for the proofs, 1 in practice.
+        zeta: exploration, >= 0; published above 1 for the proofs, 1 in practice.
         c: weight of the term for unseen variance, >= 0; published 1.
     """
     numbers = (checks.number("zeta", zeta, 0.0), checks.number("c", c, 0.0))
@@ -99,7 +99,7 @@ def ucb_v(*, alpha: float = ALPHA, zeta: float = 1.0, c: float = 1.0) -> Policy:
 def ucb_tuned(*, alpha: float = ALPHA) -> Policy:
     """UCB-Tuned over splits: UCB1 with an upper bound of the variance in its bonus.
 
-    See `UCBTuned`; rewards scaled to [0, 1] by the costs.
+    See `UCBTuned`; rewards are scaled to [0, 1] by the costs.
 
     Args:
         alpha: confidence in [0, 1] from which the device answers.

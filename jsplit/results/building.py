@@ -177,8 +177,8 @@ def _regrets(ran: Sequence[Ran], run: Run) -> dict[str, tuple[Any, ...]]:
         told = {"long_name": long, "units": units}
         found[name] = ("policy", "replica"), values[..., -1], told
         kept[name] = values.swapaxes(1, 2)
-    how = {"stream": run.stream, "num_orders": run.orders_per_test_set}
-    return found | curves.variables(kept, keep=run.keep.curves, **how)
+    streams = stats.Streams(run.stream, run.orders_per_test_set)
+    return found | curves.variables(kept, streams, keep=run.keep.curves)
 
 
 def _steps(ran: Sequence[Ran], scenario: Scenario) -> dict[str, tuple[Any, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jsplit import stats
 from jsplit.results.curves import borrow_spread
-from jsplit.results.metrics import privileged_policies, replicas_of
+from jsplit.results.metrics import privileged_policies, streams_of
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -56,22 +56,22 @@ def _per_step(
         for name in ("accuracy", "cost", "offloaded", "reward")
     }
     sums["true_reward"] = sums["accuracy"] - mu * sums["cost"]
-    how = replicas_of(result)
+    streams = streams_of(result)
     return {
-        name: stats.ratio_interval(values, steps, level=level, **how)
+        name: stats.ratio_interval(values, steps, level=level, streams=streams)
         for name, values in sums.items()
     }
 
 
 def _regrets(result: Dataset, level: float) -> dict[str, stats.Interval]:
     """Returns the regrets that the steps of a condition add."""
-    how = replicas_of(result)
+    options: Any = {"level": level, "streams": streams_of(result)}
     realised, pseudo = _sums(result, "realised_regret"), _sums(result, "pseudo_regret")
-    resampled = how["stream"] == "bootstrap"
+    resampled = options["streams"].resampled
     pseudo = borrow_spread(pseudo, realised) if resampled else pseudo
     found = {
-        "pseudo_regret": stats.mean_interval(pseudo, level=level, **how),
-        "realised_regret": stats.mean_interval(realised, level=level, **how),
+        "pseudo_regret": stats.mean_interval(pseudo, **options),
+        "realised_regret": stats.mean_interval(realised, **options),
     }
     if resampled:
         labels = result["policy"].values.astype(str)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsplit import checks, stats
-from jsplit.results.metrics import replicas_of
+from jsplit.results.metrics import streams_of
 from jsplit.stats.moments import Moments, merged, moments, plugin_band, pointwise_band
 from jsplit.types import JsplitError
 
@@ -27,20 +27,22 @@ _MEAN = ("policy", "checkpoint")
 _SQUARE = ("policy", "checkpoint", "checkpoint_too")
 
 
-def variables(curves: dict[str, np.ndarray], *, keep: bool, **how: Any) -> dict:
+def variables(
+    curves: dict[str, np.ndarray], streams: stats.Streams, *, keep: bool
+) -> dict[str, Any]:
     """Returns what a result holds of curves.
 
     Args:
         curves: [policy, checkpoint, replica] by name: the regrets, and best_played.
+        streams: of the replicas.
         keep: every replica's, not only moments.
-        **how: stream and num_orders, as for `stats.mean_interval`.
     """
     if keep:
         return {f"{name}_curve": (_ALL, values) for name, values in curves.items()}
     found: dict[str, Any] = {}
     for name, values in curves.items():
         if name in REGRETS:
-            found |= _stored(name, moments(values, **how))
+            found |= _stored(name, moments(values, streams))
         else:
             found[f"{name}_mean"] = _MEAN, values.mean(-1)
     return found
@@ -55,7 +57,7 @@ def reduced(result: Dataset) -> Dataset:
     """Returns a result with moments in place of every replica's curves."""
     names = [str(name) for name in result if str(name).endswith("_curve")]
     curves = {name.removesuffix("_curve"): result[name].values for name in names}
-    kept = variables(curves, keep=False, **replicas_of(result))
+    kept = variables(curves, streams_of(result), keep=False)
     return result.drop_vars(names).assign(kept)
 
 
@@ -102,20 +104,20 @@ def band(result: Dataset, which: str, level: float, bands: str) -> stats.Interva
     checks.choice("which", which, REGRETS)
     checks.choice("bands", bands, BANDS)
     level = checks.number("level", level, 0.0, 1.0)
-    how = replicas_of(result)
-    borrows = how["stream"] == "bootstrap" and which == "pseudo_regret"
+    streams = streams_of(result)
+    borrows = streams.resampled and which == "pseudo_regret"
     if has_all(result):
         curves = every_replica(result, which)
         if borrows:
             curves = borrow_spread(curves, every_replica(result, "realised_regret"))
         simultaneous = bands == "simultaneous"
         make = stats.simultaneous_band if simultaneous else stats.mean_interval
-        return make(curves, level=level, **how)
+        return make(curves, level=level, streams=streams)
     found = _loaded(result, which)
     if borrows:
         found = _loaded(result, "realised_regret")._replace(mean=found.mean)
     make = plugin_band if bands == "simultaneous" else pointwise_band
-    return make(found, level=level, **how)
+    return make(found, streams, level=level)
 
 
 def borrow_spread(values: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jsplit import stats
 from jsplit.results import bills
 
 if TYPE_CHECKING:
@@ -61,12 +62,10 @@ def metrics_of(result: Dataset) -> list[str]:
     return [*METRICS, *bills.metrics(result)]
 
 
-def replicas_of(result: Dataset) -> dict[str, Any]:
-    """Returns what every statistic must know of a result's replicas."""
-    return {
-        "stream": str(result.attrs["stream"]),
-        "num_orders": int(result.attrs["orders_per_test_set"]),
-    }
+def streams_of(result: Dataset) -> stats.Streams:
+    """Returns the streams of a result's replicas, for its statistics."""
+    num_orders = int(result.attrs["orders_per_test_set"])
+    return stats.Streams(str(result.attrs["stream"]), num_orders)
 
 
 def privileged_policies(result: Dataset) -> set[str]:

@@ -15,7 +15,7 @@ from jsplit.results.metrics import (
     metrics_of,
     per_replica,
     privileged_policies,
-    replicas_of,
+    streams_of,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _column(
     result: Dataset, metric: str, base: int, level: float, adjustment: str
 ) -> dict[str, np.ndarray]:
     """Returns the numbers of one metric, [policies] each."""
-    options: dict[str, Any] = {"level": level, **replicas_of(result)}
+    options: dict[str, Any] = {"level": level, "streams": streams_of(result)}
     if metric == "cost_change":
         cost = per_replica(result, "cost")
         same = np.broadcast_to(cost[base], cost.shape)
@@ -77,7 +77,7 @@ def _column(
     is_privileged = np.isin(
         result["policy"].values.astype(str), list(privileged_policies(result))
     )
-    resampled_gaps = metric == "pseudo_regret" and options["stream"] == "bootstrap"
+    resampled_gaps = metric == "pseudo_regret" and options["streams"].resampled
     values = per_replica(result, metric)
     if resampled_gaps:
         values = borrow_spread(values, per_replica(result, "realised_regret"))

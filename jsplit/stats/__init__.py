@@ -2,32 +2,31 @@
 
 Here: pure NumPy functions over arrays whose last axis is R, the replicas (or N, the
 samples of one fixed rule). Not here: what the values are and how they are stored
-(`results`), how they look (`report`). Called by `summary.summarize`, by
-`report.figures` and by users.
+(`results`), how they look (`report`).
 
-One replica is one stream and one run, so replicas are the only thing that may be
-counted as independent; the N samples inside them never are. Three levels of error are
-never mixed, and the stream decides which one an interval covers:
+One replica is one stream and one run. Replicas are the only thing that may be counted
+as independent; the N samples inside them never are. Three levels of error are never
+mixed, and the streams (`Streams`) decide which one an interval covers:
 
-* "shuffle" and "fixed", *simulation error*: replicas repeat one simulation. The
+* "shuffle" and "fixed" streams, *simulation error*: replicas repeat one simulation. The
   question is what their mean would be with infinitely many of them, so the width
   shrinks like 1/sqrt(R).
-* "bootstrap", *test-set error*: replicas run over test sets that could have been drawn.
-  The question is what their mean would be on the population, and the width does not
-  shrink with R. What varies between orders of one test set is not part of it: a policy
-  that learns has luck as well as data (`errors.test_set_error`).
+* "bootstrap" streams, *test-set error*: replicas run over test sets that could have
+  been drawn. The question is what their mean would be on the population, and the width
+  does not shrink with R. A policy that learns also varies between orders of one test
+  set; this luck is not test-set error (`errors.test_set_error`).
 * several traces, *training error*: `training_interval`.
 
 =====================  ==========================================================
 for                    use
 =====================  ==========================================================
-means over replicas    `mean_interval`: Student t from R = 100 on, BCa below,
-                       t again of a handful
+means over replicas    `mean_interval`: Student t from R = 100 on, BCa below, t
+                       again for a handful
 differences            `paired_difference`, on common streams
 ratios                 `ratio_interval`, `relative_change`: delta method, BCa
                        below 100
-one fixed rule         `sample_interval`: t over N, Wilson for rates; a bound to
-                       be sure of: `betting_p_value`
+one fixed rule         `sample_interval`: t over N, Wilson for rates; a test that is
+                       exact for every N: `betting_p_value`
 several comparisons    `holm` (planned), `benjamini_hochberg` (sweeps), `best_set`
 whole curves           `simultaneous_band`
 how many replicas      `replicas_needed`, `half_width`, `confidence_sequence`
@@ -35,7 +34,7 @@ several trainings      `training_interval`
 =====================  ==========================================================
 """
 
-from jsplit.stats.base import STREAMS, Interval, covers
+from jsplit.stats.base import STREAMS, Interval, Streams, covers
 from jsplit.stats.betting import betting_p_value
 from jsplit.stats.intervals import mean_interval, ratio_interval, relative_change
 from jsplit.stats.levels import sample_interval, training_interval, wilson_interval
@@ -57,6 +56,7 @@ __all__ = [
     "STREAMS",
     "Interval",
     "Paired",
+    "Streams",
     "benjamini_hochberg",
     "best_set",
     "betting_p_value",

@@ -1,9 +1,10 @@
-"""What every statistic here shares: its containers, its checks, equality of rows.
+"""What every statistic shares: containers, checks, and what counts as equal.
 
-Here: `Interval`, the kinds of stream and the words for what an interval covers. Not
-here: any estimate. Called by every other module of the package.
+Here: `Interval`; `Streams`, which says how replicas came about; the words for what an
+interval covers. Not here: any estimate.
 """
 
+import dataclasses
 import numbers
 from typing import NamedTuple
 
@@ -16,10 +17,11 @@ from jsplit.types import JsplitError
 STREAMS = ("shuffle", "bootstrap", "fixed")
 NUM_RESAMPLES = 2_000
 ROUNDING = 1e-7
-"""Relative spread below which values are equal: what the order of a sum may leave.
+"""Values are equal if they differ by less than this share of their size.
 
-The engine adds 32 steps in float32, and these sums without loss: over a thousand steps
-and more that leaves 1e-8 to 5e-8 of a mean. One step of 100,000 weighs 1e-5 of it.
+The order of a sum may change it by as much. The engine adds 32 steps in float32 and
+then adds these sums without loss. Over a thousand steps and more this leaves errors of
+1e-8 to 5e-8 of a mean, while a single step of 100,000 weighs 1e-5 of it.
 """
 
 
@@ -30,12 +32,67 @@ class Interval(NamedTuple):
     low: np.ndarray  # [..] float64; NaN = unknown
     high: np.ndarray  # [..] float64; NaN = unknown
 
+    @classmethod
+    def around(cls, mean: np.ndarray, half_width: np.ndarray) -> "Interval":
+        """Returns mean -+ half_width; NaN as half-width marks unknown limits."""
+        return cls(mean[()], (mean - half_width)[()], (mean + half_width)[()])
+
+    @classmethod
+    def unknown(cls, mean: np.ndarray) -> "Interval":
+        """Returns an estimate whose error is not known."""
+        return cls.around(mean, np.full_like(mean, np.nan))
+
+
+@dataclasses.dataclass(frozen=True)
+class Streams:
+    """The streams that replicas ran over.
+
+    Attributes:
+        kind: "shuffle" or "fixed", all replicas share one test set; "bootstrap",
+            replicas have resampled test sets.
+        num_orders: consecutive replicas that share one resampled test set and visit it
+            in different orders, >= 1; results of `evaluate` have 4. Only "bootstrap"
+            streams have test sets to share.
+
+    Raises:
+        JsplitError: if the kind is unknown or `num_orders` is not positive.
+
+    Example:
+        >>> Streams("bootstrap", num_orders=4).num_units(num_replicas=64)
+        16
+    """
+
+    kind: str = "shuffle"
+    num_orders: int = 1
+
+    def __post_init__(self) -> None:
+        checks.choice("stream", self.kind, STREAMS)
+        checks.integer("num_orders", self.num_orders, 1)
+
+    @property
+    def resampled(self) -> bool:
+        """Whether replicas have test sets of their own."""
+        return self.kind == "bootstrap"
+
+    @property
+    def replicas_per_unit(self) -> int:
+        """Replicas that are not independent: the orders of one resampled test set."""
+        return self.num_orders if self.resampled else 1
+
+    def num_units(self, num_replicas: int) -> int:
+        """Returns how many independent units so many replicas are.
+
+        The orders of one resampled test set say nothing about other test sets. With a
+        single unit nothing is known of the error, even if all replicas agree.
+        """
+        return num_replicas // self.replicas_per_unit
+
 
 def covers(stream: str, horizon: int, num_samples: int) -> str:
     """Says in one sentence what an interval over such replicas covers.
 
     Args:
-        stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
+        stream: kind of the replicas' streams, "shuffle", "bootstrap" or "fixed".
         horizon: T, steps of a replica, >= 1.
         num_samples: N, samples of the data set, >= 1.
 
@@ -43,7 +100,7 @@ def covers(stream: str, horizon: int, num_samples: int) -> str:
         One line without a final full stop, "<level of error>: <what was resampled>".
 
     Raises:
-        JsplitError: If the stream is unknown or a count is not positive.
+        JsplitError: if the stream is unknown or a count is not positive.
 
     Example:
         >>> covers("fixed", 100, 100)
@@ -72,12 +129,21 @@ def covers(stream: str, horizon: int, num_samples: int) -> str:
 
 
 def is_constant(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Tells per row whether [.., R] values are equal up to rounding."""
+    """Tells per row if [.., R] values are equal up to a rounding of [..] `scale`."""
     return np.ptp(values, axis=-1) <= ROUNDING * scale
 
 
 def finite(name: str, values: ArrayLike, num_axes: int = 1) -> np.ndarray:
-    """Returns values as float64 [.., R] or says where they are not usable."""
+    """Returns finite values as float64, or says what is wrong with them.
+
+    Args:
+        name: what the message calls the values.
+        values: [.., R] numbers.
+        num_axes: axes that must be there and not empty, counted from the last, >= 1.
+
+    Raises:
+        JsplitError: if values are missing or not finite.
+    """
     array = np.asarray(values, np.float64)
     if array.ndim < num_axes or 0 in array.shape[-num_axes:]:
         what = "replica on the last axis" if num_axes == 1 else "entry on every axis"
@@ -108,10 +174,3 @@ def open_unit(name: str, value: float) -> float:
     if not isinstance(value, numbers.Real) or not 0 < value < 1:
         raise JsplitError(f"{name} must lie strictly between 0 and 1, got {value}")
     return float(value)
-
-
-def check_options(level: float, stream: str, num_orders: int = 1) -> None:
-    """Raises unless level is a probability and the replicas are described rightly."""
-    open_unit("level", level)
-    checks.choice("stream", stream, STREAMS)
-    checks.integer("num_orders", num_orders, 1)

@@ -18,31 +18,35 @@ def betting_p_value(
 ) -> np.ndarray:
     """Returns p values of the hypothesis that a mean is `bound` or more.
 
-    Estimated: nothing; with x_i the values brought from [low, high] to [0, 1] and m the
-    bound likewise, one bets against the hypothesis with money K, from 1 on:
+    Estimated: nothing. Let x_i be the values, and m the bound, brought from [low, high]
+    to [0, 1]. One bets against the hypothesis with money K, which starts at 1:
 
         K_i = K_{i-1} (1 - eta_i (x_i - m)),    p = 1 / max_i K_i.
 
     If E x_i >= m no bet gains on average, so K is a supermartingale and P(max K >= 1/p)
-    <= p (Ville 1939): exact for every N, no normal approximation. eta_i may depend on
-    values before i only: eta_i = min(sqrt(2 ln(1/(1 - level)) / (N v_{i-1})),
-    0.75 / (1 - m)), v the variance so far, starts at 1/4. Hoeffding's and Bentkus'
-    bounds do not look at the variance, which for a difference of two right-or-wrong
-    answers is far below its largest value.
+    <= p (Ville 1939). This is exact for every N, without a normal approximation. The
+    bet eta_i may depend on values before i only. With v_{i-1} their variance, which
+    starts at 1/4,
+
+        eta_i = min(sqrt(2 ln(1/(1 - level)) / (N v_{i-1})), 0.75 / (1 - m)).
+
+    Hoeffding's and Bentkus' bounds ignore the variance. For a difference of two
+    right-or-wrong answers it is far below its largest value.
 
     Args:
-        values: [.., N] numbers in [low, high], independent, in an order that does not
-            depend on them.
+        values: [.., N] independent numbers in [low, high]. Their order must not depend
+            on them.
         bound: the mean that is tested, low <= bound < high.
         low: smallest value there can be.
-        high: largest value there can be.
-        level: 1 - the size at which the bets are aimed; p is valid at any size.
+        high: largest value there can be, > low.
+        level: 1 - the size of the test that the bets aim at, in (0, 1). The p value is
+            valid at any size.
 
     Returns:
         [..] float64 in (0, 1].
 
     Raises:
-        JsplitError: For values out of range or not finite, and arguments out of range.
+        JsplitError: if values are not finite, or values or arguments are out of range.
 
     Example:
         >>> betting_p_value([0.0] * 100, 0.1, low=-1.0, high=1.0) < 0.01

@@ -1,7 +1,7 @@
 """Bootstrap limits of smooth functions of replica means.
 
 Here: resampling of replicas and the BCa limits. Not here: which statistic is wanted
-(`intervals`) and containers (`base`). All draws come from an explicit seed.
+(`intervals`). All draws come from an explicit seed.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ def resampled_weights(
     """Draws bootstrap weights: how often each unit is in a resample, over their number.
 
     Args:
-        num_units: Units to resample, >= 1.
-        generator: Source of randomness.
-        num_resamples: B, resamples.
+        num_units: units to resample, >= 1.
+        generator: source of randomness.
+        num_resamples: B, resamples, >= 1.
 
     Returns:
         [units, B] float64; columns sum to 1, so `values @ weights` are resampled means.
@@ -41,18 +41,18 @@ def bca(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Computes bias-corrected accelerated bootstrap limits (Efron 1987).
 
-    Differs from the textbook in one place: the normal quantile is expanded to
-    sqrt(R / (R - 1)) times Student's, as in Hesterberg's (2015) expanded percentile
-    interval. Without it 95 % limits of 10 normal replicas cover 90 %, with it 94 %.
+    Differs from the textbook in one place: sqrt(R / (R - 1)) times Student's quantile
+    replaces the normal one, as in Hesterberg's (2015) expanded percentile interval.
+    Without it 95 % limits of 10 normal replicas cover 90 %, with it 94 %.
 
-    Every row is resampled with the same replicas, so rows stay comparable and one
+    Every row is resampled with the same replicas. So rows stay comparable, and one
     matrix product replaces the loop over resamples.
 
     Args:
-        samples: [S, .., R] with R >= 2.
-        statistic_fn: [S, .., B] means to [.., B].
-        level: In (0, 1).
-        seed: Seed of the resampling.
+        samples: [S, .., R] the S quantities of R >= 2 replicas.
+        statistic_fn: the statistic, [S, .., B] means to [.., B].
+        level: probability that the limits enclose the statistic, in (0, 1).
+        seed: seed of the resampling, >= 0.
 
     Returns:
         Two [..] arrays, low and high.

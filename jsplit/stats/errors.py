@@ -1,12 +1,14 @@
-"""Standard errors that replicas of a stream imply, with their degrees of freedom.
+"""Standard errors of means over replicas, with their degrees of freedom.
 
 Here: variance components of resampled test sets. Not here: the limits made of them
-(`intervals`, `paired`). See the docstring of the package for what they cover.
+(`intervals`, `paired`). The docstring of the package says what they cover.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+
+from jsplit.stats.base import Streams
 
 UPPER = 1.645
 """Standard errors added to a variance that must not be too small: 95 %, one-sided."""
@@ -19,32 +21,22 @@ class Error(NamedTuple):
     freedom: np.ndarray  # [..] float64 > 0: degrees of freedom of its Student t
 
 
-def num_units(num_replicas: int, stream: str, num_orders: int) -> int:
-    """Returns how many independent units replicas are: with "bootstrap", test sets.
-
-    Orders of one resampled test set say nothing about others: with a single unit
-    nothing is known of the error, even if all replicas agree.
-    """
-    return num_replicas // num_orders if stream == "bootstrap" else num_replicas
-
-
-def standard_error(influence: np.ndarray, stream: str, num_orders: int) -> Error:
+def standard_error(influence: np.ndarray, streams: Streams) -> Error:
     """Computes the standard error of a mean over replicas.
 
-    For "shuffle" and "fixed": s / sqrt(R), R - 1 degrees of freedom. For "bootstrap"
-    see `test_set_error`.
+    For "shuffle" and "fixed" streams it is s / sqrt(R) with R - 1 degrees of freedom,
+    s the standard deviation over replicas; for "bootstrap" streams `test_set_error`.
 
     Args:
-        influence: [.., R >= 2] how each replica moves the estimate, up to a constant;
-            at least 2 units, see `num_units`.
-        stream: "shuffle", "bootstrap" or "fixed".
-        num_orders: n, consecutive replicas that run over the same resampled test set.
+        influence: [.., R] how each replica moves the estimate, up to a constant; at
+            least 2 independent units (`Streams.num_units`).
+        streams: what the replicas ran over.
 
     Returns:
         Error of [..] arrays.
     """
-    if stream == "bootstrap":
-        return test_set_error(influence, num_orders)
+    if streams.resampled:
+        return test_set_error(influence, streams.num_orders)
     num = influence.shape[-1]
     scale = influence.std(-1, ddof=1) / np.sqrt(num)
     return Error(scale, np.full(scale.shape, num - 1.0))
@@ -53,28 +45,32 @@ def standard_error(influence: np.ndarray, stream: str, num_orders: int) -> Error
 def test_set_error(influence: np.ndarray, num_orders: int) -> Error:
     """Computes the error of a mean value with respect to the population of samples.
 
-    Estimated: how far the mean over replicas, all on resamples of one test set, may be
-    from what it would be on the population that the test set came from. A policy that
-    learns varies for two reasons: its test set and the order in which it came. Only
-    the first is test-set error. With G test sets of n orders each (one-way analysis of
-    variance; Searle, Casella and McCulloch 1992, ch. 3), MSB and MSW the mean squares
-    between and within test sets,
+    Estimated: how far the mean over replicas, which all resample one test set, may be
+    from its value on the population that the test set came from. A policy that learns
+    varies for two reasons: its test set, and the order of the samples. Only the first
+    is test-set error. Take G test sets with n orders each, and the mean squares MSB
+    between and MSW within test sets (one-way analysis of variance; Searle, Casella and
+    McCulloch 1992, ch. 3). Then
 
-        variance = (MSB - MSW) / n + MSB / (n G),
+        variance = (MSB - MSW) / n + MSB / (n G).
 
-    the component between test sets plus the simulation error of the mean, with the
-    degrees of freedom of Satterthwaite (1946). Where test sets hardly matter that
-    component is lost in its own noise. The variance plus 1.645 of its standard errors,
-    known to be large enough, is used instead where its interval is shorter than
-    Student's with a handful of degrees of freedom: too wide rather than too narrow,
-    and narrower with more replicas. With n = 1 orders and test sets cannot be told
-    apart and the variance is all of MSB (1 + 1 / G), with G - 1 degrees of freedom,
-    as it would be if the order did not matter.
+    The first term is the component between test sets, the second the simulation error
+    of the mean. Degrees of freedom are Satterthwaite's (1946).
+
+    Two cases differ:
+
+    - Where test sets hardly matter, MSB - MSW is lost in its own noise. Student's
+      interval then has a handful of degrees of freedom and is long. An upper bound of
+      the variance, 1.645 of its standard errors above it, takes its place if that gives
+      the shorter interval. It errs on the wide side and narrows with more replicas.
+    - With n = 1 nothing separates orders from test sets. The variance is then all of
+      MSB (1 + 1 / G), with G - 1 degrees of freedom, as if the order did not matter.
 
     Args:
-        influence: [.., R] with R >= 2 n; replicas g n ... g n + n - 1 share a test set.
-            Replicas of an incomplete last group are left out of the mean squares.
-        num_orders: n >= 1.
+        influence: [.., R] how each replica moves the estimate, up to a constant; R >=
+            2 n. Replicas g n ... g n + n - 1 share a test set. Replicas of an
+            incomplete last group do not count.
+        num_orders: n, orders of each test set, >= 1.
 
     Returns:
         Error of [..] arrays.

@@ -1,7 +1,7 @@
 """Intervals of means and of ratios of means over replicas.
 
 Here: Student t, BCa and the delta method. Not here: standard errors (`errors`) and the
-resampling (`bootstrap`). Called by `summary.summarize` and by users.
+resampling (`bootstrap`).
 """
 
 from collections.abc import Callable
@@ -9,42 +9,51 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit.stats.base import Interval, check_options, finite, finite_pair, is_constant
+from jsplit.stats.base import (
+    Interval,
+    Streams,
+    finite,
+    finite_pair,
+    is_constant,
+    open_unit,
+)
 from jsplit.stats.bootstrap import bca
-from jsplit.stats.errors import num_units, standard_error
+from jsplit.stats.errors import standard_error
 
 T_MIN_REPLICAS = 100
 """From here on Student t; below, BCa, which follows a skewed distribution."""
 
 
-def _uses_bca(num_replicas: int, level: float, stream: str) -> bool:
+def _uses_bca(num_replicas: int, level: float, streams: Streams) -> bool:
     """Tells whether an interval is BCa instead of Student t.
 
-    BCa limits never leave the range of R replicas, which holds a median with
-    probability 1 - 2^(1 - R): of so few that this is below the level, Student t is
-    used again.
+    BCa limits lie between the smallest and the largest of R replicas. These two
+    enclose the median with probability 1 - 2^(1 - R). Where R is so small that this is
+    below the level, BCa cannot reach the level and Student t is used instead.
     """
     wide_enough = 0.5 ** (num_replicas - 1) <= 1 - level
-    return stream != "bootstrap" and num_replicas < T_MIN_REPLICAS and wide_enough
+    return not streams.resampled and num_replicas < T_MIN_REPLICAS and wide_enough
 
 
 def mean_interval(
     values: ArrayLike,
     *,
     level: float = 0.95,
-    stream: str = "shuffle",
-    num_orders: int = 1,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Interval:
     """Returns the mean over replicas and its interval.
 
-    Estimated: the expected value of one replica. Resampled: replicas, all R values
-    of a row with equal weight. Student t with R - 1 degrees of freedom from 100
-    replicas on, a BCa bootstrap of the replicas below (slightly too short for
-    skewed values: about 92 to 94 % at 20 replicas), Student t again where they are too
-    few for that: 5 or fewer at 95 %. For `stream="bootstrap"`, where the replicas are
-    themselves the resamples, mean -+ t times the test-set error instead, which does not
-    shrink with R (see `errors.test_set_error`).
+    Estimated: the expected value of one replica. Resampled: replicas, all R values of
+    a row with equal weight. The method depends on the number of replicas:
+
+    - 100 or more: Student t with R - 1 degrees of freedom.
+    - fewer: a BCa bootstrap of the replicas. It is slightly too short for skewed
+      values: 95 % limits of 20 replicas cover about 92 to 94 %.
+    - too few for BCa (5 or fewer at 95 %): Student t.
+    - "bootstrap" streams: mean -+ t times the test-set error, which does not shrink
+      with R (see `errors.test_set_error`), because there the replicas are themselves
+      the resamples.
 
     Where all replicas agree the interval has zero width at exactly that value: a
     fixed plan on a whole shuffled test set has no simulation error. With R = 1, or
@@ -52,18 +61,15 @@ def mean_interval(
 
     Args:
         values: [.., R] finite numbers, one per replica.
-        level: Probability that the interval covers what it estimates, in (0, 1).
-        stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 4 in
-            results of `evaluate`; read for "bootstrap" only.
-        seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        level: probability that the interval covers what it estimates, in (0, 1).
+        streams: what the replicas ran over.
+        seed: seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
 
     Returns:
         Interval of [..] arrays.
 
     Raises:
-        JsplitError: For values that are empty or not finite and arguments out of
-            range.
+        JsplitError: if values are empty or not finite, or an argument is out of range.
 
     Example:
         >>> mean, low, high = mean_interval([3.0] * 200)
@@ -71,9 +77,9 @@ def mean_interval(
         (3.0, 3.0, 3.0)
     """
     samples = finite("values", values)
-    check_options(level, stream, num_orders)
+    open_unit("level", level)
     constant = is_constant(samples, np.abs(samples).max(-1))
-    return interval_of_mean(samples, constant, level, stream, num_orders, seed)
+    return interval_of_mean(samples, constant, level, streams, seed)
 
 
 def relative_change(
@@ -81,43 +87,38 @@ def relative_change(
     baseline: ArrayLike,
     *,
     level: float = 0.95,
-    stream: str = "shuffle",
-    num_orders: int = 1,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Interval:
     """Returns how far the mean lies above the baseline's mean, in percent.
 
     Estimated: 100 (E[values] / E[baseline] - 1), a ratio of means, not a mean of
-    ratios. Resampled: replicas, the two values of a replica together. From 100
-    replicas on a t interval of the linearised ratio (delta method), below a BCa
-    bootstrap of the ratio itself, and the t interval again where they are too few for
-    that, as in `mean_interval`. For `stream="bootstrap"` the test-set error of the
-    linearised ratio. Zero width where the ratio is the same in all replicas.
+    ratios. Resampled: replicas, the two values of a replica together. The method
+    changes with the number of replicas as in `mean_interval`: a t interval of the
+    linearised ratio (delta method), or a BCa bootstrap of the ratio itself. For
+    "bootstrap" streams it uses the test-set error of the linearised ratio. Zero width
+    where the ratio is the same in all replicas.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         baseline: [.., R] the baseline's numbers in the same replicas. Its mean
             should be far from 0; where it is 0, the result is NaN.
-        level: Probability that the interval covers what it estimates, in (0, 1).
-        stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 4 in
-            results of `evaluate`; read for "bootstrap" only.
-        seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        level: as in `mean_interval`.
+        streams: what the replicas ran over.
+        seed: as in `mean_interval`.
 
     Returns:
         Interval of [..] arrays, in percent.
 
     Raises:
-        JsplitError: For unequal shapes, values that are empty or not finite and
-            arguments out of range.
+        JsplitError: if shapes differ, values are empty or not finite, or an argument is
+            out of range.
     """
     ours, theirs = finite_pair(values, baseline)
-    check_options(level, stream, num_orders)
+    open_unit("level", level)
     # Not a difference of two ratios, which would lose the digits they share.
     change, scale = ours - theirs, np.abs(ours).max(-1)
-    interval = _interval_of_ratio(
-        change, theirs, scale, level, stream, num_orders, seed
-    )
+    interval = _interval_of_ratio(change, theirs, scale, level, streams, seed)
     return Interval(*(100 * part for part in interval))
 
 
@@ -126,36 +127,34 @@ def ratio_interval(
     weights: ArrayLike,
     *,
     level: float = 0.95,
-    stream: str = "shuffle",
-    num_orders: int = 1,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Interval:
     """Returns the mean per unit of weight and its interval.
 
-    Estimated: E[values] / E[weights], a ratio of means, not a mean of ratios: with
-    values summed over steps and weights that count them, the mean per step where
-    replicas have different numbers of steps. Resampled: replicas, the two numbers of a
-    replica together. Intervals as for `relative_change`, of those replicas (for
-    `stream="bootstrap"`, test sets) that have any: where both numbers are zero a
-    replica says nothing of the ratio, and does not count. With a single one that does,
-    the variance is unknown: low and high are NaN.
+    Estimated: E[values] / E[weights], a ratio of means, not a mean of ratios. If values
+    are sums over steps and weights count the steps, this is the mean per step of
+    replicas that have different numbers of steps. Resampled: replicas, the two numbers
+    of a replica together. The interval is made as in `relative_change`.
+
+    A replica (for "bootstrap" streams, a test set) with a value and a weight of zero
+    says nothing about the ratio and does not count. If a single one counts, the
+    variance is unknown: low and high are NaN.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         weights: [.., R] numbers of the same replicas. Their mean should be far from 0;
             where it is 0, the result is NaN.
-        level: Probability that the interval covers what it estimates, in (0, 1).
-        stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 4 in
-            results of `evaluate`; read for "bootstrap" only.
-        seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        level: as in `mean_interval`.
+        streams: what the replicas ran over.
+        seed: as in `mean_interval`.
 
     Returns:
-        Interval of [..] arrays.
+        Interval of [..] arrays, in units of values per unit of weights.
 
     Raises:
-        JsplitError: For unequal shapes, values that are empty or not finite and
-            arguments out of range.
+        JsplitError: if shapes differ, values are empty or not finite, or an argument is
+            out of range.
 
     Example:
         >>> mean, low, high = ratio_interval([2.0, 4.0] * 60, [1.0, 2.0] * 60)
@@ -163,8 +162,8 @@ def ratio_interval(
         (2.0, 2.0, 2.0)
     """
     ours, theirs = finite_pair(values, weights, "weights")
-    check_options(level, stream, num_orders)
-    speaks = _speaks(ours, theirs, num_orders if stream == "bootstrap" else 1)
+    open_unit("level", level)
+    speaks = _speaks(ours, theirs, streams.replicas_per_unit)
     found = np.full((3, *ours.shape[:-1]), np.nan)
     # Rows over the same replicas at once: there are few such sets, often one.
     patterns, which = np.unique(
@@ -177,13 +176,13 @@ def ratio_interval(
             some, weight = ours[rows][:, pattern], theirs[rows][:, pattern]
             scale = np.abs(some).max(-1)
             found[:, rows] = _interval_of_ratio(
-                some, weight, scale, level, stream, num_orders, seed
+                some, weight, scale, level, streams, seed
             )
     return Interval(*(part[()] for part in found))
 
 
 def _speaks(ours: np.ndarray, theirs: np.ndarray, unit: int) -> np.ndarray:
-    """Tells which replicas are of a unit that is not all zeros, [.., R]."""
+    """Tells which replicas belong to a unit that is not all zeros, [.., R]."""
     speaks = (ours != 0) | (theirs != 0)
     starts = np.arange(0, speaks.shape[-1], unit)
     by_unit = np.logical_or.reduceat(speaks, starts, axis=-1)
@@ -195,8 +194,7 @@ def _interval_of_ratio(
     theirs: np.ndarray,
     scale: np.ndarray,
     level: float,
-    stream: str,
-    num_orders: int,
+    streams: Streams,
     seed: int,
 ) -> Interval:
     """Puts an interval around the ratio of the means of [.., R]; `scale` rounds."""
@@ -212,19 +210,13 @@ def _interval_of_ratio(
         samples=np.stack([ours, theirs]),
         statistic_fn=lambda means: means[0] / means[1],
         level=level,
-        stream=stream,
-        num_orders=num_orders,
+        streams=streams,
         seed=seed,
     )
 
 
 def interval_of_mean(
-    samples: np.ndarray,
-    constant: np.ndarray,
-    level: float,
-    stream: str,
-    num_orders: int,
-    seed: int,
+    samples: np.ndarray, constant: np.ndarray, level: float, streams: Streams, seed: int
 ) -> Interval:
     """Puts an interval around the mean of [.., R]; `constant` marks equal rows."""
     # The mean of equal numbers may miss them by a rounding.
@@ -236,8 +228,7 @@ def interval_of_mean(
         samples=samples[np.newaxis],
         statistic_fn=lambda means: means[0],
         level=level,
-        stream=stream,
-        num_orders=num_orders,
+        streams=streams,
         seed=seed,
     )
 
@@ -250,8 +241,7 @@ def _interval(
     samples: np.ndarray,
     statistic_fn: Callable[[np.ndarray], np.ndarray],
     level: float,
-    stream: str,
-    num_orders: int,
+    streams: Streams,
     seed: int,
 ) -> Interval:
     """Puts an interval around a smooth function of replica means.
@@ -261,25 +251,23 @@ def _interval(
         influence: [.., R] how each replica moves the estimate, up to a constant.
         constant: [..] bool; True = no replica moves it, so the width is zero.
         samples: [S, .., R] what the function is computed from, S = 1 or 2.
-        statistic_fn: The function, [S, .., B] means to [.., B].
-        level: As in `mean_interval`.
-        stream: As in `mean_interval`.
-        num_orders: As in `mean_interval`.
-        seed: As in `mean_interval`.
+        statistic_fn: the function, [S, .., B] means to [.., B].
+        level: in (0, 1).
+        streams: what the replicas ran over.
+        seed: seed of the BCa bootstrap.
 
     Returns:
         Interval of [..] arrays.
     """
     num_replicas = influence.shape[-1]
-    if num_units(num_replicas, stream, num_orders) < 2:
-        unknown = np.full_like(estimate, np.nan)[()]
-        return Interval(estimate[()], unknown, unknown)
-    if _uses_bca(num_replicas, level, stream):
+    if streams.num_units(num_replicas) < 2:
+        return Interval.unknown(estimate)
+    if _uses_bca(num_replicas, level, streams):
         low, high = bca(samples, statistic_fn, level, seed)
     else:
         from scipy.special import stdtrit
 
-        error = standard_error(influence, stream, num_orders)
+        error = standard_error(influence, streams)
         half_width = stdtrit(error.freedom, (1 + level) / 2) * error.scale
         low, high = estimate - half_width, estimate + half_width
     return Interval(

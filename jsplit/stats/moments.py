@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike
 from jsplit.stats.base import (
     NUM_RESAMPLES,
     Interval,
-    check_options,
+    Streams,
     finite,
     is_constant,
+    open_unit,
 )
-from jsplit.stats.errors import Error, error_of_mean_squares, num_units
+from jsplit.stats.errors import Error, error_of_mean_squares
 from jsplit.stats.simultaneous import MIN_UNITS
 
 
@@ -34,29 +35,25 @@ class Moments(NamedTuple):
     num_units: int
 
 
-def moments(
-    curves: ArrayLike, *, stream: str = "shuffle", num_orders: int = 1
-) -> Moments:
+def moments(curves: ArrayLike, streams: Streams) -> Moments:
     """Returns the moments of curves.
 
     Args:
         curves: [.., C, R] finite numbers.
-        stream: how the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: consecutive replicas that run over one resampled test set; read
-            for "bootstrap" only.
+        streams: of the replicas.
     """
     values = finite("curves", curves, num_axes=2)
     constant = is_constant(values, np.abs(values).max(-1))
     mean = np.where(constant, values[..., 0], values.mean(-1))
     values = np.where(constant[..., np.newaxis], mean[..., np.newaxis], values)
-    num = num_units(values.shape[-1], stream, num_orders)
+    num = streams.num_units(values.shape[-1])
     within = np.zeros_like(mean)
     units = values
-    if stream == "bootstrap":
-        whole = values[..., : num * num_orders]
-        groups = whole.reshape(*mean.shape, num, num_orders)
+    if streams.resampled:
+        whole = values[..., : num * streams.num_orders]
+        groups = whole.reshape(*mean.shape, num, streams.num_orders)
         units = groups.mean(-1)
-        if num and num_orders > 1:
+        if num and streams.num_orders > 1:
             within = groups.var(-1, ddof=1).mean(-1)
     units = units - (units.mean(-1, keepdims=True) if num else 0)
     covariance = units @ units.swapaxes(-1, -2) / max(num - 1, 1)
@@ -90,11 +87,7 @@ def merged(parts: Sequence[Moments], num_replicas: Sequence[int]) -> Moments:
 
 
 def pointwise_band(
-    curves: Moments,
-    *,
-    level: float = 0.95,
-    stream: str = "shuffle",
-    num_orders: int = 1,
+    curves: Moments, streams: Streams, *, level: float = 0.95
 ) -> Interval:
     """Returns mean curves with a Student t interval at each checkpoint.
 
@@ -104,28 +97,22 @@ def pointwise_band(
 
     Args:
         curves: of R replicas.
+        streams: of the replicas.
         level: probability that an interval covers, in (0, 1).
-        stream: as for `moments`.
-        num_orders: as for `moments`.
 
     Returns:
         Interval of [.., C] arrays; NaN limits for a single unit.
     """
     from scipy.special import stdtrit
 
-    check_options(level, stream, num_orders)
-    error = _error(curves, stream, num_orders)
+    open_unit("level", level)
+    error = _error(curves, streams)
     half_width = error.scale * stdtrit(error.freedom, (1 + level) / 2)
     return Interval(curves.mean, curves.mean - half_width, curves.mean + half_width)
 
 
 def plugin_band(
-    curves: Moments,
-    *,
-    level: float = 0.95,
-    stream: str = "shuffle",
-    num_orders: int = 1,
-    seed: int = 0,
+    curves: Moments, streams: Streams, *, level: float = 0.95, seed: int = 0
 ) -> Interval:
     """Returns mean curves with bands that cover the whole curve at once.
 
@@ -136,9 +123,8 @@ def plugin_band(
 
     Args:
         curves: of R replicas.
+        streams: of the replicas.
         level: probability that a band covers its curve everywhere, in (0, 1).
-        stream: as for `moments`.
-        num_orders: as for `moments`.
         seed: of the draws, >= 0.
 
     Returns:
@@ -146,7 +132,7 @@ def plugin_band(
     """
     from scipy.special import ndtri, stdtrit
 
-    check_options(level, stream, num_orders)
+    open_unit("level", level)
     if curves.num_units < MIN_UNITS:
         known = np.diagonal(curves.covariance, axis1=-2, axis2=-1) == 0
         limit = np.where(known & (curves.num_units > 1), curves.mean, np.nan)
@@ -163,7 +149,7 @@ def plugin_band(
     )
     largest = np.abs(root @ normal).max(-2)
     critical = np.quantile(largest, level, axis=-1, method="higher")[..., np.newaxis]
-    error = _error(curves, stream, num_orders)
+    error = _error(curves, streams)
     probability = (1 + level) / 2
     # Student's quantile in place of the normal one, where few units tell the error.
     expanded = error.scale * stdtrit(error.freedom, probability) / ndtri(probability)
@@ -171,15 +157,14 @@ def plugin_band(
     return Interval(curves.mean, curves.mean - half_width, curves.mean + half_width)
 
 
-def _error(curves: Moments, stream: str, num_orders: int) -> Error:
+def _error(curves: Moments, streams: Streams) -> Error:
     """Returns the [.., C] standard error of the mean curves; NaN of a single unit."""
     variance = np.diagonal(curves.covariance, axis1=-2, axis2=-1)
     num = curves.num_units
     if num < 2:
         unknown = np.full(variance.shape, np.nan)
         return Error(unknown, np.ones(variance.shape))
-    if stream == "bootstrap":
-        return error_of_mean_squares(
-            num_orders * variance, curves.within, num, num_orders
-        )
+    if streams.resampled:
+        orders = streams.num_orders
+        return error_of_mean_squares(orders * variance, curves.within, num, orders)
     return Error(np.sqrt(variance / num), np.full(variance.shape, num - 1.0))

@@ -13,20 +13,20 @@ from jsplit.types import JsplitError
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Adjusts the p values of a family of planned comparisons (Holm 1979).
 
-    Estimated: nothing new; rejecting where the adjusted p is below 5 % makes any
-    false rejection in the whole family less likely than 5 %, however the tests
-    depend on each other. The i-th smallest of m is multiplied by m - i + 1, then
-    made non-decreasing and cut at 1.
+    Estimated: nothing new. If one rejects where the adjusted p is below 5 %, a false
+    rejection anywhere in the family is less likely than 5 %, however the tests depend
+    on each other. The i-th smallest of m p values is multiplied by m - i + 1. The
+    products are then made non-decreasing and cut at 1.
 
     Args:
-        p_values: [M] numbers in [0, 1]; NaN = no test (the baseline with itself),
-            kept and not counted in m.
+        p_values: numbers in [0, 1], on one axis. NaN marks no test, such as the
+            baseline with itself; it is kept and not counted in m.
 
     Returns:
-        [M] adjusted p values in the given order.
+        Adjusted p values in the given order.
 
     Raises:
-        JsplitError: If p_values is not one-dimensional or leaves [0, 1].
+        JsplitError: if `p_values` has not one axis or leaves [0, 1].
 
     Example:
         >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
@@ -42,21 +42,21 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 def benjamini_hochberg(p_values: ArrayLike) -> np.ndarray:
     """Adjusts the p values of a sweep (Benjamini and Hochberg 1995).
 
-    Estimated: nothing new; calling a difference found where the adjusted p is below
-    5 % keeps the expected share of false finds among all finds below 5 %, for tests
-    that are independent or positively dependent, as comparisons on common streams
-    usually are. The i-th smallest of m is multiplied by m / i, then made
-    non-decreasing from the largest down and cut at 1. Weaker than `holm`, which
-    guards against a single false find.
+    Estimated: nothing new. If one calls a difference found where the adjusted p is
+    below 5 %, the expected share of false finds among all finds is below 5 %. This
+    holds for tests that are independent or positively dependent, as comparisons on
+    common streams usually are. The i-th smallest of m p values is multiplied by m / i.
+    The products are then made non-decreasing, from the largest down, and cut at 1.
+    Weaker than `holm`, which guards against a single false find.
 
     Args:
-        p_values: [M] numbers in [0, 1]; NaN = no test, kept and not counted in m.
+        p_values: as in `holm`.
 
     Returns:
-        [M] adjusted p values in the given order.
+        Adjusted p values in the given order.
 
     Raises:
-        JsplitError: If p_values is not one-dimensional or leaves [0, 1].
+        JsplitError: if `p_values` has not one axis or leaves [0, 1].
 
     Example:
         >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
@@ -75,7 +75,7 @@ ADJUSTMENTS = {"holm": holm, "bh": benjamini_hochberg}
 
 
 def _ranked(p_values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Returns p values as float64 and the places of those that are tests, ascending."""
+    """Returns float64 p values, and the places of the tests from the smallest p up."""
     raw = np.asarray(p_values, float)
     if raw.ndim != 1:
         raise JsplitError(f"p_values must have one axis, got shape {raw.shape}")

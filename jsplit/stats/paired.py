@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit.stats.base import ROUNDING, check_options, finite_pair, is_constant
-from jsplit.stats.errors import num_units, standard_error
+from jsplit.stats.base import ROUNDING, Streams, finite_pair, is_constant, open_unit
+from jsplit.stats.errors import standard_error
 from jsplit.stats.intervals import interval_of_mean
 
 
@@ -29,60 +29,62 @@ def paired_difference(
     baseline: ArrayLike,
     *,
     level: float = 0.95,
-    stream: str = "shuffle",
-    num_orders: int = 1,
+    streams: Streams = Streams(),
     seed: int = 0,
 ) -> Paired:
     """Compares two policies replica by replica, on the same streams.
 
     Estimated: the expected difference of one replica. Resampled: replicas, the two
-    values of a replica always together. The correlation says what pairing gains:
-    the variance of the difference is Va + Vb - 2 correlation sqrt(Va Vb), so a
-    correlation of 0 means that common streams bought nothing.
+    values of a replica always together. The correlation shows the gain of pairing:
+    the variance of the difference is Va + Vb - 2 correlation sqrt(Va Vb). A correlation
+    of 0 means that common streams bought nothing.
 
-    The p value is that of the paired t test for every R >= 2, so below 100 replicas
-    it may disagree slightly with the BCa interval. It is 1 where all differences are
-    zero and 0 where they are constant but not zero. For `stream="bootstrap"` the
-    standard error is the test-set error, as in the interval.
+    The p value is the paired t test's for every R >= 2. Below 100 replicas it may
+    therefore disagree slightly with the BCa interval. It is 1 where all differences are
+    zero, and 0 where they are constant but not zero. For "bootstrap" streams both the
+    test and the interval use the test-set error.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         baseline: [.., R] the baseline's numbers in the same replicas.
-        level: Probability that the interval covers what it estimates, in (0, 1).
-        stream: How the replicas' streams were made: "shuffle", "bootstrap", "fixed".
-        num_orders: Consecutive replicas that run over one resampled test set, 4 in
-            results of `evaluate`; read for "bootstrap" only.
-        seed: Seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        level: probability that the interval covers what it estimates, in (0, 1).
+        streams: what the replicas of both ran over.
+        seed: seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
 
     Returns:
-        Paired of [..] arrays.
+        Paired of [..] arrays, in the unit of the values.
 
     Raises:
-        JsplitError: For unequal shapes, values that are empty or not finite and
-            arguments out of range.
+        JsplitError: if shapes differ, values are empty or not finite, or an argument is
+            out of range.
+
+    Example:
+        >>> found = paired_difference([1.0, 2.0, 4.0], [0.0, 2.0, 3.0])
+        >>> round(float(found.mean), 3), round(float(found.correlation), 3)
+        (0.667, 0.929)
     """
     ours, theirs = finite_pair(values, baseline)
-    check_options(level, stream, num_orders)
+    open_unit("level", level)
     scale = np.maximum(np.abs(ours), np.abs(theirs)).max(-1)
     differences = ours - theirs
     # One plan billed along two routes differs in the last bits; that is no evidence.
     is_rounding = np.abs(differences) <= ROUNDING * scale[..., np.newaxis]
     differences = np.where(is_rounding, 0.0, differences)
     constant = is_constant(differences, scale)
-    interval = interval_of_mean(differences, constant, level, stream, num_orders, seed)
-    p_value = _t_test(differences, constant, stream, num_orders)
+    interval = interval_of_mean(differences, constant, level, streams, seed)
+    p_value = _t_test(differences, constant, streams)
     return Paired(*interval, _correlation(ours, theirs), p_value)
 
 
 def _t_test(
-    differences: np.ndarray, constant: np.ndarray, stream: str, num_orders: int
+    differences: np.ndarray, constant: np.ndarray, streams: Streams
 ) -> np.ndarray:
     """Returns the [..] two-sided p values of mean(differences) = 0."""
     from scipy.special import stdtr
 
-    if num_units(differences.shape[-1], stream, num_orders) < 2:
+    if streams.num_units(differences.shape[-1]) < 2:
         return np.full(constant.shape, np.nan)[()]
-    error = standard_error(differences, stream, num_orders)
+    error = standard_error(differences, streams)
     scale = np.where(constant, 1.0, error.scale)
     p_value = 2 * stdtr(error.freedom, -np.abs(differences.mean(-1) / scale))
     certain = np.where(differences[..., 0] == 0, 1.0, 0.0)

@@ -1,4 +1,4 @@
-"""When enough replicas have run: fixed-width rules that may look at every chunk.
+"""When enough replicas have run: rules that stop at a wanted half-width.
 
 Here: the half-width after a number of replicas, by the t rule and by a confidence
 sequence. Not here: running more replicas (`jsplit.evaluate_until`).
@@ -12,7 +12,7 @@ from jsplit.stats.base import Interval, finite, is_constant, open_unit
 from jsplit.types import JsplitError
 
 MIN_REPLICAS = 256
-"""No rule stops before: a variance of few replicas is too often too small."""
+"""No rule stops with fewer: their variance is too often too small."""
 METHODS = ("t", "anytime")
 
 
@@ -28,22 +28,23 @@ def confidence_sequence(
 
         m -+ s sqrt(2 (n rho^2 + 1) / (n^2 rho^2) ln(sqrt(n rho^2 + 1) / alpha)).
 
-    Assumed: replicas are independent with a finite variance, and the first look comes
-    late enough for s to be close (`MIN_REPLICAS`); then the probability that the
-    truth is *ever* outside tends to alpha or less. Never shorter than the t interval:
-    1.5 times as long at n = `tuned_for`, where rho makes it tightest.
+    Assumed: replicas are independent with a finite variance, and s is close to the
+    truth at the first look (`MIN_REPLICAS`). Then the probability that the truth is
+    *ever* outside tends to alpha or less. The interval is never shorter than the t
+    interval. It is tightest, 1.5 times as long, at n = `tuned_for`, which sets rho.
 
     Args:
         values: [.., R] finite numbers, all replicas so far in the order they ran.
-        level: Probability that the truth is never outside, in (0, 1).
-        tuned_for: Replicas for which the sequence is made tightest, >= 2; fixed in
-            advance, since choosing it after a look would be another look.
+        level: probability that the truth is never outside, in (0, 1).
+        tuned_for: replicas for which the sequence is made tightest, >= 2. It must be
+            fixed in advance: a choice after a look would be another look.
 
     Returns:
-        Interval of [..] arrays; low and high are NaN for one replica.
+        Interval of [..] arrays, in the unit of the values; low and high are NaN for one
+        replica.
 
     Raises:
-        JsplitError: For values that are empty or not finite and arguments out of range.
+        JsplitError: if values are empty or not finite, or an argument is out of range.
     """
     samples = finite("values", values)
     alpha = 1 - open_unit("level", level)
@@ -52,15 +53,14 @@ def confidence_sequence(
     constant = is_constant(samples, np.abs(samples).max(-1))
     mean = np.where(constant, samples[..., 0], samples.mean(-1))
     if num == 1:
-        unknown = np.full_like(mean, np.nan)[()]
-        return Interval(mean[()], unknown, unknown)
+        return Interval.unknown(mean)
     # The tightest rho for n = tuned_for (the same paper, appendix B.2).
     rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha)) + 1) / tuned_for
     radius = np.sqrt(
         2 * (num * rho2 + 1) / (num**2 * rho2) * np.log(np.sqrt(num * rho2 + 1) / alpha)
     )
     half_width = np.where(constant, 0.0, radius * samples.std(-1, ddof=1))
-    return Interval(mean[()], (mean - half_width)[()], (mean + half_width)[()])
+    return Interval.around(mean, half_width)
 
 
 def half_width(
@@ -73,22 +73,24 @@ def half_width(
     """Returns the half-width a stopping rule compares with what is wanted.
 
     "t" is Chow and Robbins' (1965) rule: stop as soon as the t interval is short
-    enough. Looking again and again favours moments at which the spread happens to be
-    small; with at least 256 replicas, looks a chunk apart and a bound that takes a few
-    of them, coverage stays within 93-97 % of nominal 95 % (experiments/coverage).
-    "anytime" is `confidence_sequence`, which no looking can break.
+    enough. Repeated looks favour moments at which the spread happens to be small. With
+    at least 256 replicas, looks a chunk apart and a bound that takes a few of them,
+    coverage of nominal 95 % stays within 93-97 % (experiments/coverage). "anytime" is
+    `confidence_sequence`, which holds however often one looks.
 
     Args:
-        values: [.., R] finite numbers, all replicas so far.
-        level: Probability that the final interval covers, in (0, 1).
+        values: [.., R] finite numbers, all replicas so far, of streams whose replicas
+            are independent ("shuffle", "fixed").
+        level: probability that the final interval covers, in (0, 1).
         method: "t" or "anytime".
-        tuned_for: As in `confidence_sequence`.
+        tuned_for: as in `confidence_sequence`.
 
     Returns:
-        [..] float64; +inf below 256 replicas, 0 where all replicas agree.
+        [..] float64, in the unit of the values; +inf below 256 replicas, 0 where all
+        replicas agree.
 
     Raises:
-        JsplitError: For values that are empty or not finite and arguments out of range.
+        JsplitError: if values are empty or not finite, or an argument is out of range.
     """
     checks.choice("method", method, METHODS)
     samples = finite("values", values)
@@ -113,24 +115,26 @@ def replicas_needed(
 ) -> int:
     """Returns how many replicas a paired t test needs to find a difference.
 
-    Estimated: the smallest R with P(two-sided paired t test at `level` rejects) >=
-    `power` if the true difference is `difference` and paired differences have the
-    standard deviation `sd_of_difference`: about (z_(1+level)/2 + z_power)^2 sd^2 /
-    difference^2, exactly by the noncentral t distribution. It is about simulation
-    error: replicas buy nothing against test-set error.
+    Estimated: the smallest R at which the two-sided paired t test rejects with
+    probability `power`, computed with the noncentral t distribution. It is about
+
+        (z_((1+level)/2) + z_power)^2 sd_of_difference^2 / difference^2,
+
+    z_q the normal quantile of q. Replicas shrink simulation error only; they buy
+    nothing against test-set error.
 
     Args:
-        sd_of_difference: Standard deviation over replicas of the paired difference,
+        sd_of_difference: standard deviation over replicas of the paired difference,
             > 0, from a pilot run: sqrt(Va + Vb - 2 correlation sqrt(Va Vb)).
-        difference: Smallest true difference worth finding, not 0, in the same unit.
-        power: Probability of finding it, in (0, 1) and above 1 - level.
-        level: 1 - the test's size, in (0, 1).
+        difference: smallest true difference worth finding, not 0, in the same unit.
+        power: probability of finding it, in (0, 1) and above 1 - level.
+        level: 1 - the size of the test, in (0, 1).
 
     Returns:
-        R >= 2.
+        Number of replicas R, >= 2.
 
     Raises:
-        JsplitError: For arguments out of range, or more than 10^12 replicas.
+        JsplitError: if an argument is out of range, or needs more than 10^12 replicas.
 
     Example:
         >>> replicas_needed(1.0, 0.1)

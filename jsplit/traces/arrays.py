@@ -1,7 +1,7 @@
 """Checks of whole arrays that users hand in, each failing with one clear line.
 
 Here: shapes, types, ranges and the first value that breaks a rule. Not here: checks of
-single values (`checks`). Called by `trace`.
+single values (`checks`).
 """
 
 from typing import Any
@@ -25,7 +25,11 @@ def refuse(name: str, values: np.ndarray, bad: np.ndarray, rule: str) -> None:
 
 
 def numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray:
-    """Returns value as an array of numbers of any kind, in the shape wanted."""
+    """Returns `value` as an array of numbers of any kind, of the shape if one is given.
+
+    Raises:
+        JsplitError: if it holds no numbers or has another shape.
+    """
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:

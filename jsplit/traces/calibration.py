@@ -1,8 +1,7 @@
-"""How far confidences can be believed, and temperatures that make them honest.
+"""How well confidences match accuracy, and temperatures that calibrate them.
 
-Here: calibration errors, and temperature scaling as a transform from trace to trace.
-Not here: recording the logits it needs (`recording`, keep_logits=True).
-Called by `recording`, `cli` and users.
+Here: calibration errors, and temperature scaling from trace to trace. Not here:
+recording the logits that it needs (`recording`).
 """
 
 import dataclasses
@@ -29,20 +28,21 @@ def expected_calibration_error(
 ) -> np.ndarray:
     """Returns the expected calibration error of every exit.
 
-    ECE = sum_b (n_b / N) |accuracy_b - mean confidence_b| over bins b of confidence.
+    ECE = sum_b (n_b / N) |accuracy_b - mean confidence_b| over bins b of confidence
+    with n_b samples each.
 
     Args:
         trace: N samples, L exits.
-        num_bins: Bins, >= 1.
+        num_bins: number of bins, >= 1.
         bins: "equal_width" cuts [0, 1] into intervals ((b - 1) / num_bins, b /
             num_bins]; 0 belongs to the first. "equal_count" sorts the samples by
-            confidence and cuts them into groups that differ by at most one sample.
+            confidence and cuts them into groups whose sizes differ by at most one.
 
     Returns:
         [L] float64 in [0, 1].
 
     Raises:
-        JsplitError: An argument is out of range.
+        JsplitError: if an argument is out of range.
 
     Example:
         >>> from jsplit.traces.calibration import expected_calibration_error
@@ -82,22 +82,22 @@ def calibrate(trace: Trace, held_out: Trace) -> Trace:
     """Returns a trace whose confidences are scaled by temperatures, one per exit.
 
     The logits of exit i are divided by the temperature that `fit_temperatures` finds on
-    the held-out samples; confidence and entropy follow from them, every prediction
-    stays. What the cloud answers is scaled by the temperature of exit L.
+    the held-out samples. Confidence and entropy follow from them; predictions stay. The
+    logits of the cloud are divided by the temperature of exit L.
 
     Args:
-        trace: Trace with logits (`record(..., keep_logits=True)`), and with
-            remote_logits if its link is not lossless.
-        held_out: Trace of the same network on other samples, with logits and labels.
+        trace: trace with logits (`record(..., keep_logits=True)`), and with
+            `remote_logits` if its link is lossy.
+        held_out: trace of the same network on other samples, with logits and labels.
 
     Returns:
-        Trace with scaled logits. meta["temperature"] is [L], by what the recorded
-        logits were divided; meta["calibration"] says which samples it was fitted on;
-        meta["expected_calibration_error"] is that of the new confidences.
+        Trace with scaled logits and three entries in `meta`: "temperature", [L] numbers
+        by which the recorded logits were divided; "calibration", the held-out samples;
+        "expected_calibration_error", [L] errors of the new confidences.
 
     Raises:
-        JsplitError: A trace lacks what is needed, the two do not fit, or both hold the
-            same samples.
+        JsplitError: if a trace lacks what is needed, the two do not fit, or both hold
+            the same samples.
 
     Example:
         >>> import numpy as np
@@ -138,7 +138,7 @@ def calibrate(trace: Trace, held_out: Trace) -> Trace:
         remote_confidence, _, _ = softmax.summary(remote_logits)
     before = np.asarray(trace.meta.get("temperature", 1.0))
     held = {key: held_out.meta.get(key) for key in ("dataset", "split")}
-    facts: dict[str, Any] = {
+    found: dict[str, Any] = {
         "temperature": (before * temperature).tolist(),
         "calibration": {**held, "samples": held_out.num_samples},
         "expected_calibration_error": binned_error(confidence, trace.correct).tolist(),
@@ -150,26 +150,29 @@ def calibrate(trace: Trace, held_out: Trace) -> Trace:
         remote_confidence=remote_confidence,
         logits=scaled,
         remote_logits=remote_logits,
-        meta={**trace.meta, **facts},
+        meta={**trace.meta, **found},
     )
 
 
 def fit_temperatures(held_out: Trace) -> np.ndarray:
     """Returns the temperature of every exit with the least negative log-likelihood.
 
-    With inverse temperature b, NLL(b) = mean_n [log sum_c exp(b z_nc) - b z_ny] is
-    convex; the root of its slope is found in log b by Newton's method, which a bracket
-    keeps from leaving `LOWEST`..`HIGHEST` (reached by exits that are never wrong, or
-    worse than chance). In float64, all exits at once.
+    With logits z, label y and inverse temperature b,
+
+        NLL(b) = mean_n [log sum_c exp(b z_nc) - b z_ny]
+
+    is convex. Newton's method finds the root of its slope in log b, in float64 and for
+    all exits at once. A bracket keeps temperatures within `LOWEST`..`HIGHEST`; exits
+    that are never wrong, or worse than chance, end there.
 
     Args:
-        held_out: Trace with logits [N, L, C] and labels.
+        held_out: trace with logits [N, L, C] and labels.
 
     Returns:
-        [L] float64; above 1 = the exit was too sure of itself.
+        [L] float64; above 1 = the exit was overconfident.
 
     Raises:
-        JsplitError: The trace has no logits or no labels.
+        JsplitError: if the trace has no logits or no labels.
     """
     if not isinstance(held_out, Trace):
         raise JsplitError(f"held_out must be a Trace, got {type(held_out).__name__}")

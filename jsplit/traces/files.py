@@ -1,8 +1,7 @@
 """The .npz files in which traces are kept, as arrays and a header.
 
-Here: writing one, and checking the header of one that is read. Not
-here: what the arrays mean (`trace`), other files (`tables`).
-Called by `trace` and `loading`.
+Here: writing one, and checking the header of one that is read. Not here: what the
+arrays mean (`trace`), other files (`tables`).
 """
 
 import json
@@ -31,13 +30,13 @@ def write(
     """Writes arrays and a header to one .npz file, whole or not at all.
 
     Args:
-        path: Where to write; must end in .npz.
-        header: JSON-able; format and version are added.
-        entries: The arrays by name, none of them called header.
-        compress: Whether to deflate.
+        path: where to write; must end in .npz.
+        header: JSON-able values; format and version are added.
+        entries: arrays by name; the name "header" is taken.
+        compress: True = deflate.
 
     Raises:
-        JsplitError: `path` has another ending, or the system refuses to write.
+        JsplitError: if `path` has another ending, or the system refuses to write.
     """
     target = pathlib.Path(path)
     if target.suffix != ".npz":
@@ -53,7 +52,7 @@ def parse_header(header: np.ndarray) -> tuple[str, dict[str, Any]]:
     """Returns the sha256 and the metadata in the header that `write` wrote.
 
     Raises:
-        JsplitError: The header is damaged, foreign, or that of a newer jsplit.
+        JsplitError: if the header is damaged, foreign, or from a newer jsplit.
     """
     try:
         fields = json.loads(header.tobytes())
@@ -75,7 +74,7 @@ def dump(meta: Mapping[str, Any]) -> str:
     """Returns JSON that is the same for the same contents.
 
     Raises:
-        JsplitError: Something in `meta` is not JSON-able.
+        JsplitError: if something in `meta` is not JSON-able.
     """
 
     def plain(item: Any) -> Any:

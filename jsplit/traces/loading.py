@@ -1,8 +1,7 @@
 """From a file to a trace.
 
 Here: saved traces, tables that others wrote, the library's own sample traces. Not here:
-how tables are folded (`tables`), how a trace is written (`trace_files`).
-Called by users and by `cli`.
+how tables are folded (`tables`), how a trace is written (`files`).
 """
 
 import importlib.resources
@@ -21,22 +20,22 @@ _SAMPLES = importlib.resources.files("jsplit.traces") / "samples"
 def load_trace(path: str | os.PathLike[str]) -> Trace:
     """Reads a saved trace, or imports a table that someone else wrote.
 
-    What is read depends on the ending: .csv and .parquet are tables in long or wide
-    form (see `tables.read_table`), anything else is an .npz file. One without a
-    jsplit header needs arrays called `logits` and `labels` (or `label`), or those
-    of `Trace.from_arrays`. Nothing is ever unpickled. An imported trace carries the
-    file's name without its ending as meta["dataset"].
+    The ending decides: .csv and .parquet are tables in long or wide form (see
+    `traces.tables.read_table`), anything else is an .npz file. An .npz file that
+    `Trace.save` did not write needs the arrays `logits` and `labels` (or `label`), or
+    the arguments of `Trace.from_arrays`. Nothing is ever unpickled. An imported trace
+    has the name of the file, without its ending, as meta["dataset"].
 
     Args:
-        path: The file.
+        path: the file.
 
     Returns:
-        The trace, bit for bit as it was saved.
+        The trace; a saved one bit for bit as it was.
 
     Raises:
-        JsplitError: The file is missing, truncated, damaged, foreign, written by a
-            newer jsplit, or its contents make no valid trace.
-        ImportError: A Parquet file, and pyarrow is not installed.
+        JsplitError: if the file is missing, truncated, damaged, foreign or from a newer
+            jsplit, or its contents make no valid trace.
+        ImportError: if it is a Parquet file and pyarrow is not installed.
 
     Example:
         >>> import pathlib, tempfile
@@ -71,14 +70,14 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
 def sample_trace(name: str) -> Trace:
     """Returns one of the traces that come with the library.
 
-    Recorded from networks trained with this library (`experiments/samples` has the
-    scripts); meta says which network, which data and how.
+    They were recorded from networks trained with this library; the scripts are in
+    `experiments/samples`. The metadata names the network, the data and the training.
 
     Args:
-        name: One of `sample_names()`.
+        name: one of `sample_names()`.
 
     Raises:
-        JsplitError: There is no such trace.
+        JsplitError: if there is no such trace.
 
     Example:
         >>> from jsplit.traces.loading import sample_trace
@@ -97,7 +96,7 @@ def sample_names() -> list[str]:
 
 
 def _restore(entries: dict[str, Any]) -> Trace:
-    """Returns the trace that `save` wrote, or says that it is damaged."""
+    """Returns the trace that `Trace.save` wrote, or says that it is damaged."""
     sha256, meta = files.parse_header(entries["header"])
     fields: dict[str, Any] = {name: entries.get(name) for name in ARRAYS}
     try:

@@ -2,7 +2,6 @@
 
 Here: one function for NumPy and for JAX, so that a trace made of logits on the host and
 one recorded on a device follow the same formula. Imports nothing of jsplit.
-Called by `trace`, `calibration` and `recording`.
 """
 
 from typing import Any
@@ -13,14 +12,16 @@ import numpy as np
 def summary(logits: Any, xp: Any = np) -> tuple[Any, Any, Any]:
     """Returns what the softmax says about each set of logits.
 
-    With weights w_c = exp(logits_c - max logits): confidence = 1 / sum w, entropy =
-    log(sum w) - sum w_c log(w_c) / sum w, prediction = argmax logits (the lowest class
-    on ties), in the precision of the logits.
+    With weights w_c = exp(logits_c - max logits), in the precision of the logits,
+
+        confidence = 1 / sum w,
+        entropy = log(sum w) - sum w_c log(w_c) / sum w,
+        prediction = argmax logits, the lowest class on ties.
 
     Args:
         logits: [..., C] finite floating-point numbers.
-        xp: The array library they belong to, `numpy` or `jax.numpy`. The two differ
-            by rounding alone: XLA has an exponential of its own.
+        xp: the array library of the logits, `numpy` or `jax.numpy`. The two differ by
+            rounding alone: XLA has an exponential of its own.
 
     Returns:
         confidence: [...] the largest softmax probability, in [0, 1].
@@ -29,7 +30,7 @@ def summary(logits: Any, xp: Any = np) -> tuple[Any, Any, Any]:
 
     Example:
         >>> import numpy as np
-        >>> from jsplit import softmax
+        >>> from jsplit.traces import softmax
         >>> [round(float(x), 4) for x in softmax.summary(np.log([0.25, 0.75]))]
         [0.75, 0.5623, 1.0]
     """

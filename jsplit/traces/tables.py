@@ -2,7 +2,6 @@
 
 Here: reading files and folding tables in long or wide form into arrays [N, L]. Not
 here: whether the values make sense, which `Trace` checks whatever their origin.
-Called by `loading.load_trace` only.
 """
 
 import csv
@@ -40,14 +39,16 @@ class _Table(NamedTuple):
 def read_table(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads a CSV or Parquet table of exits.
 
-    Long form has one row per sample and exit, in any order: columns `sample`, `exit`,
-    `confidence`, then `prediction` and `label`, or `correct`. Wide form has one row
-    per sample: `confidence_1` .. `confidence_L`, then `prediction_1` .. and `label`,
-    or `correct_1` .. Optional in both: entropy, remote_confidence, and remote_correct
-    or remote_prediction. Exits count from 0 or from 1. Other columns are ignored.
+    - Long form has one row per sample and exit, in any order: columns `sample`, `exit`,
+      `confidence`, then `prediction` and `label`, or `correct`.
+    - Wide form has one row per sample: columns `confidence_1` .. `confidence_L`, then
+      `prediction_1` .. and `label`, or `correct_1` ..
+
+    Optional in both are entropy, remote_confidence, and remote_correct or
+    remote_prediction. Exits count from 0 or from 1. Other columns are ignored.
 
     Args:
-        path: A file that ends in .csv or .parquet.
+        path: a file that ends in .csv or .parquet.
 
     Returns:
         Arguments of `Trace.from_arrays`: arrays [N, L], label [N]; samples sorted by
@@ -55,9 +56,9 @@ def read_table(path: pathlib.Path) -> dict[str, np.ndarray]:
         Parquet numbers keep their type.
 
     Raises:
-        JsplitError: The file cannot be read, or columns, rows or cells are missing or
-            wrong.
-        ImportError: A Parquet file, and pyarrow is not installed.
+        JsplitError: if the file cannot be read, or columns, rows or cells are missing
+            or wrong.
+        ImportError: if it is a Parquet file and pyarrow is not installed.
 
     Example:
         >>> import pathlib, tempfile
@@ -83,14 +84,15 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads the arrays of an .npz file that matter for a trace; unpickles nothing.
 
     Args:
-        path: The file, written by `Trace.save` or by anyone else.
+        path: the file, written by `Trace.save` or by anyone else.
 
     Returns:
-        With an array `header`: what `Trace.save` wrote. Otherwise arguments of
-        `Trace.from_logits` if there are `logits`, of `Trace.from_arrays` if not.
+        The arrays that `Trace.save` wrote, if one is called `header`. Otherwise the
+        arguments of `Trace.from_logits` if one is called `logits`, and of
+        `Trace.from_arrays` if not.
 
     Raises:
-        JsplitError: The file is no .npz file, damaged, or lacks the arrays needed.
+        JsplitError: if it is no .npz file, is damaged, or lacks the arrays needed.
     """
     wanted = {"header", "logits", "remote_logits", "labels", "label", *PER_EXIT}
     try:
@@ -244,7 +246,7 @@ def _from_wide(table: _Table) -> dict[str, np.ndarray]:
 
 
 def _complete(names: Iterable[str], labelled: bool) -> bool:
-    """Tells whether `Trace.from_arrays` can do with these quantities."""
+    """Tells whether these quantities are enough for `Trace.from_arrays`."""
     names = set(names)
     answers = "correct" in names or ("prediction" in names and labelled)
     return "confidence" in names and answers

@@ -1,9 +1,8 @@
 """Traces: what a network said at every exit for every sample of one data set.
 
-Here: building and checking them. Not here: running a network (`recording`), reading
-files (`loading`), writing them (`trace_files`), temperatures (`calibration`), costs and
-decisions. Called by users, by `recording` and by `cli`; `outcomes` turns a trace into
-tables.
+Here: building and checking traces. Not here: running a network (`recording`), reading
+files (`loading`), writing them (`files`), temperatures (`calibration`), costs and
+decisions (`environment`).
 """
 
 import dataclasses
@@ -37,10 +36,10 @@ ARRAYS = (
 class Trace:
     """Answers of a multi-exit network on one data set, checked and read-only.
 
-    Policies are judged on this table alone; the network itself is not needed any
-    more. Build one with `from_logits`, `from_arrays` or `load_trace`: they fill in
-    what follows from the rest. Every construction, `dataclasses.replace` included,
-    copies and checks all arrays.
+    Policies are judged on this table alone, without the network. Build one with
+    `from_logits`, `from_arrays` or `load_trace`, which fill in what follows from the
+    rest. Every construction, `dataclasses.replace` included, copies and checks all
+    arrays.
 
     Attributes:
         confidence: [N, L] float32 or float64, in [0, 1]; the precision given is kept.
@@ -51,14 +50,14 @@ class Trace:
         remote_confidence: [N, L] dtype of `confidence`; confidence of the cloud's
             answer had the sample been shipped after exit i.
         remote_correct: [N, L] bool; True = that answer equals the label.
-        meta: JSON-able facts such as dataset, model, split, seed, versions, flops,
+        meta: JSON-able metadata such as dataset, model, split, seed, versions, flops,
             bytes; `num_classes`, where present, bounds labels and predictions.
         logits: [N, L, C] dtype of `confidence`, or None if not kept; only `calibrate`
             reads them.
-        remote_logits: [N, L, C] those of the cloud's answers, or None; a trace whose
+        remote_logits: [N, L, C] logits of the cloud's answers, or None; a trace whose
             link is lossless needs none.
-        lossless: True = shipping changes nothing, the cloud always gives exit L's
-            answer; computed.
+        lossless: True = shipping changes nothing, the cloud always answers as exit L;
+            computed.
     """
 
     confidence: np.ndarray
@@ -154,23 +153,23 @@ class Trace:
     ) -> "Trace":
         """Builds a trace from the logits of every exit.
 
-        Confidence is the largest softmax probability, entropy that of the softmax,
-        prediction its argmax (the lowest class on ties), all in the precision of the
-        logits (float64 stays float64, anything else is float32).
+        Of the softmax at an exit, confidence is the largest probability, entropy its
+        entropy in nats, prediction its argmax (the lowest class on ties). All are in
+        the precision of the logits: float64 stays float64, anything else is float32.
 
         Args:
             logits: [N, L, C] finite, with N >= 1, L >= 2 and C >= 2.
             labels: [N] classes 0..C-1; drop unlabelled samples (-1) first.
-            remote_logits: [N, L, C] what the cloud says had the sample been shipped
-                after exit i. Default: shipping is lossless, exit L's logits.
-            keep_logits: Whether the trace keeps both, which `calibrate` needs.
-            **meta: JSON-able facts to keep with the trace. Set here: `num_classes`.
+            remote_logits: [N, L, C] logits of the cloud had the sample been shipped
+                after exit i. None: the logits of exit L, as if shipping is lossless.
+            keep_logits: True = the trace keeps both, which `calibrate` needs.
+            **meta: JSON-able metadata to keep with the trace; `num_classes` is added.
 
         Returns:
             A trace with label, prediction and entropy.
 
         Raises:
-            JsplitError: An argument is out of shape or range.
+            JsplitError: if an argument is out of shape or range.
 
         Example:
             >>> import numpy as np
@@ -232,20 +231,21 @@ class Trace:
             correct: [N, L] bool or 0/1.
             entropy: [N, L] in nats, >= 0.
             remote_confidence: [N, L] in [0, 1]; confidence of the cloud's answer had
-                the sample been shipped after exit i. Default: exit L's.
+                the sample been shipped after exit i. None: the confidence of exit L.
             remote_correct: [N, L] bool or 0/1, together with `remote_confidence`.
-            remote_prediction: [N, L] classes, instead of `remote_correct`.
-            logits: [N, L, C] to keep with the trace, for `calibrate`; `prediction` must
-                be largest in them.
-            remote_logits: [N, L, C] likewise, those of the cloud's answers.
-            **meta: JSON-able facts to keep with the trace, such as dataset="imdb".
+            remote_prediction: [N, L] classes >= 0, instead of `remote_correct`.
+            logits: [N, L, C] logits to keep with the trace, for `calibrate`, largest at
+                `prediction`.
+            remote_logits: [N, L, C] logits of the cloud's answers, to keep as well.
+            **meta: JSON-able metadata to keep with the trace, such as dataset="imdb".
                 `num_classes` also bounds labels and predictions.
 
         Returns:
             The checked trace.
 
         Raises:
-            JsplitError: An argument is missing, contradictory, out of shape or range.
+            JsplitError: if an argument is missing, contradictory, or out of shape or
+                range.
 
         Example:
             >>> from jsplit.traces.trace import Trace
@@ -296,17 +296,17 @@ class Trace:
 
     @property
     def num_samples(self) -> int:
-        """N."""
+        """Number of samples N."""
         return self.confidence.shape[0]
 
     @property
     def num_exits(self) -> int:
-        """L."""
+        """Number of exits L."""
         return self.confidence.shape[1]
 
     @property
     def num_classes(self) -> int | None:
-        """C as stated in `meta`, None if unknown; never guessed from the labels."""
+        """Number of classes C in `meta`, None if unknown; not guessed from labels."""
         return self.meta.get("num_classes")
 
     @property
@@ -348,17 +348,16 @@ class Trace:
         """Writes the trace to one .npz file, whole or not at all.
 
         Plain NumPy reads it: one entry per array, and `header`, the bytes of a JSON
-        object with format, version, sha256 and meta. The file is written under a
-        temporary name in the same folder and then renamed, so that a failure leaves
-        an older file as it was.
+        object with format, version, sha256 and meta. The file gets a temporary name in
+        the same folder first, so that a failure leaves an older file as it was.
 
         Args:
-            path: Where to write; must end in .npz.
-            compress: Whether to make the file smaller, which takes longer; what is
-                read back is the same, bit for bit.
+            path: where to write; must end in .npz.
+            compress: True = a smaller file, which takes longer to write and reads back
+                bit for bit the same.
 
         Raises:
-            JsplitError: `path` has another ending, or the system refuses to write.
+            JsplitError: if `path` has another ending, or the system refuses to write.
 
         Example:
             >>> import pathlib, tempfile

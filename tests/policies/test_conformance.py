@@ -19,7 +19,7 @@ import jsplit
 from jsplit.policies import contextual, forgetting, index, scaled, simple
 from jsplit.policies.base import NoParams
 from jsplit.policies.registry import REGISTRY, make_policy, policy_numbers
-from jsplit.types import Facts, Feedback, Now, Protocol, Range
+from jsplit.types import Feedback, Now, Prior, Protocol, RewardRange
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -32,7 +32,7 @@ POLICIES = {name: make_policy(name) for name in REGISTRY} | {"shrinking": OWN()}
 
 
 # Rewards of the tests lie in [0, 1].
-FACTS = Facts(Range(0.0, 1.0), np.linspace(0.1, 0.5, CONTEXTS, dtype=np.float32))
+PRIOR = Prior(RewardRange(0.0, 1.0), np.linspace(0.1, 0.5, CONTEXTS, dtype=np.float32))
 
 
 def selectors():
@@ -43,7 +43,7 @@ def selectors():
         if selector not in [one for one, _ in found.values()]:
             default = selector.default_params()
             params = default if policy.params is None else policy.params
-            found[name] = selector, selector.informed(params, FACTS)
+            found[name] = selector, selector.with_prior(params, PRIOR)
     found["random_exit per run"] = simple.Uniform(per_run=True), NoParams()
     return found
 

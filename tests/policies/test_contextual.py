@@ -13,13 +13,21 @@ from reference_contextual import Arm, Routes, act
 
 import jsplit
 from jsplit.engine import replay
-from jsplit.evaluation import signals
+from jsplit.evaluation import feedback
 from jsplit.evaluation.binding import outcomes_of, plans_of
 from jsplit.policies import contextual, hedge, hierarchical, simple
 from jsplit.policies import plans as plan_makers
 from jsplit.policies.base import Policy
 from jsplit.policies.index import UCBParams
-from jsplit.types import Facts, Feedback, JsplitError, Now, Outcome, Protocol, Range
+from jsplit.types import (
+    Feedback,
+    JsplitError,
+    Now,
+    Outcome,
+    Prior,
+    Protocol,
+    RewardRange,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -106,7 +114,7 @@ def test_linucb_equals_the_inverse_of_its_matrix(known):
     rewards, contexts = bandit(seed=1)
     selector = contextual.LinUCB()
     params = selector.default_params()._replace(beta=0.3)
-    params = selector.informed(params, Facts(Range(0.0, 1.0), prices))
+    params = selector.with_prior(params, Prior(RewardRange(0.0, 1.0), prices))
     drive(selector, params, twins.LinUCB(prices, 4, 0.3), rewards, known, contexts)
 
 
@@ -528,7 +536,7 @@ def test_dynamic_split_takes_the_argmin_of_the_costs(link, shallowest):
 
 @pytest.mark.parametrize("mu", [0.0, 0.6, 2.0])
 @pytest.mark.parametrize("name", ["adaee", "uee_ucb", "hi_lcb", "hil_n", "hil_f"])
-def test_lessons_lie_in_their_range_and_reach_its_ends(name, mu):
+def test_learned_lie_in_their_range_and_reach_its_ends(name, mu):
     """Confidences of 0 and 1 and answers that agree or not can meet at every exit."""
     sure = np.array([[0, 1], [1, 0], [0, 0], [1, 1]], float).repeat(2, 0)
     sure = np.stack([*[sure[:, 0]] * (L - 1), sure[:, 1]], 1)
@@ -539,12 +547,12 @@ def test_lessons_lie_in_their_range_and_reach_its_ends(name, mu):
     policy = jsplit.make_policy(name)
     plans = plans_of(policy, L, Protocol())
     outcome = outcomes_of(policy, plans, trace, costs, Protocol())
-    lessons = signals.learned(policy, plans, trace, costs, outcome)
-    low, high = signals.learned_range(policy, plans, costs, False)
+    learned = feedback.learning_rewards(policy, plans, trace, costs, outcome)
+    low, high = feedback.reward_range(policy, plans, costs, False)
     # Disagreement with exit 1 at its own cost, the dearest without any: not possible.
     reach = mu * 0.1 if name == "uee_ucb" else 0
-    assert low - 1e-6 <= lessons.min() <= low + 1e-6
-    assert high - reach - 1e-6 <= lessons.max() <= high + 1e-6
+    assert low - 1e-6 <= learned.min() <= low + 1e-6
+    assert high - reach - 1e-6 <= learned.max() <= high + 1e-6
 
 
 def test_accepted_answers_are_known_only_if_shipped_by_hand():
@@ -561,7 +569,7 @@ def test_accepted_answers_are_known_only_if_shipped_by_hand():
 
     def revealed(reveal):
         policy = Policy("any", lambda *_: stack, hedge.Hedge(), reveal=reveal)
-        found = signals.revealed(policy, stack, outcome, strict=True, lossless=True)
+        found = feedback.revealed(policy, stack, outcome, strict=True, lossless=True)
         return None if found is None else found[0].astype(int).tolist()
 
     assert revealed("own") is None

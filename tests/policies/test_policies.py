@@ -12,7 +12,7 @@ import pytest
 
 import jsplit
 from jsplit.environment import outcomes
-from jsplit.evaluation import signals
+from jsplit.evaluation import feedback
 from jsplit.policies import plans
 from jsplit.policies.index import UCB, UCBParams
 from jsplit.policies.registry import (
@@ -187,11 +187,11 @@ def test_revealed_by_hand():
     exits = jnp.asarray([[SHIPPED, 1, 2], [0, SHIPPED, 2], [SHIPPED, SHIPPED, 2]])
     yes, no = True, False
 
-    released = signals.revealed_by(splits, exits, strict=False, lossless=True)
+    released = feedback.side_information(splits, exits, strict=False, lossless=True)
     lower = [[yes, no, no], [yes, yes, no], [yes, yes, yes]]
     assert released.tolist() == [lower] * 3
 
-    strict = signals.revealed_by(splits, exits, strict=True, lossless=True)
+    strict = feedback.side_information(splits, exits, strict=True, lossless=True)
     assert strict.tolist() == [
         # Split 1 ships: what the cloud says is unknown when split 2 answers itself.
         [[yes, no, no], [no, yes, no], [yes, yes, yes]],
@@ -199,7 +199,7 @@ def test_revealed_by_hand():
         [[yes, no, no], [yes, yes, no], [yes, yes, yes]],
     ]
 
-    lossy = signals.revealed_by(splits, exits, strict=True, lossless=False)
+    lossy = feedback.side_information(splits, exits, strict=True, lossless=False)
     assert lossy.tolist() == [
         # The cloud answers differently for every split: a shipped one knows itself.
         [[yes, no, no], [no, yes, no], [no, yes, yes]],

@@ -10,11 +10,11 @@ from conftest import random_trace
 
 import jsplit
 from jsplit.environment import outcomes
-from jsplit.evaluation import signals
+from jsplit.evaluation import feedback
 from jsplit.policies import adversarial, bayes, change, greedy, kl, plans
 from jsplit.policies.fixed import confidence_cascade, final_exit, offload_all
 from jsplit.policies.splitee import split_plans
-from jsplit.types import Facts, Feedback, Now, Protocol, Range
+from jsplit.types import Feedback, Now, Prior, Protocol, RewardRange
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -200,7 +200,7 @@ def test_kl_bound_is_on_the_boundary_in_float32_and_float64():
 
 
 def range_of(plan, costs=COSTS, *, all_heads=False):
-    return signals.learned_range(jsplit.make_policy("splitee"), plan, costs, all_heads)
+    return feedback.reward_range(jsplit.make_policy("splitee"), plan, costs, all_heads)
 
 
 def test_reward_range_by_hand(x64):
@@ -244,8 +244,8 @@ def test_every_reward_lies_in_the_range_and_near_its_ends(mu):
 def test_scaled_policies_do_not_depend_on_the_unit_of_rewards():
     """mu and costs of another size: the same decisions where the scaled rewards are."""
     policy = jsplit.make_policy("ucb_tuned")
-    params = policy.selector.informed(
-        policy.params, Facts(Range(-3.0, 1.0), np.zeros(1))
+    params = policy.selector.with_prior(
+        policy.params, Prior(RewardRange(-3.0, 1.0), np.zeros(1))
     )
     plain = policy.selector.selector
     rewards = rising(60, seed=2)

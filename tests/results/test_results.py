@@ -222,8 +222,7 @@ def test_p_values_are_adjusted_over_the_other_policies(bootstrapped):
         raw = stats.paired_difference(
             values,
             np.broadcast_to(values[base], values.shape),
-            stream="bootstrap",
-            num_orders=4,
+            streams=stats.Streams("bootstrap", num_orders=4),
         ).p_value
         raw[base] = np.nan
         found = table.p_value.sel(metric=metric).values

@@ -93,7 +93,7 @@ def test_bootstrap_stream_covers_the_population_and_shuffle_does_not():
     """Replicas that resample one test set vary around it, not around the truth."""
     test_set = rng(8).binomial(400, 0.8, (REPETITIONS, 1)) / 400
     replicas = rng(9).binomial(400, test_set, (REPETITIONS, 256)) / 400
-    as_test_sets = stats.mean_interval(replicas, stream="bootstrap")
+    as_test_sets = stats.mean_interval(replicas, streams=stats.Streams("bootstrap"))
     assert abs(coverage(as_test_sets, 0.8) - 0.95) < TOLERANCE
     assert coverage(stats.mean_interval(replicas), 0.8) < 0.2
 
@@ -102,7 +102,8 @@ def test_width_shrinks_with_replicas_only_if_the_stream_allows_it():
     values = rng().normal(size=6_400)
 
     def width(num_replicas, stream):
-        _, low, high = stats.mean_interval(values[:num_replicas], stream=stream)
+        streams = stats.Streams(stream)
+        _, low, high = stats.mean_interval(values[:num_replicas], streams=streams)
         return high - low
 
     assert width(400, "shuffle") / width(6_400, "shuffle") == pytest.approx(4, rel=0.1)
@@ -181,7 +182,7 @@ def test_holm_matches_a_hand_example_and_keeps_nan():
 @pytest.mark.parametrize("num_replicas", [2, 50, 1000])
 def test_equal_replicas_have_zero_width_at_exactly_the_value(num_replicas, stream):
     values = np.full(num_replicas, 0.1)
-    options = {"stream": stream}
+    options = {"streams": stats.Streams(stream)}
     assert stats.mean_interval(values, **options) == (0.1, 0.1, 0.1)
     assert stats.relative_change(values, values, **options) == (0, 0, 0)
     same = stats.paired_difference(values, values, **options)
@@ -259,7 +260,7 @@ def test_ratio_rests_on_the_replicas_that_have_any(num_replicas):
 def test_ratio_rests_on_the_test_sets_that_have_any():
     weights = np.zeros(40)
     weights[[4, 5, 7]] = 3, 5, 6
-    sets = {"stream": "bootstrap", "num_orders": 4}
+    sets = {"streams": stats.Streams("bootstrap", num_orders=4)}
     assert np.isnan(stats.ratio_interval(weights**2, weights, **sets)[1:]).all()
     weights[[9, 30]] = 2, 7
     found = stats.ratio_interval(weights**2, weights, **sets)
@@ -327,7 +328,7 @@ GOOD = np.arange(4.0)
         (lambda: stats.mean_interval(GOOD, level=1), "level must .* got 1"),
         (lambda: stats.mean_interval(GOOD, level=0.0), "level must .* got 0.0"),
         (lambda: stats.mean_interval(GOOD, level=np.nan), "level must .* got nan"),
-        (lambda: stats.mean_interval(GOOD, stream="sorted"), "fixed, got 'sorted'"),
+        (lambda: stats.Streams("sorted"), "fixed, got 'sorted'"),
         (lambda: stats.mean_interval([[1, np.nan]]), r"values .* got nan at \(0, 1\)"),
         (lambda: stats.mean_interval(3.0), r"values must have .* got shape \(\)"),
         (lambda: stats.mean_interval([]), r"values must have .* got shape \(0,\)"),

@@ -48,8 +48,18 @@ def test_order_that_does_not_matter_leaves_one_value_per_test_set():
     assert error.freedom == pytest.approx(49)
 
 
+def test_units_of_streams_are_test_sets_only_if_these_are_resampled():
+    resampled = stats.Streams("bootstrap", num_orders=4)
+    assert [resampled.num_units(num) for num in (3, 4, 7, 8)] == [0, 1, 1, 2]
+    assert resampled.resampled
+    for kind in ("shuffle", "fixed"):
+        shared = stats.Streams(kind, num_orders=4)
+        assert shared.num_units(7) == 7
+        assert not shared.resampled
+
+
 def test_too_few_test_sets_are_unknown_even_if_replicas_agree():
-    options = {"stream": "bootstrap", "num_orders": 4}
+    options = {"streams": stats.Streams("bootstrap", num_orders=4)}
     for values in (np.ones(7), np.arange(7.0)):
         assert np.isnan(stats.mean_interval(values, **options)[1:]).all()
         assert np.isnan(stats.paired_difference(values, values * 2, **options).p_value)
@@ -100,8 +110,9 @@ def test_training_interval_by_hand():
 def test_training_interval_counts_the_common_test_set_once():
     """Traces that answer alike: their mean is no better known than each of them."""
     shared = rng().normal(size=400)
-    found = stats.training_interval(np.stack([shared] * 5), stream="bootstrap")
-    one = stats.mean_interval(shared, stream="bootstrap")
+    streams = stats.Streams("bootstrap")
+    found = stats.training_interval(np.stack([shared] * 5), streams=streams)
+    one = stats.mean_interval(shared, streams=streams)
     np.testing.assert_allclose(found, one, rtol=1e-6)
 
 
@@ -122,7 +133,7 @@ def test_best_set_of_constant_and_equal_policies():
     assert stats.best_set(values).tolist() == [True, True, False]
     assert stats.best_set(values[:, :1]).all()  # one replica tells nothing
     assert stats.best_set(values[:1]).tolist() == [True]
-    few = {"stream": "bootstrap", "num_orders": 4}
+    few = {"streams": stats.Streams("bootstrap", num_orders=4)}
     assert stats.best_set(values[:, :3], **few).all()  # not even one test set
     assert stats.best_set(values[:, :4], **few).all()
     assert stats.best_set(values[:, :8], **few).tolist() == [True, True, False]
@@ -218,7 +229,7 @@ GOOD = np.arange(8.0).reshape(2, 4)
         (lambda: stats.replicas_needed(1, 0), "difference must not be 0"),
         (lambda: stats.replicas_needed(1, 1, power=0.04), "power must be above"),
         (lambda: stats.replicas_needed(1, 1e-9), "difference must not be that small"),
-        (lambda: stats.mean_interval(GOOD, num_orders=0), "num_orders .* got 0"),
+        (lambda: stats.Streams(num_orders=0), "num_orders .* got 0"),
         (lambda: stats.benjamini_hochberg([2.0]), "p_values .* got 2.0"),
     ],
 )

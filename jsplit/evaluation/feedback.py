@@ -1,8 +1,8 @@
-"""What a policy is told: before it chooses, and after.
+"""What a policy observes: a context before it chooses, rewards after.
 
-Here: contexts, what is learned, whose rewards become known, and what the costs alone
-imply. Not here: what a plan does (`outcomes`) or how a policy learns (`policies`). A
-policy is judged by the reward whatever it learns from.
+Here: contexts; the rewards a policy learns from, their range and whose become known;
+the price of shipping. Not here: what a plan does (`environment.outcomes`) or how a
+policy learns (`policies`). A policy is judged by the reward, whatever it learns from.
 """
 
 import functools
@@ -17,90 +17,122 @@ from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.policies.base import Policy
 from jsplit.traces.trace import Trace
-from jsplit.types import Context, JsplitError, Outcome, Plan, Range
+from jsplit.types import Context, JsplitError, Outcome, Plan, RewardRange
 
-WORTHLESS = 2.0**-30  # of shipping at a cost of 1; not 0, see `learned`
+WORTHLESS = 2.0**-30
+"""Reward of shipping instead of 0, see `learning_rewards`."""
 
 
-def learned(
+def learning_rewards(
     policy: Policy, plans: Plan, trace: Trace, costs: Costs, outcome: Outcome
 ) -> np.ndarray:
-    """Returns what playing each plan on each sample would teach, [N, K] float64.
+    """Returns the reward that a policy learns from, for each plan on each sample.
 
-    For plan k with deepest exit d, answering with exit i or shipping after d:
+    For plan k with deepest exit d, which answers with exit i or ships after d, and C
+    the confidence, `policy.learns` is
 
     - "reward": confidence of the answer minus mu times its cost.
     - "gain": max(C_cloud - C_d, 0) - mu * offload_d if shipped, else 0.
     - "disagreement": 1[the answer differs from exit 1's] minus mu times its cost.
-    - "agreement": 1[exit i's answer is the cloud's], or 1 - mu * offload_d if shipped.
-      That is `WORTHLESS` instead of 0 where mu * offload_d is 1, so that what shipping
-      teaches always tells it from an answer that the cloud disagrees with.
+    - "agreement": 1 - mu * offload_d if shipped, else 1[exit i answers as the cloud].
 
-    The last two compare predictions, and a trace has none for what the cloud says over
-    a link that changes its answers, so they need a lossless one.
+    "agreement" is never exactly 0 for a shipped sample: where mu * offload_d is 1 it is
+    `WORTHLESS` instead. So its reward always differs from the reward 0 of an answer
+    that the cloud disagrees with.
+
+    "disagreement" and "agreement" compare predictions. A trace has no predictions of
+    the cloud over a lossy link, so they need a lossless one.
+
+    Args:
+        policy: says what is learned from.
+        plans: K plans.
+        trace: N samples.
+        costs: costs for its exits.
+        outcome: what the plans do on the trace, fields [N, K].
+
+    Returns:
+        [N, K] float64.
 
     Raises:
-        JsplitError: if the trace lacks what is learned from.
+        JsplitError: if the trace lacks what the policy learns from.
     """
     reward = np.asarray(outcome.reward, np.float64)
     if policy.learns == "reward":
         return reward
-    shipped, fee = np.asarray(outcome.exit) == costs.num_exits, _fee(plans, costs)
+    shipped = np.asarray(outcome.exit) == costs.num_exits
+    price = _shipping_price(plans, costs)
     if policy.learns == "gain":
         deepest = np.maximum(np.asarray(plans.depth) - 1, 0)
         own, cloud = trace.confidence[:, deepest], trace.remote_confidence[:, deepest]
-        return np.where(shipped, np.maximum(cloud - own, 0) - fee, 0)
+        return np.where(shipped, np.maximum(cloud - own, 0) - price, 0)
     prediction = _predictions(policy, trace)
     exits = np.minimum(np.asarray(outcome.exit), trace.num_exits - 1)
     answer = np.take_along_axis(prediction, exits, 1)
     if policy.learns == "disagreement":
         bill = costs.mu * np.asarray(outcome.cost, np.float64)
         return (answer != prediction[:, :1]) - bill
-    worth = np.where(fee == 1, WORTHLESS, 1 - fee)
+    worth = np.where(price == 1, WORTHLESS, 1 - price)
     return np.where(shipped, worth, answer == prediction[:, -1:])
 
 
-def learned_range(
+def reward_range(
     policy: Policy, plans: Plan, costs: Costs, learn_all_heads: bool
-) -> Range:
-    """Returns the interval that all of `learned` lies in.
+) -> RewardRange:
+    """Returns an interval that holds all `learning_rewards`, whatever the trace.
 
-    Nothing of the trace is looked at: a confidence is in [0, 1], a cost is that of an
-    exit which some plan can take.
+    Confidences are in [0, 1], and a plan costs what one of its possible exits costs.
+
+    Args:
+        policy: says what is learned from.
+        plans: K plans.
+        costs: costs for the exits.
+        learn_all_heads: the policy learns as if every head had been evaluated
+            (`Protocol.learned_cost`).
     """
-    possible = exits_of(plans)
+    possible = possible_exits(plans)
     if policy.learns in ("gain", "agreement"):
-        fee = _fee(plans, costs)[possible[:, -1]]
-        least = 1 - fee if policy.learns == "agreement" else -fee
+        price = _shipping_price(plans, costs)[possible[:, -1]]
+        least = 1 - price if policy.learns == "agreement" else -price
         most = [1.0] if policy.learns == "agreement" else []
-        ends = [0.0, *most, *least, *(1 - fee)]
-        return Range(min(ends), max(ends))
+        ends = [0.0, *most, *least, *(1 - price)]
+        return RewardRange(min(ends), max(ends))
     all_heads = learn_all_heads and policy.learns == "reward"
     table = outcomes.costs_by_exit(
         plans, outcomes.cost_table(costs), np.bool_(all_heads)
     )
     paid = np.asarray(table).astype(np.float64)[possible]
-    return Range(-costs.mu * float(paid.max()), 1 - costs.mu * float(paid.min()))
+    return RewardRange(-costs.mu * float(paid.max()), 1 - costs.mu * float(paid.min()))
 
 
 def revealed(
     policy: Policy, plans: Plan, outcome: Outcome, *, strict: bool, lossless: bool
 ) -> Array | None:
-    """Returns whose rewards playing each plan makes known, [N, K, K] bool.
+    """Returns whose rewards become known after playing each plan on each sample.
 
-    Axes: sample, played plan, plan whose reward becomes known. None if that is the
-    played plan's alone.
+    It depends on `policy.reveal`:
 
-    - "prefix": see `revealed_by`.
-    - "shipped": a plan that ships has a known reward; one that answers on the device is
-      known only if the played plan shipped, because it takes the cloud to tell, and by
-      the same route.
+    - "own": only the played plan's.
+    - "prefix": see `side_information`.
+    - "shipped": the reward of a plan that ships is always known. The reward of a plan
+      that answers on the device is known only if the played plan shipped, by the same
+      route: only the cloud can judge the answer.
     - "all": every plan's.
+
+    Args:
+        policy: says whose rewards become known.
+        plans: K plans.
+        outcome: what the plans do, fields [N, K].
+        strict: as in `side_information`.
+        lossless: as in `side_information`.
+
+    Returns:
+        [N, K, K] bool: sample, played plan, plan whose reward becomes known; None for
+        "own".
     """
     if policy.reveal == "own":
         return None
     if policy.reveal == "prefix":
-        return revealed_by(plans, outcome.exit, strict=strict, lossless=lossless)
+        return side_information(plans, outcome.exit, strict=strict, lossless=lossless)
     num_exits = jnp.asarray(plans.threshold).shape[-1]
     shipped = outcome.exit == num_exits
     if policy.reveal == "all":
@@ -109,19 +141,24 @@ def revealed(
 
 
 @functools.partial(jax.jit, static_argnames=("strict", "lossless"))
-def revealed_by(plans: Plan, exits: Array, *, strict: bool, lossless: bool) -> Array:
-    """Returns which plans' rewards a step makes known under side information.
+def side_information(
+    plans: Plan, exits: Array, *, strict: bool, lossless: bool
+) -> Array:
+    """Returns which plans' rewards become known as side information (SplitEE-S).
 
-    Playing plan a reveals a plan j no deeper than a. Strictly, only if its reward can
-    be computed from what was: j goes no deeper than a did, and it answers on the
-    device, or it ships and the cloud's answer is known, because the sample was shipped
-    or a ran all layers. A lossy link answers differently for every split, so
-    there a shipped j is known only if it is a itself. Another route may be
-    another network, so nothing is known of a plan with another route.
+    Playing plan a reveals a plan j only if what was computed determines j's reward:
+
+    - j goes no deeper than a went, and
+    - j answers on the device, or j ships and the cloud's answer is known. It is known
+      if the sample was shipped, or if a ran all layers.
+
+    A cloud behind a lossy link answers differently for every split, so there a shipped
+    j is known only if j is a. A plan with another route may ship to another network, so
+    its reward stays unknown.
 
     Args:
         plans: K plans.
-        exits: [N, K] exits taken, L = shipped.
+        exits: [N, K] exits taken, 0..L-1; L = shipped.
         strict: False reveals every plan no deeper than a, as the released code does.
         lossless: the cloud answers every shipped sample as exit L would.
 
@@ -149,7 +186,7 @@ def _same_route(plans: Plan) -> Array:
 
 
 def num_contexts(context: Context | None, num_conditions: int, num_plans: int) -> int:
-    """Returns how many contexts a policy may be told of."""
+    """Returns how many contexts there are, 1 for a policy that observes none."""
     if context is None:
         return 1
     by_kind = {"condition": num_conditions, "confidence": context.bins}
@@ -164,18 +201,21 @@ def contexts(
     outcome: Outcome,
     plan_costs: np.ndarray,
 ) -> np.ndarray:
-    """Returns the context of every sample while `condition` holds, [N] int32.
+    """Returns the context of every sample while `condition` holds.
 
     Args:
-        context: what the policy asks for.
-        condition: number of the condition.
+        context: what the policy observes.
+        condition: number of the condition, from 0.
         plans: K plans.
-        trace: its trace.
-        outcome: [N, K] outcomes.
-        plan_costs: [K, L + 1] cost of each plan at each exit.
+        trace: trace of the condition, N samples.
+        outcome: what the plans do, fields [N, K].
+        plan_costs: [K, L + 1] cost of each plan at each exit, last = shipped.
+
+    Returns:
+        [N] int32, from 0.
 
     Raises:
-        JsplitError: if the plans do not fit what is told.
+        JsplitError: if the plans do not fit the kind of context.
     """
     samples = np.zeros(trace.num_samples, np.int32)
     if context.kind == "condition":
@@ -183,7 +223,7 @@ def contexts(
     if context.kind == "best":
         return np.asarray(outcome.reward).argmax(1).astype(np.int32)
     if context.kind == "cheapest":
-        possible = exits_of(plans)
+        possible = possible_exits(plans)
         if (possible.sum(1) != 1).any():
             raise JsplitError(
                 "context 'cheapest' needs plans whose cost does not depend on the "
@@ -199,23 +239,31 @@ def contexts(
     if not (runs & (threshold[:, : exit_ - 1] == np.inf).all(1)).all():
         raise JsplitError(
             f"context 'confidence' of exit {exit_} needs plans that all run its head, "
-            "or the policy would be told what nobody computed"
+            "or the policy would observe what nobody computed"
         )
     bins = np.floor(trace.confidence[:, exit_ - 1] * context.bins)
     return np.minimum(bins, context.bins - 1).astype(np.int32)
 
 
-def prices(context: Context | None, costs: list[Costs], size: int) -> np.ndarray:
-    """Returns mu times the mean cost of shipping in every context, [contexts].
+def shipping_prices(
+    context: Context | None, costs: list[Costs], size: int
+) -> np.ndarray:
+    """Returns mu times the mean cost of shipping over exits, for every context.
 
-    Zero for contexts that say nothing about it.
+    Args:
+        context: what the policy observes.
+        costs: costs by condition.
+        size: number of contexts.
+
+    Returns:
+        [size] float64; zeros unless contexts are conditions.
     """
     if context is None or context.kind != "condition":
         return np.zeros(size)
     return np.array([one.mu * one.offload.mean() for one in costs])
 
 
-def exits_of(plans: Plan) -> np.ndarray:
+def possible_exits(plans: Plan) -> np.ndarray:
     """Returns which exits K plans can take, [K, L + 1] bool, last = shipped."""
     threshold, depth, delay = map(
         np.asarray, (plans.threshold, plans.depth, plans.delay)
@@ -235,8 +283,8 @@ def exits_of(plans: Plan) -> np.ndarray:
     return found
 
 
-def _fee(plans: Plan, costs: Costs) -> np.ndarray:
-    """Returns mu times what shipping costs each of K plans, [K]."""
+def _shipping_price(plans: Plan, costs: Costs) -> np.ndarray:
+    """Returns mu times the cost of shipping with each of K plans, [K]."""
     depth = np.asarray(plans.depth)
     return costs.mu * np.where(depth > 0, costs.offload[depth - 1], costs.input)
 
