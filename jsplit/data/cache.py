@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jsplit.types import JsplitError
+from jsplit.writing import make_folder
 
 FORMAT = 1
 _FILES = ("inputs.npy", "labels.npy")
@@ -57,14 +57,9 @@ def cached(
     kept = _open(folder, text)
     if kept is not None:
         return kept
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
-    except OSError as error:
-        raise JsplitError(
-            f"cache: cannot write into {folder.parent}: {error.strerror}; "
-            "set JSPLIT_CACHE_DIR to a folder that can be written"
-        ) from None
+    advice = "; set JSPLIT_CACHE_DIR to a folder that can be written"
+    make_folder(folder.parent, "cache", advice)
+    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
     try:
         facts: dict[str, Any] = {}
         writers = [_Writer(fresh / file) for file in _FILES]

@@ -15,6 +15,7 @@ from jsplit.models.networks.sparse_mlp import SparseMLP
 from jsplit.models.registry import make_model, model_names
 from jsplit.models.shipping import quantise, shipped_bytes
 from jsplit.models.sparse.layers import SparseConv, SparseLinear
+from jsplit.models.sparse.patterns import Pattern
 from jsplit.models.sparse.storage import storage_bytes
 from jsplit.models.weights.load import load_weights
 from jsplit.models.weights.tensors import read_weights
@@ -25,6 +26,7 @@ __all__ = [
     "MLP",
     "MobileNetV2",
     "MultiExit",
+    "Pattern",
     "ResNet",
     "SparseConv",
     "SparseLinear",

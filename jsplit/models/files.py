@@ -18,7 +18,7 @@ from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
 from jsplit.models.weights.tensors import Source, fill, variables
 from jsplit.types import JsplitError
-from jsplit.writing import replacing
+from jsplit.writing import make_folder, replacing
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -49,10 +49,7 @@ def save_model(
             f"model must be one of {', '.join(REGISTRY)}, got {type(model).__name__}"
         )
     folder = pathlib.Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JsplitError(f"cannot make {folder}: {error.strerror}") from error
+    make_folder(folder, "folder")
     weights = safetensors.numpy.save(
         {
             path: np.ascontiguousarray(variable[...])

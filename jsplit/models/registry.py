@@ -3,12 +3,12 @@
 Adding a network = one file beside this one and one line here.
 """
 
-import difflib
 import inspect
 from typing import Any
 
 from flax import nnx
 
+from jsplit import checks
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.networks.bert import BERT
 from jsplit.models.networks.cnn import CNN
@@ -39,14 +39,10 @@ def model_arguments(name: str) -> list[str]:
     Raises:
         JsplitError: There is no such network.
     """
-    if name not in REGISTRY:
-        near = difflib.get_close_matches(str(name), REGISTRY, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise JsplitError(
-            f"model must be one of {', '.join(REGISTRY)}, got {name!r}{hint}"
-        )
     # NNX hides the signature of the class.
-    signature = inspect.signature(REGISTRY[name].__init__)
+    signature = inspect.signature(
+        REGISTRY[checks.choice("model", name, REGISTRY)].__init__
+    )
     return [x for x in signature.parameters if x not in ("self", "rngs")]
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.types import JsplitError
+from jsplit.writing import make_folder
 
 SEAL = "seal.json"  # written last: checksums of what makes a checkpoint
 KEPT = 2  # the newest, and the one before should that be damaged
@@ -47,13 +48,8 @@ class Checkpoints:
         self._folder = pathlib.Path(folder).absolute()
         self._run = dict(run)
         self._args = ocp.args
+        make_folder(self._folder, "checkpoint")
         with _quiet():
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise JsplitError(
-                    f"checkpoint: cannot make {folder}: {error.strerror}"
-                ) from None
             self._manager = ocp.CheckpointManager(
                 self._folder,
                 options=ocp.CheckpointManagerOptions(

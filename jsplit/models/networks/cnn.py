@@ -13,7 +13,6 @@ from jax import Array
 from jsplit import checks
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.networks.layers import PoolHead, to_unit, windows3x3
-from jsplit.types import JsplitError
 
 
 class ConvBlock(nnx.Module):
@@ -79,10 +78,7 @@ class CNN(MultiExit):
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         in_channels = checks.integer("in_channels", in_channels, 1)
-        widths = checks.entries("widths", widths)
-        widths = [checks.integer("each of widths", width, 1) for width in widths]
-        if len(widths) < 2:
-            raise JsplitError(f"widths must have at least 2 entries, got {widths}")
+        widths = checks.integers("widths", widths, 1, at_least=2)
         before = [in_channels, *widths[:-1]]
         strides = [1] + [
             2 if wider > width else 1 for width, wider in itertools.pairwise(widths)

@@ -68,10 +68,7 @@ class MLP(MultiExit):
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         num_features = checks.integer("num_features", num_features, 1)
-        widths = checks.entries("widths", widths)
-        widths = [checks.integer("each of widths", width, 1) for width in widths]
-        if len(widths) < 2:
-            raise JsplitError(f"widths must have at least 2 entries, got {widths}")
+        widths = checks.integers("widths", widths, 1, at_least=2)
         init = nnx.initializers.he_normal()
         blocks = [
             HiddenLayer(

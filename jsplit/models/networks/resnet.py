@@ -135,8 +135,7 @@ class ResNet(MultiExit):
                 blocks.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
-        widths = checks.entries("widths", widths)
-        widths = [checks.integer("each of widths", width, 1) for width in widths]
+        widths = checks.integers("widths", widths, 1)
         blocks_per_stage = checks.integer("blocks_per_stage", blocks_per_stage, 1)
         in_channels = checks.integer("in_channels", in_channels, 1)
         if len(widths) * blocks_per_stage < 2:
