@@ -1,7 +1,10 @@
 """Networks with several exits, in Flax NNX.
 
-Here: the mechanism (`MultiExit`) and the networks built with it. Not here: training
-(`jsplit.training`) and turning a network into a trace (`jsplit.recording`).
+Here: the mechanism of blocks, heads and halves (`multi_exit`), the networks built with
+it (`networks`, by name in `registry`), layers with predefined sparsity (`sparse`),
+weights that others have trained (`weights`), networks on disk (`files`), and what is
+shipped at a split (`shipping`). Not here: training (`jsplit.training`) and turning a
+network into a trace (`jsplit.recording`).
 """
 
 from jsplit.models.files import load_model, save_model

@@ -1,6 +1,6 @@
 """Every network that has a name, in one dictionary: `jsplit train --model NAME`.
 
-Adding a network = one file beside this one and one line here.
+A new network is one file in `networks` and one line here.
 """
 
 import inspect
@@ -34,10 +34,10 @@ def model_names() -> list[str]:
 
 
 def model_arguments(name: str) -> list[str]:
-    """Returns the names of what a network's class takes, `rngs` aside.
+    """Returns the names of a network's arguments, without `rngs`.
 
     Raises:
-        JsplitError: There is no such network.
+        JsplitError: if there is no such network.
     """
     # NNX hides the signature of the class.
     signature = inspect.signature(
@@ -50,15 +50,15 @@ def make_model(name: str, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
     """Builds a network by name.
 
     Args:
-        name: One of `model_names()`.
-        rngs: Source of the initial weights.
-        **arguments: What its class takes.
+        name: one of `model_names()`.
+        rngs: source of the initial weights.
+        **arguments: what its class takes.
 
     Returns:
-        The network with random weights.
+        the network with random weights.
 
     Raises:
-        JsplitError: There is no such network, or it takes no such argument.
+        JsplitError: if there is no such network, or if it takes no such argument.
 
     Example:
         >>> from flax import nnx

@@ -1,7 +1,7 @@
 """A small convolutional network with an exit after every block.
 
 Here: its blocks and the network. Not here: the exits themselves (`multi_exit`), its
-heads (`layers`). Called by the quick start, by `cli` and by users.
+heads (`layers`).
 """
 
 import itertools
@@ -43,7 +43,7 @@ class CNN(MultiExit):
 
     A block that is wider than the one before also halves height and width, so the
     cost of a layer stays roughly level. Early exits see little of the image and few
-    channels: they are cheaper and clearly worse, which is what a policy trades.
+    channels. They are cheaper and clearly worse; that is what a policy trades.
 
     Example:
         >>> import jax.numpy as jnp
@@ -68,12 +68,12 @@ class CNN(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            in_channels: Channels of the images; 1 for grey, 3 for colour.
-            widths: Channels of each of the L >= 2 blocks.
-            rngs: Source of the initial weights.
+            in_channels: channels of the images; 1 for grey, 3 for colour.
+            widths: channels of each of the L >= 2 blocks.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: A size is not a positive integer, or `widths` has fewer
+            JsplitError: if a size is not a positive integer, or if `widths` has fewer
                 than 2 entries.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)

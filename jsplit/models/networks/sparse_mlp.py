@@ -55,21 +55,22 @@ class SparseMLP(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            num_features: Inputs of the first layer; smaller images are padded with
+            num_features: inputs of the first layer; smaller images are padded with
                 zeros (MNIST's 784 pixels to 800, which has more divisors).
-            widths: Neurons of each of the L >= 2 hidden layers.
-            out_degrees: L + 1 out-degrees, those of the hidden layers and that of
-                every exit. Default: dense.
-            densities: L + 1 densities, instead.
-            kind: Class of the patterns, one of `jsplit.models.sparsity.KINDS`.
-            num_memories: z of each hidden layer's clash-free pattern. In type 3, z = 1
-                lets every neuron read neighbours: of an image, a band of rows. Default:
-                see `jsplit.models.sparsity.num_memories_for`.
-            pattern_seed: Which patterns, >= 0; each layer gets its own.
-            rngs: Source of the initial weights.
+            widths: neurons of each of the L >= 2 hidden layers.
+            out_degrees: L + 1 out-degrees: one for each hidden layer, and the last
+                for every exit. Default: dense.
+            densities: L + 1 densities, instead of `out_degrees`.
+            kind: class of the patterns, one of `sparse.patterns.KINDS`.
+            num_memories: z of each hidden layer's clash-free pattern. In type 3 with
+                z = 1 every neuron reads neighbours: of an image, a band of rows.
+                Default: see `sparse.patterns.num_memories_for`.
+            pattern_seed: which patterns, >= 0; each layer gets its own.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: A size is out of range or a density not admissible.
+            JsplitError: if an argument is out of range, or if a density is not
+                admissible.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         num_features = checks.integer("num_features", num_features, 1)

@@ -43,9 +43,9 @@ def he_normal(key: Array, shape: Sequence[int], fan_in: np.ndarray | int) -> Arr
     """Draws weights of standard deviation sqrt(2 / fan_in), cut at two of them.
 
     Args:
-        key: Typed key, consumed.
-        shape: Of the weights.
-        fan_in: Edges of the neuron each weight feeds, broadcast against `shape`.
+        key: typed key, consumed.
+        shape: of the weights.
+        fan_in: edges of the neuron each weight feeds, broadcast against `shape`.
 
     Returns:
         float32 weights.

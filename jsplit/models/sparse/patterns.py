@@ -171,7 +171,7 @@ def structured(junction: Junction, seed: int) -> np.ndarray:
     they are nearly, not exactly, equally likely.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         seed: >= 0; the same gives the same pattern.
 
     Returns:
@@ -233,12 +233,12 @@ def num_memories_for(junction: Junction, num_memories: int | None = None) -> int
     """Returns z, checked: the number of memories read in parallel.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         num_memories: z, a divisor of n_in. Default: the largest one up to d_in, so
             that a cycle feeds about one right neuron.
 
     Raises:
-        JsplitError: z does not divide n_in.
+        JsplitError: if z does not divide n_in.
     """
     n_in = junction.num_inputs
     divisors = [z for z in range(1, n_in + 1) if n_in % z == 0]
@@ -264,10 +264,10 @@ def start_addresses(
     addresses that would join it to a left neuron twice are left out of the draw.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         num_memories: z, a divisor of n_in.
         seed: >= 0.
-        fresh: Whether each sweep has its own start addresses (type 2).
+        fresh: whether each sweep has its own start addresses (type 2).
 
     Returns:
         [d_out, z] addresses, 0..D - 1.
@@ -297,7 +297,7 @@ def shuffled_addresses(junction: Junction, num_memories: int, seed: int) -> np.n
     """Draws the addresses of a type 1 pattern: any order, per memory and sweep.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         num_memories: z, a divisor of n_in.
         seed: >= 0.
 
@@ -349,7 +349,7 @@ def connect(junction: Junction, addresses: np.ndarray) -> np.ndarray:
     they are read, are dealt to the right neurons d_in at a time.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         addresses: [d_out, D, z] address read in each sweep and cycle from each memory.
 
     Returns:
@@ -369,7 +369,7 @@ def clash_free(
     type 1, D^(z d_out) in type 2 and D^z in type 3.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         kind: 1 (any order of addresses), 2 (cyclic from fresh starts in each sweep),
             3 (cyclic from the same starts in all sweeps).
         seed: >= 0.

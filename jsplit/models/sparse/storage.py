@@ -18,7 +18,7 @@ def storage_bytes(model: MultiExit) -> dict[str, list[int]]:
     """Returns the bytes of each layer and exit.
 
     Args:
-        model: Network with L exits.
+        model: network with L exits.
 
     Returns:
         layer_value_bytes: [L] weights, biases and stored statistics of each block.
