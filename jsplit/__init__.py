@@ -23,7 +23,7 @@ fitting      rules fitted on a held-out part | types checks stats traces environ
              policies
 models       networks with several exits | types checks writing
 data         from data sets to arrays | types checks writing
-training     networks that learn | types checks version data models
+training     networks that learn | types checks writing version data models
 recording    networks to traces, in one pass | types checks version traces data models
 report       tables and figures | types checks writing stats results
 bench        how fast all this is | types checks traces environment policies

@@ -61,6 +61,17 @@ def entries(name: str, value: Any) -> list[Any]:
     return list(value)
 
 
+def integers(name: str, value: Any, low: int, at_least: int = 1) -> list[int]:
+    """Returns a list of integers >= `low`, or raises if it has too few entries."""
+    given = [integer(f"each of {name}", one, low) for one in entries(name, value)]
+    if len(given) < at_least:
+        plural = "entry" if at_least == 1 else "entries"
+        raise JsplitError(
+            f"{name} must have at least {at_least} {plural}, got {shown(given)}"
+        )
+    return given
+
+
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """Returns `value` if allowed, or raises with the choices and the nearest one."""
     allowed = list(allowed)

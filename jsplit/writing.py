@@ -1,13 +1,14 @@
 """Files that are written whole or not at all.
 
 Here: `replacing`, which every file of a trace, a result, a table, a figure, a network
-or a vocabulary goes through. Not here: what is in the files.
+or a vocabulary goes through, and `make_folder`. Not here: what is in them.
 """
 
 import contextlib
 import os
 import pathlib
 import secrets
+import tempfile
 from collections.abc import Iterator
 
 from jsplit.types import JsplitError
@@ -57,3 +58,31 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def make_folder(path: str | os.PathLike[str], argument: str, advice: str = "") -> None:
+    """Makes a folder and tries to write into it, before any long work.
+
+    Args:
+        path: the folder. Those above it are made too.
+        argument: what the path was given as, for the message.
+        advice: what the message ends with, such as "; set HOME".
+
+    Raises:
+        JsplitError: if the folder cannot be made or not be written into.
+
+    Example:
+        >>> from jsplit.writing import make_folder
+        >>> make_folder("/dev/null/net", "out")
+        Traceback (most recent call last):
+            ...
+        jsplit.types.JsplitError: out: cannot write into /dev/null/net: Not a directory
+    """
+    try:
+        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise JsplitError(
+            f"{argument}: cannot write into {path}: {reason}{advice}"
+        ) from None

@@ -1,15 +1,11 @@
-"""What subcommands share: options, JSON, folders, whether to show progress."""
+"""What subcommands share: options, JSON, whether to show progress."""
 
 import json
 import math
-import os
-import pathlib
 import sys
 from typing import Annotated, Any
 
 import tyro
-
-from jsplit.types import JsplitError
 
 Seed = Annotated[int, tyro.conf.arg(help="Seed of everything random, >= 0.")]
 AsJson = Annotated[
@@ -31,18 +27,6 @@ def rows_of(table: Any) -> list[dict[str, Any]]:
 def print_json(value: Any) -> None:
     """Prints a value as strict JSON."""
     print(json.dumps(value, indent=2, allow_nan=False, default=lambda x: x.item()))
-
-
-def make_folder(path: pathlib.Path) -> None:
-    """Makes a folder and tries to write into it, before any long work."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".jsplit-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise JsplitError(f"out: cannot write into {path}: {reason}") from None
 
 
 def is_terminal() -> bool:

@@ -12,12 +12,11 @@ from jsplit.commands.common import (
     AsJson,
     Seed,
     is_terminal,
-    make_folder,
     print_json,
     rows_of,
 )
 from jsplit.types import JsplitError
-from jsplit.writing import write_text
+from jsplit.writing import make_folder, write_text
 
 HELD_OUT = 0.2  # share of the samples that rules are fitted on
 FIT = (
@@ -92,7 +91,7 @@ class Evaluate:
             self.policies or _possible_policies(trace), self.alpha, self.baseline
         )
         if self.out is not None:
-            make_folder(self.out)
+            make_folder(self.out, "out")
         if self.fit:
             share = HELD_OUT if self.held_out is None else self.held_out
             traces, fitted = _fitted(self.fit, traces, costs, share, self.seed)

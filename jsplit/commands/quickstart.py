@@ -11,10 +11,10 @@ from jsplit.commands.common import (
     AsJson,
     Seed,
     is_terminal,
-    make_folder,
     print_json,
     rows_of,
 )
+from jsplit.writing import make_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Quickstart:
         checks.integer("num_epochs", self.num_epochs, 1)
         checks.number("offload", self.offload, 0.0)
         checks.seed(self.seed)
-        make_folder(self.out)
+        make_folder(self.out, "out")
         written = quickstart.run(
             self.out,
             num_replicas=self.num_replicas,

@@ -11,10 +11,10 @@ from jsplit.commands.common import (
     AsJson,
     Seed,
     is_terminal,
-    make_folder,
     print_json,
 )
 from jsplit.types import JsplitError
+from jsplit.writing import make_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Record:
 
         if self.out.suffix != ".npz":
             raise JsplitError(f"out must end in .npz, got {str(self.out)!r}")
-        make_folder(self.out.parent)
+        make_folder(self.out.parent, "out")
         trace = job.run(
             job.Job(
                 model=self.model,

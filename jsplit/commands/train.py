@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from jsplit.commands.common import AsJson, Seed, make_folder, print_json
+from jsplit.commands.common import AsJson, Seed, print_json
 from jsplit.types import JsplitError
+from jsplit.writing import make_folder
 
 Presets = Literal["isplitee", "splitee"]
 
@@ -116,7 +117,7 @@ class Train:
             vocab_size=self.vocab_size,
             init_weights=self.init_weights,
         )
-        make_folder(self.out)
+        make_folder(self.out, "out")
         try:
             done = job.run(
                 wanted,

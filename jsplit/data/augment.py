@@ -1,7 +1,7 @@
 """Random changes of training images that keep their class, on the device.
 
-Here: shifts and mirror images, by key, traceable. Not here: distortions of test images
-(`data.distort`). Called by `training`.
+Here: shifts and mirror images, by key. JAX can compile them. Not here: distortions of
+test images (`distort`).
 """
 
 import jax
@@ -16,8 +16,8 @@ def random_crop(images: Array, key: Array, padding: int = PADDING) -> Array:
 
     Args:
         images: [B, H, W, channels], any dtype.
-        key: Typed key, consumed.
-        padding: Width of the border in pixels: images move by -padding..padding.
+        key: typed key, consumed.
+        padding: width of the border in pixels; images move by -padding..padding.
 
     Returns:
         [B, H, W, channels] of the same dtype.
@@ -46,7 +46,7 @@ def random_flip(images: Array, key: Array) -> Array:
 
     Args:
         images: [B, H, W, channels], any dtype.
-        key: Typed key, consumed.
+        key: typed key, consumed.
 
     Returns:
         [B, H, W, channels] of the same dtype.

@@ -1,8 +1,9 @@
-"""Decoded examples on disk, so that the second use of a data set costs nothing.
+"""Decoded examples on disk, so that the second use of a data set decodes nothing.
 
 Here: writing inputs and labels once, and mapping them into memory. Not here: what
-they are made from (`loading`). A cache that is cut short, damaged or of something else
-is made again.
+they are made from (`loading`).
+
+A cache that is cut short, damaged or of another key is made again.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jsplit.types import JsplitError
+from jsplit.writing import make_folder
 
 FORMAT = 1
 _FILES = ("inputs.npy", "labels.npy")
@@ -37,18 +38,18 @@ def cached(
     """Returns the arrays kept under a key; makes them if they are not there.
 
     Args:
-        key: JSON-able facts that decide the content; its "name" shows in the path.
-        batches: Given an empty dictionary for facts to keep, yields [n, ...] inputs
-            and [n] labels. Called only if nothing usable is there.
-        cache_dir: See `cache_folder`.
+        key: JSON-able facts that decide the content. Its "name" shows in the path.
+        batches: makes the content: takes an empty dictionary for facts to keep, and
+            yields [n, ...] inputs and [n] labels. Not called if the cache is usable.
+        cache_dir: see `cache_folder`.
 
     Returns:
         inputs: [N, ...], a read-only memory map.
         labels: [N], a read-only memory map.
-        facts: What `batches` noted.
+        facts: what `batches` noted.
 
     Raises:
-        JsplitError: The folder of the cache cannot be written.
+        JsplitError: if the folder of the cache cannot be written.
     """
     text = json.dumps({**key, "format": FORMAT}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -57,14 +58,9 @@ def cached(
     kept = _open(folder, text)
     if kept is not None:
         return kept
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
-    except OSError as error:
-        raise JsplitError(
-            f"cache: cannot write into {folder.parent}: {error.strerror}; "
-            "set JSPLIT_CACHE_DIR to a folder that can be written"
-        ) from None
+    advice = "; set JSPLIT_CACHE_DIR to a folder that can be written"
+    make_folder(folder.parent, "cache", advice)
+    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
     try:
         facts: dict[str, Any] = {}
         writers = [_Writer(fresh / file) for file in _FILES]

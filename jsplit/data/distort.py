@@ -2,12 +2,11 @@
 
 Here: blur, noise, contrast, brightness and JPEG on whole batches; the published levels;
 the names that `--distort` takes. Not here: data sets or networks.
-Called by `cli`, experiments and users.
 
-Images are [N, H, W, channels], float32 in [0, 1] or uint8 0..255; what comes back is
-float32. Everything is jitted and goes through `jax.vmap` over images; the levels of
-noise, contrast and brightness may be mapped over too, those of blur and JPEG fix
-constants of the program.
+Images are [N, H, W, channels], float32 in [0, 1] or uint8 0..255. Distorted images are
+float32. Every distortion is jitted, and `jax.vmap` maps it over images. It also maps
+the levels of noise, contrast and brightness. The levels of blur and JPEG are constants
+of the compiled program.
 """
 
 import math
@@ -35,20 +34,20 @@ PRIOR_NOISE = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0)
 def gaussian_blur(images: ArrayLike, sigma: float) -> Array:
     """Blurs each image with a Gaussian.
 
-    The same numbers as `scipy.ndimage.gaussian_filter` over height and width with
+    The numbers are those of `scipy.ndimage.gaussian_filter` over height and width with
     its defaults: mode "reflect" (d c b a | a b c d | d c b a) and a kernel cut at 4
     standard deviations.
 
     Args:
         images: [N, H, W, channels].
-        sigma: Standard deviation in pixels, >= 0; 0 changes nothing. A Python
-            number, since it fixes the kernel: a new one compiles again.
+        sigma: standard deviation in pixels, >= 0; 0 changes nothing. A Python number:
+            it fixes the kernel, so a new one compiles again.
 
     Returns:
         [N, H, W, channels] float32.
 
     Raises:
-        JsplitError: An argument is out of shape or range.
+        JsplitError: if an argument is out of shape or range.
 
     Example:
         >>> import jax.numpy as jnp
@@ -92,15 +91,15 @@ def gaussian_noise(images: ArrayLike, std: ArrayLike, key: Array) -> Array:
 
     Args:
         images: [N, H, W, channels].
-        std: Standard deviation of the noise before clipping, >= 0, where white is 1.
-        key: Typed key (`jax.random.key(seed)`), consumed; the same one gives the
+        std: standard deviation of the noise before clipping, >= 0, where white is 1.
+        key: typed key (`jax.random.key(seed)`), consumed; the same one gives the
             same noise.
 
     Returns:
         [N, H, W, channels] float32 in [0, 1].
 
     Raises:
-        JsplitError: An argument is out of shape or range.
+        JsplitError: if an argument is out of shape or range.
 
     Example:
         >>> import jax
@@ -125,13 +124,13 @@ def contrast(images: ArrayLike, factor: ArrayLike) -> Array:
 
     Args:
         images: [N, H, W, channels].
-        factor: >= 0; 1 changes nothing, 0 leaves the mean alone.
+        factor: >= 0; 1 changes nothing, 0 leaves nothing but the mean.
 
     Returns:
         [N, H, W, channels] float32 in [0, 1].
 
     Raises:
-        JsplitError: An argument is out of shape or range.
+        JsplitError: if an argument is out of shape or range.
 
     Example:
         >>> import jax.numpy as jnp
@@ -152,9 +151,9 @@ def _contrast(images: Array, factor: Array) -> Array:
 def brightness(images: ArrayLike, change: ArrayLike) -> Array:
     """Adds to the value of each pixel in the HSV sense, as in CIFAR-10-C.
 
-    The value v = max of the channels becomes clip(v + change, 0, 1); hue and saturation
-    stay, so the channels are scaled by new over old value. Black turns grey. A grey
-    image is simply clipped after adding.
+    The value v = max of the channels becomes clip(v + change, 0, 1). Hue and saturation
+    stay, so the channels are scaled by new over old value. Black turns grey. A
+    grey image is simply clipped after adding.
 
     Args:
         images: [N, H, W, channels].
@@ -164,7 +163,7 @@ def brightness(images: ArrayLike, change: ArrayLike) -> Array:
         [N, H, W, channels] float32 in [0, 1].
 
     Raises:
-        JsplitError: An argument is out of shape or range.
+        JsplitError: if an argument is out of shape or range.
 
     Example:
         >>> import jax.numpy as jnp
@@ -186,12 +185,12 @@ def _brighten(images: Array, change: Array) -> Array:
 
 
 def jpeg_quantise(images: ArrayLike, quality: int) -> Array:
-    """Loses what a JPEG file of a quality loses: its quantised 8 x 8 cosine blocks.
+    """Quantises the cosine coefficients of 8 x 8 blocks, as a JPEG file does.
 
-    YCbCr for three channels, the tables of the JPEG standard (its annex K) scaled by
-    quality as libjpeg does, no subsampling of colour. Images whose sides are no
-    multiple of 8 are continued by their last row and column. Unlike a decoder, this
-    does not round pixels to whole numbers.
+    Three channels are turned into YCbCr, and colour is not subsampled. The tables are
+    those of the JPEG standard (its annex K), scaled by quality as libjpeg does. Images
+    whose sides are no multiple of 8 are continued by their last row and column.
+    Unlike a decoder, this does not round pixels to whole numbers.
 
     Args:
         images: [N, H, W, 1 or 3].
@@ -201,7 +200,7 @@ def jpeg_quantise(images: ArrayLike, quality: int) -> Array:
         [N, H, W, channels] float32 in [0, 1].
 
     Raises:
-        JsplitError: An argument is out of shape or range.
+        JsplitError: if an argument is out of shape or range.
 
     Example:
         >>> import jax.numpy as jnp
@@ -244,16 +243,16 @@ def distort(images: ArrayLike, name: str, level: float, key: Array) -> Array:
 
     Args:
         images: [N, H, W, channels].
-        name: One of `DISTORTIONS`, which says what the level means. The noise is that
-            of `gaussian_noise` with level / 255.
-        level: How much.
-        key: Typed key for the noise, consumed; the others ignore it.
+        name: one of `DISTORTIONS`.
+        level: how much, see `DISTORTIONS`. "noise" is `gaussian_noise` with
+            std = level / 255.
+        key: typed key for the noise, consumed; the others ignore it.
 
     Returns:
         [N, H, W, channels] float32.
 
     Raises:
-        JsplitError: There is no such distortion, or an argument is out of range.
+        JsplitError: if there is no such distortion, or if an argument is out of range.
 
     Example:
         >>> import jax
@@ -291,15 +290,15 @@ def parse_distortion(text: str) -> tuple[str, float]:
     """Reads "blur=0.8" as a name and a level.
 
     Args:
-        text: NAME=LEVEL with a name in `DISTORTIONS`.
+        text: "NAME=LEVEL" with a name in `DISTORTIONS`.
 
     Returns:
-        name: One of `DISTORTIONS`.
-        level: A number that `distort` takes with it.
+        name: one of `DISTORTIONS`.
+        level: a number that `distort` takes with it.
 
     Raises:
-        JsplitError: The text is something else, or the level is out of range; what
-            exists is listed.
+        JsplitError: if the text is something else, or if the level is out of range.
+            The message lists what exists.
 
     Example:
         >>> from jsplit.data.distort import parse_distortion

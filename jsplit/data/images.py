@@ -1,7 +1,7 @@
 """Encoded images to arrays of one shape.
 
 Here: decoding and encoding with Pillow, cropping and resizing. Not here: where the
-bytes come from (`prepared`), distortions (`distort`), augmentation (`training`).
+bytes come from (`read`), distortions (`distort`), augmentation (`augment`).
 """
 
 import io
@@ -22,23 +22,20 @@ def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
 
     Args:
         encoded: N image files (JPEG, PNG, ...).
-        shape: Height, width, and 1 (grey) or 3 (colour) channels.
+        shape: height, width, and 1 (grey) or 3 (colour) channels.
 
     Returns:
         [N, H, W, channels] uint8.
 
     Raises:
-        JsplitError: Pillow is missing or cannot read an image.
+        JsplitError: if Pillow is missing or cannot read an image.
     """
     Image, ImageOps = _pillow()
     height, width, channels = shape
     mode = {1: "L", 3: "RGB"}[channels]
     array = np.empty((len(encoded), *shape), np.uint8)
     for i, content in enumerate(encoded):
-        try:
-            image = Image.open(io.BytesIO(content)).convert(mode)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise JsplitError(f"image {i} of a batch cannot be read: {error}") from None
+        image = _opened(content, f"image {i} of a batch").convert(mode)
         if image.size != (width, height):
             bilinear = Image.Resampling.BILINEAR
             image = ImageOps.fit(image, (width, height), bilinear)
@@ -47,16 +44,16 @@ def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def checked(content: bytes, name: str) -> bytes:
-    """Returns an image file as it is, if all of it can be decoded.
+    """Returns an image file as it is, after decoding all of it as a test.
+
+    Args:
+        content: the file.
+        name: what it is called, for the message.
 
     Raises:
-        JsplitError: Pillow is missing or does not know such a file.
+        JsplitError: if Pillow is missing or cannot read all of the image.
     """
-    Image, _ = _pillow()
-    try:
-        Image.open(io.BytesIO(content)).load()
-    except (OSError, SyntaxError, ValueError):
-        raise JsplitError(f"{name} is damaged or no image") from None
+    _opened(content, name)
     return content
 
 
@@ -74,12 +71,12 @@ def target_size(
     """Returns the height and width to decode to.
 
     Args:
-        name: The data set, for the message.
-        stored: Height and width of its images; None = they differ.
-        asked: Pixels, (height, width), or None for the stored size.
+        name: the data set, for the message.
+        stored: height and width of its images; None = they differ.
+        asked: pixels, (height, width), or None for the stored size.
 
     Raises:
-        JsplitError: `asked` is no size, or missing where images differ.
+        JsplitError: if `asked` is no size, or if it is None and images differ.
     """
     if asked is None:
         height, width = stored
@@ -95,6 +92,17 @@ def target_size(
         )
     height, width = (checks.integer("image_size", pixels, 1, 4096) for pixels in pair)
     return height, width
+
+
+def _opened(content: bytes, name: str) -> Any:
+    """Returns an image whose pixels have all been read."""
+    Image, _ = _pillow()
+    try:
+        image = Image.open(io.BytesIO(content))
+        image.load()
+    except (OSError, SyntaxError, ValueError):
+        raise JsplitError(f"{name} is damaged or no image") from None
+    return image
 
 
 def _pillow() -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
-"""What is prepared, and whether it is whole: for `jsplit data list` and `check`.
+"""Which data sets are prepared, and whether they are whole.
 
-Here: reports as plain rows. Not here: how they are shown (`commands.data`).
+Here: reports as plain rows, for `jsplit data list` and `jsplit data check`. Not here:
+how they are shown (`commands.data`).
 """
 
 import hashlib
@@ -18,10 +19,10 @@ def listing(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, An
     """Returns one row per data set: the catalogue, and what else is prepared.
 
     Args:
-        data_dir: See `load`.
+        data_dir: see `load`.
 
     Returns:
-        Rows with name, tfds, kind, about, prepared (version folder or None), splits
+        rows with name, tfds, kind, about, prepared (version folder or None), splits
         (examples by split) and problem (why it cannot be used, or None).
     """
     top = data_folder(data_dir)
@@ -63,20 +64,21 @@ def check(
     num_images: int = 200,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
-    """Reads every record of a data set and tells what is there.
+    """Reads every record of a data set and counts labels and decoded examples.
 
     Args:
-        name: A data set, see `load`.
-        data_dir: See `load`.
-        num_images: How many images of each batch of records to decode at most.
-        progress: Whether to show a progress bar.
+        name: a data set, see `load`.
+        data_dir: see `load`.
+        num_images: images to decode of each batch of records, at most; >= 1.
+        progress: whether to show a progress bar.
 
     Returns:
-        One row per split: split, examples, unlabelled (label -1), labels (count by
+        one row per split: split, examples, unlabelled (label -1), labels (count by
         class), decoded (texts or images that were decoded) and sha256 of its files.
 
     Raises:
-        JsplitError: See `load`; also where a label or a text is out of range.
+        JsplitError: if the data set cannot be read, see `load`, or if a label or a
+            text is not what it should be.
     """
     checks.integer("num_images", num_images, 1)
     data = find(name, data_dir)

@@ -1,7 +1,7 @@
 """What JPEG does to an image between pixels and bits, on batches.
 
 Here: colours, blocks, the cosine transform and its quantisation. Not here: entropy
-coding, which loses nothing, and checks of arguments. Called by `distort`.
+coding, which loses nothing, and checks of arguments (`distort`).
 """
 
 import jax

@@ -25,13 +25,13 @@ class Tokenizer:
     """WordPiece with BERT's normalisation, splitting and special tokens.
 
     A text becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP]. What is longer than
-    `max_length` loses tokens from the end of the longer of the two. A "[SEP]" written
-    in a text is text, not a token (transformers takes it for one).
+    `max_length` loses tokens from the end of the longer of the two texts. A "[SEP]"
+    written in a text is text, not a token (transformers takes it for one).
 
     Attributes:
-        vocab: Tokens in the order of their ids.
-        lowercase: Whether texts are put in lower case and lose their accents.
-        fingerprint: A hash of both.
+        vocab: tokens in the order of their ids.
+        lowercase: whether texts are put in lower case and lose their accents.
+        fingerprint: a hash of both.
 
     Example:
         >>> from jsplit.data import Tokenizer
@@ -46,12 +46,13 @@ class Tokenizer:
         """Builds a tokenizer.
 
         Args:
-            vocab: Tokens in the order of their ids, [PAD] first.
-            lowercase: True for "uncased" vocabularies.
+            vocab: tokens in the order of their ids, [PAD] first.
+            lowercase: whether to put texts in lower case; True for "uncased"
+                vocabularies.
 
         Raises:
-            JsplitError: A token stands twice, [PAD] is not first, or one of [UNK],
-                [CLS] and [SEP] is missing.
+            JsplitError: if a token stands twice, if [PAD] is not first, or if one of
+                [UNK], [CLS] and [SEP] is missing.
         """
         self.vocab = tuple(vocab)
         self.lowercase = bool(lowercase)
@@ -81,12 +82,14 @@ class Tokenizer:
         """Reads a vocab.txt, one token per line in the order of the ids.
 
         Args:
-            path: The file, or a folder with a vocab.txt.
-            lowercase: True for "uncased" vocabularies. None: unless more than one
-                token in a hundred has capital letters ("cased").
+            path: the file, or a folder with a vocab.txt.
+            lowercase: whether to put texts in lower case; True for "uncased"
+                vocabularies. Default: True unless more than one token in a hundred
+                has capital letters.
 
         Raises:
-            JsplitError: The file cannot be read, or see `Tokenizer`.
+            JsplitError: if the file cannot be read, or is no vocabulary (see
+                `Tokenizer`).
         """
         path = pathlib.Path(path).expanduser()
         path = path / "vocab.txt" if path.is_dir() else path
@@ -128,7 +131,7 @@ class Tokenizer:
             and the [SEP] behind it, 0 elsewhere.
 
         Raises:
-            JsplitError: `max_length` is too small or the numbers of texts differ.
+            JsplitError: if `max_length` is too small or the numbers of texts differ.
         """
         length = checks.integer("max_length", max_length, 4)
         if pairs is not None and len(pairs) != len(texts):
@@ -156,18 +159,19 @@ def train_wordpiece(
     """Learns a WordPiece vocabulary and writes it as a vocab.txt.
 
     Args:
-        texts: What to learn from.
-        vocab_size: Tokens to end with, special ones included, >= 6. Fewer if no pair
-            of pieces occurs twice; more if there are that many different characters.
-        path: The file to write. The same texts give the same file.
-        lowercase: Whether to put texts in lower case and strip accents.
+        texts: what to learn from.
+        vocab_size: tokens to end with, special ones included, >= 6. There are fewer if
+            no pair of pieces occurs twice, and more if the texts have more different
+            characters.
+        path: the file to write. The same texts give the same file.
+        lowercase: whether to put texts in lower case and strip accents.
 
     Returns:
-        The tokenizer.
+        the tokenizer.
 
     Raises:
-        JsplitError: `vocab_size` is out of range, `texts` has no words, or the file
-            cannot be written.
+        JsplitError: if `vocab_size` is out of range, if `texts` has no words, or if
+            the file cannot be written.
     """
     size = checks.integer("vocab_size", vocab_size, len(SPECIAL) + 1)
     engine = _wordpiece({token: i for i, token in enumerate(SPECIAL)}, lowercase)

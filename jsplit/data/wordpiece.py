@@ -1,8 +1,10 @@
 """Learning a WordPiece vocabulary, the same one every time.
 
 Here: merging pairs of pieces by how often they stand together. Not here: splitting
-texts into words and encoding (`text`). The trainer of `tokenizers` numbers pieces in
-the order of a hash map, so ties between pairs fall differently in every run.
+texts into words and encoding (`text`).
+
+The trainer of `tokenizers` is not used: it numbers pieces in the order of a hash map,
+so ties between pairs fall differently in every run.
 """
 
 import heapq
@@ -16,16 +18,18 @@ INSIDE = "##"  # marks a piece that does not begin a word
 def learn(counts: Mapping[str, int], num_pieces: int) -> list[str]:
     """Returns the pieces of a vocabulary.
 
-    Words start as single characters. The pair of neighbouring pieces with the largest
-    sum of counts is joined into one piece, everywhere, until there are enough or no
-    pair occurs twice; ties go to the pair first in the alphabet.
+    Words start as single characters. Again and again the pair of neighbouring pieces
+    with the largest sum of counts becomes one piece, everywhere. This ends when there
+    are enough pieces, or when no pair occurs twice. Ties go to the pair that is first
+    in the alphabet.
 
     Args:
-        counts: How often each word occurs.
-        num_pieces: Pieces wanted; single characters come in whatever it says.
+        counts: how often each word occurs.
+        num_pieces: pieces wanted. Single characters are always in, even if they are
+            more.
 
     Returns:
-        Characters in alphabetical order, then joined pieces as they were made.
+        characters in alphabetical order, then joined pieces as they were made.
 
     Example:
         >>> from jsplit.data.wordpiece import learn

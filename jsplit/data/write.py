@@ -3,8 +3,8 @@
 Here: from source files on disk to ArrayRecord shards with the same names, features and
 keys as the builders of TFDS. Not here: reading source files (`sources`).
 
-Records go through a small builder of our own, since TFDS's read their sources by
-TensorFlow. Downloads are left to TFDS, which knows addresses and checksums.
+Records go through a small builder of our own: the builders of TFDS read their sources
+by TensorFlow. Downloads are left to TFDS, which knows addresses and checksums.
 """
 
 import contextlib
@@ -37,20 +37,20 @@ def prepare(
     """Writes a data set so that `load` and TFDS can read it.
 
     Args:
-        name: A name of the catalogue; with `image_folder`, any other name.
-        source: Folder of the files as their authors distribute them, unpacked. None
+        name: a name of the catalogue; with `image_folder`, any other name.
+        source: folder of the files as their authors distribute them, unpacked. None
             lets TFDS download them, which needs TensorFlow and a network.
-        data_dir: Folder of all data sets, see `load`.
-        image_folder: Whether `source` holds images of your own: one folder per class,
+        data_dir: folder of all data sets, see `load`.
+        image_folder: whether `source` holds images of your own: one folder per class,
             or train/, validation/ and test/ with such folders.
-        progress: Whether TFDS may show its progress bars on standard error.
+        progress: whether TFDS may show its progress bars on standard error.
 
     Returns:
-        The data set.
+        the data set.
 
     Raises:
-        JsplitError: The name is unknown or taken, it is prepared already, the source
-            files are not there or not what they should be.
+        JsplitError: if the name is unknown or taken, if the data set is prepared
+            already, or if the source files are not there or not what they should be.
     """
     entry = _own_entry(name, source) if image_folder else entry_of(name)
     folder = data_folder(data_dir)

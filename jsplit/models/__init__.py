@@ -1,7 +1,10 @@
 """Networks with several exits, in Flax NNX.
 
-Here: the mechanism (`MultiExit`) and the networks built with it. Not here: training
-(`jsplit.training`) and turning a network into a trace (`jsplit.recording`).
+Here: the mechanism of blocks, heads and halves (`multi_exit`), the networks built with
+it (`networks`, by name in `registry`), layers with predefined sparsity (`sparse`),
+weights that others have trained (`weights`), networks on disk (`files`), and what is
+shipped at a split (`shipping`). Not here: training (`jsplit.training`) and turning a
+network into a trace (`jsplit.recording`).
 """
 
 from jsplit.models.files import load_model, save_model
@@ -15,6 +18,7 @@ from jsplit.models.networks.sparse_mlp import SparseMLP
 from jsplit.models.registry import make_model, model_names
 from jsplit.models.shipping import quantise, shipped_bytes
 from jsplit.models.sparse.layers import SparseConv, SparseLinear
+from jsplit.models.sparse.patterns import Pattern
 from jsplit.models.sparse.storage import storage_bytes
 from jsplit.models.weights.load import load_weights
 from jsplit.models.weights.tensors import read_weights
@@ -25,6 +29,7 @@ __all__ = [
     "MLP",
     "MobileNetV2",
     "MultiExit",
+    "Pattern",
     "ResNet",
     "SparseConv",
     "SparseLinear",

@@ -1,7 +1,7 @@
 """How XLA should compile a network's pass on a CPU.
 
 Here: the options, tried once for the XLA at hand. Not here: compiling (`recording`,
-`bench_models`).
+`bench.models`).
 """
 
 import functools

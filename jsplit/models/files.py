@@ -1,7 +1,7 @@
 """A network as two files: weights in safetensors, everything else in JSON.
 
 Here: writing a folder that `load_model` turns back into the same network. Not here:
-weights that others have trained (`models.weights`), the state of an unfinished
+weights that others have trained (`weights`), the state of an unfinished
 training (`training`).
 """
 
@@ -18,7 +18,7 @@ from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
 from jsplit.models.weights.tensors import Source, fill, variables
 from jsplit.types import JsplitError
-from jsplit.writing import replacing
+from jsplit.writing import make_folder, replacing
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -30,16 +30,16 @@ def save_model(
     """Writes a network into a folder, each file complete or not there at all.
 
     Args:
-        model: A registered network.
-        folder: Made if need be; a network that is there is replaced.
+        model: a registered network.
+        folder: made if need be; a network that is there is replaced.
         **meta: JSON-able facts to keep with it, such as data set and seed.
 
     Returns:
-        The folder.
+        the folder.
 
     Raises:
-        JsplitError: The class of `model` is not registered, or the folder cannot be
-            written.
+        JsplitError: if the class of `model` is not registered, or if the folder cannot
+            be written.
     """
     import safetensors.numpy
 
@@ -49,10 +49,7 @@ def save_model(
             f"model must be one of {', '.join(REGISTRY)}, got {type(model).__name__}"
         )
     folder = pathlib.Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JsplitError(f"cannot make {folder}: {error.strerror}") from error
+    make_folder(folder, "folder")
     weights = safetensors.numpy.save(
         {
             path: np.ascontiguousarray(variable[...])
@@ -79,14 +76,14 @@ def load_model(
     """Returns a network that `save_model` wrote, and the facts kept with it.
 
     Args:
-        folder: The folder that was written.
+        folder: the folder that was written.
 
     Returns:
-        model: The network with its weights.
-        meta: The facts given to `save_model`.
+        model: the network with its weights.
+        meta: the facts given to `save_model`.
 
     Raises:
-        JsplitError: A file is missing, broken, or does not fit the other.
+        JsplitError: if a file is missing or broken, or if it does not fit the other.
     """
     import safetensors.numpy
 

@@ -1,7 +1,7 @@
 """One mechanism that turns a list of blocks and a list of heads into exits.
 
 Here: the full pass and its two halves at a split. Not here: any particular network
-(the other files of `models`). Called by `training`, `recording` and by users.
+(`networks`).
 """
 
 from collections.abc import Callable, Sequence
@@ -55,12 +55,12 @@ class MultiExit(nnx.Module):
         Args:
             blocks: L >= 2 modules.
             heads: L modules.
-            **arguments: What a subclass was built with, numbers, texts and sequences
+            **arguments: what a subclass was built with, numbers, texts and sequences
                 of them; `save_model` writes it down so that `load_model` can build
                 the same network.
 
         Raises:
-            JsplitError: There are fewer than 2 blocks, or not one head per block.
+            JsplitError: if there are fewer than 2 blocks, or not one head per block.
         """
         if len(blocks) < 2:
             raise JsplitError(f"blocks must have at least 2 entries, got {len(blocks)}")
@@ -85,7 +85,7 @@ class MultiExit(nnx.Module):
         """Returns the logits of all exits in one pass.
 
         Args:
-            x: The input of the first block, B samples.
+            x: the input of the first block, B samples.
 
         Returns:
             [B, L, C] logits.
@@ -98,14 +98,14 @@ class MultiExit(nnx.Module):
         The device's own exits read it with `heads[split - 1]`.
 
         Args:
-            x: The input of the first block, B samples.
+            x: the input of the first block, B samples.
             split: 1..L, the number of blocks on the device.
 
         Returns:
-            The activation that is shipped to the cloud, B samples.
+            the activation that is shipped to the cloud, B samples.
 
         Raises:
-            JsplitError: `split` is out of range.
+            JsplitError: if `split` is out of range.
         """
         for block in self.blocks[: checks.integer("split", split, 1, self.num_exits)]:
             x = block(x)
@@ -115,14 +115,14 @@ class MultiExit(nnx.Module):
         """Returns the logits of the exits behind the split: the cloud's half.
 
         Args:
-            h: The activation given by `head(x, split)`, B samples.
+            h: the activation given by `head(x, split)`, B samples.
             split: 1..L - 1; after block L nothing is left to do.
 
         Returns:
             [B, L - split, C] logits, equal to the last L - split of the full pass.
 
         Raises:
-            JsplitError: `split` is out of range.
+            JsplitError: if `split` is out of range.
         """
         return self._logits_from(
             h, checks.integer("split", split, 1, self.num_exits - 1)
@@ -140,11 +140,11 @@ def logits_shape(model: Callable[[Any], Array], inputs: np.ndarray) -> tuple[int
     """Returns L and C of a model, without running it.
 
     Args:
-        model: Gives logits for a batch.
+        model: gives logits for a batch.
         inputs: [B, ...] any batch.
 
     Raises:
-        JsplitError: The model does not return [B, L, C] with L >= 2 and C >= 2.
+        JsplitError: if the model does not return [B, L, C] with L >= 2 and C >= 2.
     """
     if isinstance(model, nnx.Module):
         # NNX's own, which lets a module in training mode update its state.

@@ -33,14 +33,14 @@ def quantise(h: Any, bits: int | None) -> Any:
     Computed in float32 and returned in the dtype of x; a constant x is received as is.
 
     Args:
-        h: Activation, B samples: an array or a pytree of arrays, batch first.
-        bits: Bits per number, 1..16; None = shipped as it is.
+        h: activation, B samples: an array or a pytree of arrays, batch first.
+        bits: bits per number, 1..16; None = shipped as it is.
 
     Returns:
-        Pytree like `h`. Bools and integers in it are unchanged.
+        a pytree like `h`. Bools and integers in it are unchanged.
 
     Raises:
-        JsplitError: `bits` is out of range.
+        JsplitError: if `bits` is out of range.
 
     Example:
         >>> import jax.numpy as jnp
@@ -73,11 +73,11 @@ def shipped_bytes(h: Any, bits: int | None = None) -> int:
     bool at one bit; an integer at the size of its dtype.
 
     Args:
-        h: Activation, B samples, as arrays or as shapes and dtypes (`jax.eval_shape`).
-        bits: As in `quantise`.
+        h: activation, B samples, as arrays or as shapes and dtypes (`jax.eval_shape`).
+        bits: as in `quantise`.
 
     Raises:
-        JsplitError: `bits` is out of range.
+        JsplitError: if `bits` is out of range.
 
     Example:
         >>> import numpy as np
@@ -109,9 +109,9 @@ def answers_after_shipping(model: MultiExit, x: Any, bits: int) -> Array:
     each split before it, at the price of a batch that grows to (L - 1) * B.
 
     Args:
-        model: Network with L exits.
-        x: The input of the first block, B samples.
-        bits: As in `quantise`.
+        model: network with L exits.
+        x: the input of the first block, B samples.
+        bits: as in `quantise`.
 
     Returns:
         [B, L - 1, C] logits, one set for each of the splits 1..L - 1.

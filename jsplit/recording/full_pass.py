@@ -1,8 +1,7 @@
 """The all-exits pass: from a network and a data set to a trace.
 
 Here: batches, devices and what comes back from them. Not here: what layers cost
-(`recording.layers`), what is shipped at a split (`models.shipping`), traces as such
-(`trace`). Called by `recording.job`, the quick start, experiments and users.
+(`layers`), what is shipped at a split (`models.shipping`), traces as such (`traces`).
 """
 
 import collections
@@ -55,44 +54,45 @@ def record(
 ) -> Trace:
     """Runs a network once over a data set and keeps what every exit said.
 
-    All exits come out of one compiled pass over batches that are spread over all
-    devices; confidence, entropy and prediction are computed there, as
-    `Trace.from_logits` defines them. The last batch is filled up, so that one shape is
-    compiled; a model in evaluation mode treats samples one by one, and the filling is
-    dropped.
+    One compiled pass gives all exits. Batches are spread over all devices. Confidence,
+    entropy and prediction are computed there, as `Trace.from_logits` defines them. The
+    last batch is filled up, so that one shape is compiled. What the filling gives is
+    dropped; a model in evaluation mode treats samples one by one.
 
     Args:
-        model: Gives logits [B, L, C] for a batch of inputs. An NNX module is put in
-            evaluation mode (dropout off, stored statistics) and not changed. A
+        model: network giving logits [B, L, C] for a batch of inputs. An NNX module is
+            run in evaluation mode (dropout off, stored statistics) and not changed. A
             plain function must be one that JAX can compile.
-        data: A `Dataset`, or a pair of inputs [N, ...] and labels [N]; inputs may be a
-            memory map, of which a batch at a time is read.
-        batch_size: Samples per call of the model, >= 1; rounded up to a multiple of
+        data: a `Dataset`, or a pair of inputs [N, ...] and labels [N]. Inputs that are
+            a memory map are read batch by batch.
+        batch_size: samples per call of the model, >= 1; rounded up to a multiple of
             the number of devices. Default: the largest power of two, at most 1024, for
-            which all activations behind the widest split take 128 MiB, on every device
-            if these are accelerators.
-        transform: What happens to each sample before the model sees it, such as a
-            distortion: takes one sample [...] and a key of its own, which depends on
-            `seed` and the sample's position alone, and returns one array. Compiled.
-        quantise: Bits, 1..16, of the activation shipped at each split
-            (`models.quantise`). The trace then carries what the cloud answers when it
-            gets that, at each split 1..L - 1, and exit L's own answer behind exit L.
-            The model must be a `MultiExit`. A batch takes up to L times the memory.
-            Default: shipping is lossless.
-        keep_logits: Whether the trace keeps the logits, which `calibrate` needs.
-        seed: Of what `transform` draws, 0..2^32 - 1; 0 by default.
-        devices: JAX devices that share the batches; all by default.
-        progress: Whether to show a progress bar.
-        **meta: JSON-able facts to keep with the trace; they win over what is
-            written here: `model`, `dataset`, `split`, `versions`, `device`,
-            `expected_calibration_error` (see there, [L]), `seed` and `quantise_bits`
-            where given, and for a `MultiExit` those of `measure_layers`.
+            which the activations at the widest split take at most 128 MiB, on every
+            device if these are accelerators.
+        transform: function of one sample [...] and a typed key, returning one array,
+            such as a distortion. The model sees what it returns. It is compiled. The
+            key depends on `seed` and the sample's position alone.
+        quantise: bits, 1..16, of the activation shipped at each split
+            (`models.quantise`). The trace then carries the cloud's answer to that
+            activation at each split 1..L - 1, and exit L's own answer at L. The model
+            must be a `MultiExit`. A batch takes up to L times the memory. Default:
+            shipping is lossless.
+        keep_logits: whether the trace keeps the logits; `calibrate` needs them.
+        seed: seed of the keys of `transform`, 0..2^32 - 1. Default: 0.
+        devices: JAX devices that share the batches. Default: all.
+        progress: whether to show a progress bar.
+        **meta: JSON-able facts to keep with the trace. They replace facts of the same
+            name that are written here: `model`, `dataset`, `split`, `versions`,
+            `device`, `expected_calibration_error` ([L], see there), `seed` and
+            `quantise_bits` where given, and those of `measure_layers` for a
+            `MultiExit`.
 
     Returns:
-        Trace with N samples and L exits.
+        the trace, of N samples and L exits.
 
     Raises:
-        JsplitError: An argument is out of shape or range, or a logit is not finite.
+        JsplitError: if an argument is out of shape or range, or if a logit is not
+            finite.
 
     Example:
         >>> import numpy as np
@@ -106,37 +106,14 @@ def record(
     """
     if batch_size is not None:
         checks.integer("batch_size", batch_size, 1)
-    if quantise is not None:
-        checks.integer("quantise", quantise, 1, shipping.MAX_BITS)
-        if not isinstance(model, MultiExit):
-            raise JsplitError(
-                "quantise needs a model with two halves, a MultiExit, "
-                f"got {_name(model)}"
-            )
+    _check_quantise(quantise, model)
     devices = tuple(jax.devices() if devices is None else devices)
     if not devices:
         raise JsplitError("devices must hold at least one device, got none")
-    facts: dict[str, Any] = {}
-    if isinstance(data, Dataset):
-        inputs, labels = data.inputs, data.labels
-        facts.update(dataset=data.name, split=data.split)
-    elif isinstance(data, tuple) and len(data) == 2:
-        inputs, labels = data
-    else:
-        raise JsplitError(
-            "data must be a Dataset or a pair (inputs, labels), "
-            f"got {type(data).__name__}"
-        )
+    inputs, labels, facts = _examples(data)
     if seed is not None or transform is not None:
         facts.update(seed=checks.seed(seed or 0))
-    inputs, labels = check_examples(inputs, labels)
-    if isinstance(model, nnx.Module):
-        model = nnx.view(
-            model,
-            deterministic=True,
-            use_running_average=True,
-            raise_if_not_found=False,
-        )
+    model = _in_evaluation(model)
     sample = _one_sample(inputs, transform)
     num_classes = logits_shape(model, sample)[1]
     if labels.max() >= num_classes:
@@ -174,12 +151,45 @@ def record(
     )
 
 
+def _check_quantise(bits: int | None, model: Any) -> None:
+    if bits is None:
+        return
+    checks.integer("quantise", bits, 1, shipping.MAX_BITS)
+    if not isinstance(model, MultiExit):
+        raise JsplitError(
+            f"quantise needs a model with two halves, a MultiExit, got {_name(model)}"
+        )
+
+
+def _examples(
+    data: Dataset | tuple[ArrayLike, ArrayLike],
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Returns inputs, labels and what is known of them."""
+    if isinstance(data, Dataset):
+        known = {"dataset": data.name, "split": data.split}
+        return *check_examples(data.inputs, data.labels), known
+    if isinstance(data, tuple) and len(data) == 2:
+        return *check_examples(*data), {}
+    raise JsplitError(
+        f"data must be a Dataset or a pair (inputs, labels), got {type(data).__name__}"
+    )
+
+
+def _in_evaluation(model: Callable[[Any], Array]) -> Callable[[Any], Array]:
+    """Returns a view of a module without dropout and with stored statistics."""
+    if not isinstance(model, nnx.Module):
+        return model
+    return nnx.view(
+        model, deterministic=True, use_running_average=True, raise_if_not_found=False
+    )
+
+
 def default_batch_size(sample_bytes: int, devices: Sequence[Any]) -> int:
     """Returns how many samples fit, see `record`.
 
     Args:
-        sample_bytes: Of the activations of one sample that exist at once.
-        devices: Those that share a batch; the cores of a CPU also share its memory.
+        sample_bytes: bytes of the activations of one sample that exist at once.
+        devices: devices that share a batch; the cores of a CPU also share its memory.
 
     Example:
         >>> import jax

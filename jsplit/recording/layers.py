@@ -1,6 +1,7 @@
 """What each layer of a network computes and ships, counted without running it.
 
-Called by `recording.full_pass` and by users.
+Here: operations and bytes of one sample. Not here: bytes of the weights
+(`models.sparse.storage`), the pass over a data set (`full_pass`).
 """
 
 from collections.abc import Callable, Iterable
@@ -25,9 +26,9 @@ def measure_layers(
     the body once.
 
     Args:
-        model: Network with L exits.
+        model: network with L exits.
         sample: [1, ...] one sample; only shape and dtype matter.
-        bits: Quantisations to count, 1..16 bits each.
+        bits: quantisations to count, 1..16 bits each.
 
     Returns:
         split_bytes: [L] bytes of the activation after each block, as

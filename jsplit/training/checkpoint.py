@@ -23,6 +23,7 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.types import JsplitError
+from jsplit.writing import make_folder
 
 SEAL = "seal.json"  # written last: checksums of what makes a checkpoint
 KEPT = 2  # the newest, and the one before should that be damaged
@@ -35,25 +36,20 @@ class Checkpoints:
         """Opens a folder, making it if need be.
 
         Args:
-            folder: Holds nothing else.
-            run: JSON-able facts that fix the training: a checkpoint of other facts is
+            folder: where checkpoints are; it holds nothing else.
+            run: JSON-able facts that fix the training. A checkpoint of other facts is
                 refused.
 
         Raises:
-            JsplitError: The folder cannot be made.
+            JsplitError: if the folder cannot be made or not be written into.
         """
         import orbax.checkpoint as ocp
 
         self._folder = pathlib.Path(folder).absolute()
         self._run = dict(run)
         self._args = ocp.args
+        make_folder(self._folder, "checkpoint")
         with _quiet():
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise JsplitError(
-                    f"checkpoint: cannot make {folder}: {error.strerror}"
-                ) from None
             self._manager = ocp.CheckpointManager(
                 self._folder,
                 options=ocp.CheckpointManagerOptions(
@@ -68,12 +64,12 @@ class Checkpoints:
         """Writes a checkpoint, under a temporary name until it is whole.
 
         Args:
-            step: Larger than that of all checkpoints there.
-            tree: Of arrays, typed random keys included.
-            facts: JSON-able.
+            step: steps taken, more than in all checkpoints there.
+            tree: arrays, typed random keys included.
+            facts: JSON-able, what else to keep.
 
         Raises:
-            JsplitError: The system refuses to write, for instance on a full disk.
+            JsplitError: if the system refuses to write, for instance on a full disk.
         """
         arrays = flatten(tree)
         try:
@@ -103,13 +99,13 @@ class Checkpoints:
         """Returns the newest intact checkpoint; damaged ones are removed.
 
         Args:
-            like: A tree of the structure, shapes and dtypes that were saved.
+            like: a tree of the structure, shapes and dtypes that were saved.
 
         Returns:
-            The tree and the facts, or None if there is no checkpoint.
+            the tree and the facts, or None if there is no checkpoint.
 
         Raises:
-            JsplitError: The newest is of another training, or none is intact.
+            JsplitError: if the newest is of another training, or if none is intact.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         # Tested before Orbax reads: a damaged file leaves its threads in disorder.
@@ -155,7 +151,7 @@ def refuse_another_run(
     """Raises if two trainings differ, naming the first difference.
 
     Raises:
-        JsplitError: They differ.
+        JsplitError: if they differ.
     """
     for name in [*wanted, *(set(found) - set(wanted))]:
         before, now = found.get(name), wanted.get(name)

@@ -1,7 +1,7 @@
 """What a training has done so far, and what it hands back at the end.
 
 Here: the record kept from epoch to epoch, JSON-able, and its final form as arrays. Not
-here: how it is measured (`training.loop`).
+here: how it is measured (`loop`).
 """
 
 import dataclasses
@@ -17,14 +17,14 @@ class History:
     """Grows with every epoch; stored with every checkpoint.
 
     Attributes:
-        step: Steps taken.
-        seconds: Wall time of all runs so far.
-        stopped: Why the training is over, or None.
-        best_epoch: Epoch, from 1, of the lowest validation loss; 0 before the first.
-        loss: Mean joint loss of the training batches of each epoch.
-        accuracy: Accuracy of each exit on them.
-        validation_loss: Joint loss, not smoothed, of the samples held out.
-        validation_accuracy: Accuracy of each exit on them.
+        step: steps taken.
+        seconds: wall time of all runs so far.
+        stopped: why the training is over, or None.
+        best_epoch: epoch, from 1, of the lowest validation loss; 0 before the first.
+        loss: mean joint loss of the training batches of each epoch.
+        accuracy: accuracy of each exit on them.
+        validation_loss: joint loss, not smoothed, of the samples held out.
+        validation_accuracy: accuracy of each exit on them.
     """
 
     step: int = 0
@@ -63,9 +63,9 @@ class TrainLog:
         validation_loss: [epochs] float32 joint loss, not smoothed, of the samples held
             out; [0] if none were.
         validation_accuracy: [epochs, L] float32 on them; [0, L] if there were none.
-        best_epoch: Epoch, from 1, of the lowest validation loss; 0 without validation.
-        stopped: What ended the training: "num_epochs", "patience" or "max_minutes".
-        seconds: Wall time of the whole training, compiling included.
+        best_epoch: epoch, from 1, of the lowest validation loss; 0 without validation.
+        stopped: what ended the training: "num_epochs", "patience" or "max_minutes".
+        seconds: wall time of the whole training, compiling included.
     """
 
     loss: np.ndarray

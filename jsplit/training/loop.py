@@ -54,40 +54,41 @@ def train(
 ) -> TrainLog:
     """Trains all exits of a model together and in place.
 
-    Minimises `joint_loss` over shuffled batches. The last N mod `batch_size` samples of
-    each shuffle are left out, so that all batches have one shape; the order of an epoch
+    Minimises `joint_loss` over shuffled batches. All batches have one shape: the last
+    N mod `batch_size` samples of each shuffle are left out. The order of an epoch
     depends on seed and epoch alone. The same model, data and settings give the same
-    weights, bit for bit, on the same machine, also when the training was killed and
-    went on from a checkpoint.
+    weights, bit for bit, on the same machine. That also holds for a training that was
+    killed and went on from a checkpoint.
 
     Args:
-        model: Network giving logits [B, L, C] for a batch of inputs, such as
+        model: network giving logits [B, L, C] for a batch of inputs, such as
             `jsplit.models.CNN`. Its weights are changed.
-        inputs: [N, ...] finite, may be a memory map: batches are read as they are
-            needed. Images are [N, H, W, channels].
+        inputs: [N, ...] finite. Images are [N, H, W, channels]. A memory map is read
+            batch by batch.
         labels: [N] classes, 0..C - 1.
-        settings: How to train. Default: `Settings()`.
-        checkpoint: Folder for the state of the unfinished training. If it holds one of
+        settings: how to train. Default: `Settings()`.
+        checkpoint: folder for the state of the unfinished training. If it holds one of
             the same model, data and settings, the training goes on from there. SIGINT
             and SIGTERM then end it after a checkpoint. None: nothing is written.
-        checkpoint_seconds: Time between checkpoints, >= 0; longer where writing one
-            takes more than a twentieth of it. 0: one at every look at the loss, about
-            twice a second.
-        facts: What else fixes the training, JSON-able: a checkpoint of other facts is
-            refused by their name.
-        devices: Where to train, so many that they divide the batch size. Default: as
-            many accelerators as do, or one device of a CPU, which uses all cores.
-        progress: Whether to show progress on standard error: a bar on a terminal,
+        checkpoint_seconds: time between checkpoints, >= 0. Longer where writing one
+            takes more than a twentieth of it. 0: a checkpoint at every look at the
+            loss, about twice a second.
+        facts: JSON-able, what else fixes the training. A checkpoint of other facts is
+            refused, and the message names the fact.
+        devices: where to train. Their number must divide the batch size. Default: as
+            many accelerators as divide it, or one device of a CPU, which uses all
+            cores.
+        progress: whether to show progress on standard error: a bar on a terminal,
             otherwise a line per epoch.
-        **changes: Fields of `Settings` by name, such as `num_epochs=10`.
+        **changes: fields of `Settings` by name, such as `num_epochs=10`.
 
     Returns:
-        Loss and accuracy of each epoch.
+        loss and accuracy of each epoch.
 
     Raises:
-        JsplitError: An argument is out of shape or range, the checkpoint is of another
-            training, or the loss became NaN or infinite.
-        Interrupted: A signal came; the state is saved.
+        JsplitError: if an argument is out of shape or range, if the checkpoint is of
+            another training, or if the loss became NaN or infinite.
+        Interrupted: if a signal came; the state is saved.
 
     Example:
         >>> from flax import nnx
@@ -130,7 +131,7 @@ class Training:
         """Takes what to train and how.
 
         Raises:
-            JsplitError: An argument is out of shape or range.
+            JsplitError: if an argument is out of shape or range.
         """
         self.started = time.perf_counter()
         if not isinstance(model, nnx.Module):
@@ -199,9 +200,9 @@ class Training:
         """Trains until done, from the newest checkpoint if there is one.
 
         Raises:
-            JsplitError: The checkpoint is of another training, or the loss became NaN
-                or infinite.
-            Interrupted: A signal came; the state is saved.
+            JsplitError: if the checkpoint is of another training, or if the loss
+                became NaN or infinite.
+            Interrupted: if a signal came; the state is saved.
         """
         seconds = checks.number("checkpoint_seconds", checkpoint_seconds, 0.0)
         store = None
@@ -223,64 +224,66 @@ class Training:
         progress: bool,
         stop: Callable[[], bool],
     ) -> None:
-        history = self.history
-        if store is not None:
-            found = store.restore((self.state, self.best))
-            if found is not None:
-                (self.state, self.best), facts = found
-                history = self.history = History(**facts)
-        self.state = self.placement.copied(self.state)
+        self._go_on_from(store)
+        history, saving = self.history, _Saving(store, checkpoint_seconds)
         numbers = (self.exit_weights, np.float32(self.settings.label_smoothing))
-        numbers = self.placement.copied(numbers)
-        key = self.placement.copied(jax.random.key(self.settings.seed))
+        numbers = self.placement.copied((*numbers, jax.random.key(self.settings.seed)))
         earlier, order, pace = history.seconds, None, Pace()
-        saved, saving = time.perf_counter(), 0.0
         with shown(
             self.settings.num_epochs, self.steps_per_epoch, history.step, show=progress
         ) as show:
             while history.step < self.num_steps and history.stopped is None:
                 epoch, batch = divmod(history.step, self.steps_per_epoch)
                 if order is None or batch == 0:
-                    order = self.rows[
-                        _random(self.settings, ORDER, epoch).permutation(len(self.rows))
-                    ]
-                rows = order[batch * self.batch_size :][: self.batch_size]
-                self.state = take_step(
-                    self.state,
-                    *self.placement.split((self.inputs[rows], self.labels[rows])),
-                    *numbers,
-                    optimizer.rates_at(self.settings, history.step, self.num_steps),
-                    key,
-                    np.int32(history.step),
-                    graphdef=self.graphdef,
-                    how=self.how,
-                )
-                history.step += 1
-                if self.placement.one_at_a_time:
-                    jax.block_until_ready(self.state.totals)
+                    random = _random(self.settings, ORDER, epoch)
+                    order = self.rows[random.permutation(len(self.rows))]
+                self._step(order[batch * self.batch_size :][: self.batch_size], numbers)
                 ends = batch + 1 == self.steps_per_epoch
                 if not pace.is_due() and not ends:
                     continue
                 loss, accuracy = self._look(epoch, batch + 1)
-                now = time.perf_counter()
-                history.seconds = earlier + now - self.started
+                history.seconds = earlier + time.perf_counter() - self.started
                 if ends:
                     self._end_epoch(loss, accuracy)
                     show.epoch(history)
                 show.look(history, loss, accuracy)
                 self._decide_whether_done()
                 if store is not None:
-                    every = max(checkpoint_seconds, saving / SAVING)
-                    every = every if checkpoint_seconds else 0.0
-                    if stop() or history.stopped or now - saved >= every:
-                        store.save(history.step, (self.state, self.best), vars(history))
-                        saved, saving = time.perf_counter(), time.perf_counter() - now
+                    if stop() or history.stopped or saving.is_due():
+                        saving.save(history, (self.state, self.best))
                     if stop() and not history.stopped:
                         raise Interrupted(
                             f"stopped after {history.step} of {self.num_steps} steps; "
                             "the same call goes on from there"
                         )
                 pace.looked()
+
+    def _go_on_from(self, store: Checkpoints | None) -> None:
+        """Takes the state of the newest checkpoint, if any, and puts it in place."""
+        found = None if store is None else store.restore((self.state, self.best))
+        if found is not None:
+            (self.state, self.best), facts = found
+            self.history = History(**facts)
+        self.state = self.placement.copied(self.state)
+
+    def _step(self, rows: np.ndarray, numbers: tuple[Any, ...]) -> None:
+        """Takes one step on a batch of samples."""
+        exit_weights, label_smoothing, key = numbers
+        step = self.history.step
+        self.state = take_step(
+            self.state,
+            *self.placement.split((self.inputs[rows], self.labels[rows])),
+            exit_weights,
+            label_smoothing,
+            optimizer.rates_at(self.settings, step, self.num_steps),
+            key,
+            np.int32(step),
+            graphdef=self.graphdef,
+            how=self.how,
+        )
+        self.history.step += 1
+        if self.placement.one_at_a_time:
+            jax.block_until_ready(self.state.totals)
 
     def _write_weights(self) -> None:
         """Puts the weights, the best ones if patience was asked for, into the model."""
@@ -351,6 +354,25 @@ class Training:
             and history.seconds >= 60 * settings.max_minutes
         ):
             history.stopped = "max_minutes"
+
+
+class _Saving:
+    """When to write checkpoints: every few seconds, less often if it takes long."""
+
+    def __init__(self, store: Checkpoints | None, seconds: float) -> None:
+        self._store, self._seconds = store, seconds
+        self._saved, self._took = time.perf_counter(), 0.0
+
+    def is_due(self) -> bool:
+        every = max(self._seconds, self._took / SAVING) if self._seconds else 0.0
+        return time.perf_counter() - self._saved >= every
+
+    def save(self, history: History, tree: Any) -> None:
+        started = time.perf_counter()
+        if self._store is not None:
+            self._store.save(history.step, tree, vars(history))
+        self._saved = time.perf_counter()
+        self._took = self._saved - started
 
 
 def _compute_in_bf16(model: nnx.Module) -> None:

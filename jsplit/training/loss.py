@@ -1,7 +1,6 @@
 """The joint loss of all exits.
 
-Here: the loss alone. Not here: how it is made smaller (`training.optimizer`,
-`training.step`).
+Here: the loss alone. Not here: how it is minimised (`optimizer`, `step`).
 """
 
 import jax
@@ -21,7 +20,7 @@ def exit_losses(
     Args:
         logits: [B, L, C].
         labels: [B] int, 0..C - 1.
-        label_smoothing: [] s, 0 <= s < 1.
+        label_smoothing: [] s in [0, 1).
 
     Returns:
         [B, L] losses, in nats.
@@ -43,8 +42,8 @@ def joint_loss(
     Args:
         logits: [B, L, C].
         labels: [B] int, 0..C - 1.
-        exit_weights: [L] w.
-        label_smoothing: [] share of each target spread over all classes.
+        exit_weights: [L] weight w_i of each exit.
+        label_smoothing: [] share in [0, 1) of each target spread over all classes.
 
     Returns:
         [] the loss, in nats.

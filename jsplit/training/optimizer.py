@@ -1,6 +1,7 @@
-"""One step of an optimiser with a learning rate for the blocks and one for the heads.
+"""One step of an optimizer with a learning rate for the blocks and one for the heads.
 
-Here: schedules, decay, clipping, the update. Not here: gradients (`training.step`).
+Here: schedules, decay, clipping, the update. Not here: gradients (`step`).
+
 All numbers are arguments of the compiled step, so that new ones compile nothing.
 """
 
@@ -19,7 +20,7 @@ NOT_WEIGHTS = ("bias", "scale")  # what NNX calls what should not decay
 
 
 class Rule(NamedTuple):
-    """What the compiled step must know of the optimiser; hashable."""
+    """What the compiled step must know of the optimizer; hashable."""
 
     optimizer: Optimizer
     decay: Decay
@@ -72,7 +73,7 @@ def rates_at(settings: Settings, step: int, num_steps: int) -> Rates:
 
 
 def init(rule: Rule, params: Any) -> Any:
-    """Returns the optimiser's state before the first step."""
+    """Returns the optimizer's state before the first step."""
     return _moments(rule).init(params)
 
 
@@ -82,15 +83,15 @@ def update(
     """Takes one step against the gradient.
 
     Args:
-        rule: Structure.
-        rates: Numbers.
-        grads: Gradient of the loss, a tree like `params`.
-        opt_state: From `init` or the step before.
-        params: Weights.
+        rule: what is compiled in.
+        rates: numbers of this step.
+        grads: gradient of the loss, a tree like `params`.
+        opt_state: state from `init` or the step before.
+        params: weights before the step.
 
     Returns:
-        params: The new weights.
-        opt_state: The new state.
+        params: the new weights.
+        opt_state: the new state.
     """
 
     def decayed(tree: Any) -> Any:

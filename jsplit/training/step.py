@@ -1,10 +1,10 @@
 """The compiled programs of a training: one step, one batch of measuring.
 
-Here: what runs on the devices. Not here: the loop around it (`training.loop`).
+Here: what runs on the devices. Not here: the loop around it (`loop`).
 
-A step is a program of its own and not the body of a scan: XLA runs a convolution inside
-a loop on a CPU many times slower, and no number of steps is compiled in, so that any
-number of them can pass between two looks at the clock. Dispatch overlaps with work.
+A step is a program of its own and not the body of a scan. On a CPU, XLA runs a
+convolution inside a loop many times slower. Besides, no number of steps is compiled in:
+any number of them can pass between two looks at the clock. Dispatch overlaps with work.
 """
 
 from collections.abc import Sequence
@@ -78,16 +78,16 @@ def take_step(
     network on data of the same shape compiles nothing.
 
     Args:
-        state: consumed.
+        state: where the training stands, consumed.
         inputs: [B, ...].
-        labels: [B] int32.
+        labels: [B] int32, 0..C - 1.
         exit_weights: [L].
-        label_smoothing: [].
+        label_smoothing: [] in [0, 1).
         rates: numbers of this step.
-        key: of the augmentation, for the whole training.
-        step: [] int32.
-        graphdef: of the network in training mode.
-        how: structure.
+        key: typed key of the augmentation, the same in all steps.
+        step: [] int32, steps taken before this one.
+        graphdef: structure of the network in training mode.
+        how: what is compiled in.
     """
     inputs = _augmented(inputs, jax.random.fold_in(key, step), how.augment)
 
@@ -122,7 +122,7 @@ def measure_batch(
         rest: what else the model holds.
         inputs: [B, ...].
         labels: [B] int32; -1 fills a batch up and does not count.
-        graphdef: of the network in evaluation mode.
+        graphdef: structure of the network in evaluation mode.
 
     Returns:
         loss: [L] float32, without smoothing.
@@ -141,9 +141,9 @@ def measure_batch(
 def default_devices() -> Sequence[Any]:
     """Returns all accelerators, or where there are none one device of the CPU.
 
-    Each core of a CPU is a device, but one device's convolutions and products use all
-    cores, so that a training on all of them gained nothing. Besides, XLA's all-reduce
-    between cores ends the process when a busy machine keeps one waiting for 40 seconds.
+    Each core of a CPU is a device, but the convolutions and products of one device use
+    all cores: training on all devices gained nothing. Besides, XLA's all-reduce between
+    cores ends the process when a busy machine keeps one waiting for 40 seconds.
     """
     devices = jax.devices()
     return devices[:1] if devices[0].platform == "cpu" else devices
@@ -152,20 +152,20 @@ def default_devices() -> Sequence[Any]:
 class Placement:
     """Where arrays live: the samples of a batch split over devices, the rest copied.
 
-    The program is written for the whole batch and XLA splits it, so the loss, the
-    gradient and the statistics of batch norm are those of the whole batch, and the
-    number of devices changes results by float rounding only.
+    The program is written for the whole batch, and XLA splits it. So the loss, the
+    gradient and the statistics of batch norm are those of the whole batch. The number
+    of devices changes results by float rounding only.
     """
 
     def __init__(self, batch_size: int, devices: Sequence[Any] | None = None) -> None:
         """Takes the devices given, or as many of the default ones as divide the batch.
 
         Args:
-            batch_size: B.
-            devices: As many as divide B. Default: see `default_devices`.
+            batch_size: B, samples of a batch.
+            devices: devices whose number divides B. Default: see above.
 
         Raises:
-            JsplitError: There are no devices, or B cannot be split evenly over them.
+            JsplitError: if there are no devices, or if B cannot be split evenly.
         """
         if devices is None:
             devices = default_devices()

@@ -270,3 +270,11 @@ def test_interrupted_decoding_leaves_nothing(out, monkeypatch):
 def test_slices(split, rows):
     name, window = parse_split(split)
     assert (name, window(11)) == ("train", rows)
+
+
+def test_image_that_is_none_or_cut_short_is_named():
+    whole = images.encode_png(np.zeros((4, 4, 1), np.uint8))
+    assert images.decode([whole], (4, 4, 1)).shape == (1, 4, 4, 1)
+    for broken in (b"no image", whole[:60]):
+        with pytest.raises(JsplitError, match=r"^image 1 of a batch is damaged or no"):
+            images.decode([whole, broken], (4, 4, 1))

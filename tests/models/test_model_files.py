@@ -67,7 +67,7 @@ def test_broken_folders(model, tmp_path, name, content, match):
 
 def test_a_folder_that_cannot_be_made_or_written(model, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(JsplitError, match=r"cannot make .*file"):
+    with pytest.raises(JsplitError, match=r"folder: cannot write into .*file"):
         save_model(model, tmp_path / "file" / "net")
     (tmp_path / "model.safetensors").mkdir()
     with pytest.raises(JsplitError, match=r"cannot write .*model\.safetensors"):

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jsplit.models import SparseConv, SparseLinear, SparseMLP, load_model, save_model
-from jsplit.models.sparse.layers import Pattern
+from jsplit.models import (
+    Pattern,
+    SparseConv,
+    SparseLinear,
+    SparseMLP,
+    load_model,
+    save_model,
+)
+from jsplit.models.sparse.layers import Indices
 from jsplit.models.sparse.patterns import KINDS
 from jsplit.models.sparse.storage import halves, storage_bytes
 from jsplit.recording import measure_layers
@@ -47,10 +54,12 @@ def dense_kernel(kernel, num_inputs, num_outputs):
 def test_linear_equals_the_dense_product(kind, sizes):
     """Few rows and many, so both ways of computing; d_in divides n_in or not."""
     n_in, n_out, out_degree = sizes
-    options = {"out_degree": out_degree, "kind": kind, "pattern_seed": 3}
-    fast, compact = (
-        SparseLinear(n_in, n_out, form=form, rngs=nnx.Rngs(0), **options)
+    patterns = (
+        Pattern(kind, out_degree=out_degree, seed=3, form=form)
         for form in ("fast", "compact")
+    )
+    fast, compact = (
+        SparseLinear(n_in, n_out, pattern, rngs=nnx.Rngs(0)) for pattern in patterns
     )
     matrix = dense_kernel(fast.kernel, n_in, n_out)[..., 0]
     assert np.count_nonzero(matrix) == n_in * out_degree
@@ -71,9 +80,8 @@ def test_linear_equals_the_dense_product(kind, sizes):
     ],
 )
 def test_conv_equals_the_dense_convolution(kind, form):
-    layer = SparseConv(
-        6, 4, density=0.5, kind=kind, stride=2, form=form, rngs=nnx.Rngs(0)
-    )
+    pattern = Pattern(kind, density=0.5, form=form)
+    layer = SparseConv(6, 4, pattern, stride=2, rngs=nnx.Rngs(0))
     x = np.random.default_rng(1).normal(size=(2, 7, 5, 6)).astype(np.float32)
     kernel = dense_kernel(layer.kernel, 6, 4).reshape(4, 6, 3, 3)
     expected = jax.lax.conv_general_dilated(
@@ -89,15 +97,9 @@ def test_conv_equals_the_dense_convolution(kind, form):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pattern_depends_on_its_own_seed_alone(kind):
     def pattern(rng_seed, pattern_seed):
-        layer = SparseLinear(
-            30,
-            20,
-            out_degree=4,
-            kind=kind,
-            pattern_seed=pattern_seed,
-            rngs=nnx.Rngs(rng_seed),
-        )
-        return [np.asarray(x) for x in jax.tree.leaves(nnx.state(layer, Pattern))]
+        pattern = Pattern(kind, out_degree=4, seed=pattern_seed)
+        layer = SparseLinear(30, 20, pattern, rngs=nnx.Rngs(rng_seed))
+        return [np.asarray(x) for x in jax.tree.leaves(nnx.state(layer, Indices))]
 
     first = pattern(0, 0)
     assert all(map(np.array_equal, first, pattern(7, 0)))
@@ -108,7 +110,7 @@ def test_pattern_depends_on_its_own_seed_alone(kind):
 @pytest.mark.parametrize("kind", ["structured", "random"])
 def test_initial_weights_are_he_normal_with_the_fan_in_of_the_pattern(kind):
     """Standard error of a standard deviation over 8,000 weights: below 1 %."""
-    layer = SparseLinear(400, 200, out_degree=20, kind=kind, rngs=nnx.Rngs(0))
+    layer = SparseLinear(400, 200, Pattern(kind, out_degree=20), rngs=nnx.Rngs(0))
     values = np.asarray(layer.kernel.values[...])[..., 0]
     if kind == "structured":
         fan_in = 40
@@ -124,12 +126,20 @@ def test_initial_weights_are_he_normal_with_the_fan_in_of_the_pattern(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_operations_are_those_of_the_stored_weights(kind):
-    layer = SparseLinear(80, 40, out_degree=4, kind=kind, rngs=nnx.Rngs(0))
+    layer = SparseLinear(80, 40, Pattern(kind, out_degree=4), rngs=nnx.Rngs(0))
     call = jax.jit(lambda layer, x: layer(x))
     flops = call.lower(layer, jnp.zeros((1, 80))).cost_analysis()["flops"]
     extra = flops - 2 * 80 * 4
     # Biases; free degrees need one more addition and index per edge.
     assert 40 <= extra <= 60 + (2 * 80 * 4 if kind == "random" else 0)
+
+
+def test_patterns_are_values():
+    """Equal ones draw the same weights; a field more makes another."""
+    assert Pattern("random", density=0.5) == Pattern("random", density=0.5)
+    assert len({Pattern(), Pattern(), Pattern(seed=1), Pattern(form="compact")}) == 3
+    with pytest.raises(AttributeError):
+        Pattern().seed = 1  # type: ignore[misc]
 
 
 def weights(modules):
@@ -182,11 +192,11 @@ def test_head_and_tail_compose_to_the_full_pass(model):
 
 def test_training_changes_weights_and_keeps_the_pattern(model):
     model = nnx.clone(model)
-    before = nnx.state(model, Pattern)
+    before = nnx.state(model, Indices)
     kernel = model.blocks[1].layer.kernel
     matrix = dense_kernel(kernel, 12, 12)
     train(model, IMAGES, np.arange(20) % 3, num_epochs=2, progress=False)
-    after = nnx.state(model, Pattern)
+    after = nnx.state(model, Indices)
     jax.tree.map(np.testing.assert_array_equal, before, after)
     trained = dense_kernel(kernel, 12, 12)
     np.testing.assert_array_equal(trained != 0, matrix != 0)
@@ -210,8 +220,9 @@ def test_bytes_are_counted_by_hand(model):
 
 
 def test_formula_stores_one_start_address_per_memory():
-    layer = SparseLinear(80, 40, in_degree=16, kind="clash_free_3", rngs=nnx.Rngs(0))
-    (starts,) = jax.tree.leaves(nnx.state(layer, Pattern))
+    pattern = Pattern("clash_free_3", in_degree=16)
+    layer = SparseLinear(80, 40, pattern, rngs=nnx.Rngs(0))
+    (starts,) = jax.tree.leaves(nnx.state(layer, Indices))
     assert starts.shape == (16,)
     assert starts.dtype == np.uint8
 
@@ -281,16 +292,25 @@ def test_mlp_refuses_bad_arguments(kwargs, message):
     ("build", "message"),
     [
         (
-            lambda rngs: SparseLinear(8, 4, density=0.5, num_memories=2, rngs=rngs),
+            lambda rngs: Pattern(density=0.5, num_memories=2),
             r"num_memories is for clash-free kinds, got kind 'structured'",
         ),
         (
-            lambda rngs: SparseLinear(8, 4, density=0.5, form="slow", rngs=rngs),
+            lambda rngs: Pattern(density=0.5, form="slow"),
             r"form must be one of fast, compact, got 'slow'",
         ),
         (
-            lambda rngs: SparseConv(8, 4, kernel_size=2, rngs=rngs),
+            lambda rngs: SparseConv(8, 4, Pattern(), kernel_size=2, rngs=rngs),
             r"kernel_size must be odd, got 2",
+        ),
+        (
+            lambda rngs: SparseLinear(8, 4, Pattern(density=0.3), rngs=rngs),
+            r"density of a junction 8 x 4 must be k / 4, got 0.3",
+        ),
+        (lambda rngs: Pattern(seed=-1), r"seed must be an integer >= 0, got -1"),
+        (
+            lambda rngs: Pattern(in_degree=2, density=0.5),
+            r"give one of in_degree, out_degree and density, got in_degree, density",
         ),
     ],
 )

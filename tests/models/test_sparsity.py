@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 
 from jsplit.models.sparse import patterns
-from jsplit.models.sparse.patterns import make_junction
+from jsplit.models.sparse.patterns import Pattern
 from jsplit.types import JsplitError
+
+
+def make_junction(num_inputs, num_outputs, **degree):
+    return Pattern(**degree).junction(num_inputs, num_outputs)
+
 
 # p = 9, fan-out 2, n = 6, z = 3 of the published counts, so depth 3 and in-degree 3.
 SMALL = make_junction(9, 6, out_degree=2)
@@ -67,12 +72,12 @@ def test_other_junctions_are_refused(kwargs, message):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_structured_patterns_have_fixed_degrees(shape):
     junction = make_junction(*shape[:2], out_degree=shape[2])
-    patterns = [patterns.structured(junction, seed) for seed in (0, 0, 1)]
-    for source in patterns:
+    drawn = [patterns.structured(junction, seed) for seed in (0, 0, 1)]
+    for source in drawn:
         assert_fixed_degrees(junction, source)
-    np.testing.assert_array_equal(patterns[0], patterns[1])
+    np.testing.assert_array_equal(drawn[0], drawn[1])
     if junction.density < 1:
-        assert (patterns[0] != patterns[2]).any()
+        assert (drawn[0] != drawn[2]).any()
 
 
 def test_structured_patterns_are_all_reached():

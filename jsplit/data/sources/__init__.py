@@ -1,8 +1,10 @@
 """Readers of source files: what a data set's authors distribute, as examples.
 
 Here: which data set is read by which reader, in one explicit table. Not here: how
-examples are written (`prepare`). Keys are those of the builders in TFDS, because TFDS
-orders records by a hash of their key: so the order is the same, too.
+examples are written (`data.write`).
+
+Keys are those of the builders in TFDS. TFDS orders records by a hash of their key, so
+the order is the same too.
 """
 
 from jsplit.data.catalogue import CIFAR10_C, Entry
@@ -24,5 +26,5 @@ READERS: dict[str, Reader] = {
 
 
 def reader_of(entry: Entry) -> Reader:
-    """Returns the reader of a data set; that of folders for images of your own."""
+    """Returns the reader of a data set; images of your own have the one of folders."""
     return READERS.get(entry.name.split("/")[0], folders.image_folder)

@@ -1,1 +1,5 @@
-"""The multi-exit networks, one family per file."""
+"""The networks, one file each; `models.registry` gives them their names.
+
+All are a `models.multi_exit.MultiExit`: a list of blocks and a head behind each block.
+`cnn` is the shortest example. `layers` has what several image networks share.
+"""

@@ -1,8 +1,8 @@
 """BERT's encoder with an exit after every layer, as ElasticBERT has them.
 
 Here: embeddings, encoder layers, exits and the network. Not here: words to token ids
-(`jsplit.data`), weights that others have trained (`bert_weights`), the exits as such
-(`multi_exit`). Called by users through `make_model("bert")` and by `bench_models`.
+(`jsplit.data`), weights that others have trained (`weights.bert`), the exits as such
+(`multi_exit`).
 """
 
 import math
@@ -82,7 +82,7 @@ class Embeddings(nnx.Module):
         """Maps token and segment ids [B, 2, S] to hidden [B, S, hidden], mask [B, S].
 
         Raises:
-            JsplitError: `tokens` has another shape or dtype, or S > max_length.
+            JsplitError: if `tokens` has another shape or dtype, or if S > max_length.
         """
         max_length = self.positions.num_embeddings
         good = tokens.ndim == 3 and tokens.shape[1] == 2
@@ -254,38 +254,32 @@ class BERT(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            vocab_size: Token ids are 0..vocab_size - 1; 30522 for English BERT.
+            vocab_size: token ids are 0..vocab_size - 1; 30522 for English BERT.
             num_layers: L >= 2.
-            hidden: Width, a multiple of `num_heads`.
-            num_heads: Attention heads of a layer, >= 1.
-            intermediate: Width between a layer's dense layers; default 4 `hidden`.
-            max_length: Longest text in tokens, >= 1.
-            num_segments: Segment ids are 0..num_segments - 1.
-            dropout: Rate in [0, 1) during training, everywhere BERT has it.
-            dtype: What layers compute in, "float32" or "bfloat16". Weights and logits
+            hidden: width, a multiple of `num_heads`.
+            num_heads: attention heads of a layer, >= 1.
+            intermediate: width between a layer's dense layers; default 4 `hidden`.
+            max_length: longest text in tokens, >= 1.
+            num_segments: segment ids are 0..num_segments - 1.
+            dropout: rate in [0, 1) during training, everywhere BERT has it.
+            dtype: what layers compute in, "float32" or "bfloat16". Weights and logits
                 are float32 either way.
-            rngs: Source of the initial weights and of dropout.
+            rngs: source of the initial weights and of dropout.
 
         Raises:
-            JsplitError: An argument is out of range, or `hidden` is not a multiple of
-                `num_heads`.
+            JsplitError: if an argument is out of range, or if `hidden` is not a
+                multiple of `num_heads`.
         """
-        sizes = {
-            "num_classes": checks.integer("num_classes", num_classes, 2),
-            "vocab_size": checks.integer("vocab_size", vocab_size, 1),
-            "num_layers": checks.integer("num_layers", num_layers, 2),
-            "hidden": checks.integer("hidden", hidden, 1),
-            "num_heads": checks.integer("num_heads", num_heads, 1),
-            "intermediate": 4 * hidden
-            if intermediate is None
-            else checks.integer("intermediate", intermediate, 1),
-            "max_length": checks.integer("max_length", max_length, 1),
-            "num_segments": checks.integer("num_segments", num_segments, 1),
-        }
-        if hidden % num_heads:
-            raise JsplitError(
-                f"hidden must be a multiple of num_heads = {num_heads}, got {hidden}"
-            )
+        sizes = _sizes(
+            num_classes=num_classes,
+            vocab_size=vocab_size,
+            num_layers=num_layers,
+            hidden=hidden,
+            num_heads=num_heads,
+            intermediate=intermediate,
+            max_length=max_length,
+            num_segments=num_segments,
+        )
         dropout = checks.number("dropout", dropout, 0.0)
         if dropout >= 1:
             raise JsplitError(f"dropout must be below 1, got {dropout:g}")
@@ -312,3 +306,19 @@ class BERT(MultiExit):
             dtype=dtype,
             **sizes,
         )
+
+
+def _sizes(**given: int | None) -> dict[str, int]:
+    """Returns the sizes of a `BERT`, checked, with the default of `intermediate`."""
+    sizes: dict[str, int] = {}
+    for name, value in given.items():
+        if name == "intermediate" and value is None:
+            value = 4 * sizes["hidden"]
+        least = 2 if name in ("num_classes", "num_layers") else 1
+        sizes[name] = checks.integer(name, value, least)
+    hidden, num_heads = sizes["hidden"], sizes["num_heads"]
+    if hidden % num_heads:
+        raise JsplitError(
+            f"hidden must be a multiple of num_heads = {num_heads}, got {hidden}"
+        )
+    return sizes

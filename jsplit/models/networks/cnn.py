@@ -1,7 +1,7 @@
 """A small convolutional network with an exit after every block.
 
 Here: its blocks and the network. Not here: the exits themselves (`multi_exit`), its
-heads (`layers`). Called by the quick start, by `cli` and by users.
+heads (`layers`).
 """
 
 import itertools
@@ -13,7 +13,6 @@ from jax import Array
 from jsplit import checks
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.networks.layers import PoolHead, to_unit, windows3x3
-from jsplit.types import JsplitError
 
 
 class ConvBlock(nnx.Module):
@@ -44,7 +43,7 @@ class CNN(MultiExit):
 
     A block that is wider than the one before also halves height and width, so the
     cost of a layer stays roughly level. Early exits see little of the image and few
-    channels: they are cheaper and clearly worse, which is what a policy trades.
+    channels. They are cheaper and clearly worse; that is what a policy trades.
 
     Example:
         >>> import jax.numpy as jnp
@@ -69,20 +68,17 @@ class CNN(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            in_channels: Channels of the images; 1 for grey, 3 for colour.
-            widths: Channels of each of the L >= 2 blocks.
-            rngs: Source of the initial weights.
+            in_channels: channels of the images; 1 for grey, 3 for colour.
+            widths: channels of each of the L >= 2 blocks.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: A size is not a positive integer, or `widths` has fewer
+            JsplitError: if a size is not a positive integer, or if `widths` has fewer
                 than 2 entries.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         in_channels = checks.integer("in_channels", in_channels, 1)
-        widths = checks.entries("widths", widths)
-        widths = [checks.integer("each of widths", width, 1) for width in widths]
-        if len(widths) < 2:
-            raise JsplitError(f"widths must have at least 2 entries, got {widths}")
+        widths = checks.integers("widths", widths, 1, at_least=2)
         before = [in_channels, *widths[:-1]]
         strides = [1] + [
             2 if wider > width else 1 for width, wider in itertools.pairwise(widths)

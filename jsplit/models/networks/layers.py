@@ -1,7 +1,7 @@
 """Layers that several image networks share, in the form that is fast on a CPU.
 
 Here: pixels to numbers, 3 x 3 windows, depthwise convolution, the pooling head. Not
-here: blocks and networks (the other files of `models`), which call this.
+here: blocks and networks (the other files of this package).
 
 XLA's own small convolutions are slow on a CPU, their gradients more so; everything
 here is made of shifts, sums and matrix products instead. All of it is NHWC.
@@ -189,7 +189,7 @@ class BatchNorm(nnx.Module):
         """Switches to the stored statistics (True) or to the batch's own (False).
 
         Args:
-            use_running_average: None changes nothing.
+            use_running_average: which of the two; None changes nothing.
         """
         if use_running_average is not None:
             self.use_running_average = use_running_average

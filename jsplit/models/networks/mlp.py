@@ -1,7 +1,7 @@
 """A fully connected network with an exit after every hidden layer.
 
 Here: its block and the network. Not here: layers with predefined sparsity
-(`sparse_mlp`), which share the block. Called by `registry` and by users.
+(`sparse_mlp`), which share the block.
 """
 
 import itertools
@@ -57,21 +57,18 @@ class MLP(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            num_features: Numbers in one sample, such as 784 for images of 28 x 28;
+            num_features: numbers in one sample, such as 784 for images of 28 x 28;
                 smaller samples are padded with zeros.
-            widths: Units of each of the L >= 2 hidden layers.
-            rngs: Source of the initial weights.
+            widths: units of each of the L >= 2 hidden layers.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: A size is not a positive integer, or `widths` has fewer
+            JsplitError: if a size is not a positive integer, or if `widths` has fewer
                 than 2 entries.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         num_features = checks.integer("num_features", num_features, 1)
-        widths = checks.entries("widths", widths)
-        widths = [checks.integer("each of widths", width, 1) for width in widths]
-        if len(widths) < 2:
-            raise JsplitError(f"widths must have at least 2 entries, got {widths}")
+        widths = checks.integers("widths", widths, 1, at_least=2)
         init = nnx.initializers.he_normal()
         blocks = [
             HiddenLayer(

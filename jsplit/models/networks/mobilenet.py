@@ -2,7 +2,7 @@
 
 Here: its feature blocks, its heads and the network. Not here: the exits themselves
 (`multi_exit`), the convolutions (`layers`), weights trained by others
-(`mobilenet_weights`). Called by `registry` and by users.
+(`weights.mobilenet`).
 """
 
 import itertools
@@ -201,8 +201,8 @@ class MobileNetV2(MultiExit):
     stem, 17 inverted residuals, the last 1 x 1 convolution. They are counted from 1,
     so that the exit after block n has n blocks before it and costs 0.1 n in I-SplitEE.
 
-    Args to `width` scale all channels, rounded to multiples of 8; the last 1280 do not
-    shrink below width 1.
+    `width` scales all channels, rounded to multiples of 8. The last 1280 do not shrink
+    below width 1.
 
     Example:
         >>> import jax.numpy as jnp
@@ -232,47 +232,24 @@ class MobileNetV2(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            width: Factor on all channels, 0.05..10.
+            width: factor on all channels, 0.05..10.
             stem: "imagenet" for the published strides (an image is 32 times smaller
                 at the end), "cifar" for stride 1 in the stem and in the second stage
                 (8 times).
-            in_channels: Channels of the images; 1 for grey, 3 for colour.
-            dropout: Share of the features dropped before the final classifier in
+            in_channels: channels of the images; 1 for grey, 3 for colour.
+            dropout: share of the features dropped before the final classifier in
                 training, 0..0.99.
-            rngs: Source of the initial weights and of dropout.
+            rngs: source of the initial weights and of dropout.
 
         Raises:
-            JsplitError: An argument is out of range.
+            JsplitError: if an argument is out of range.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         width = checks.number("width", width, 0.05, 10)
         checks.choice("stem", stem, STEM_STRIDES)
         in_channels = checks.integer("in_channels", in_channels, 1)
         dropout = checks.number("dropout", dropout, 0, 0.99)
-        stem_stride, second_stride = STEM_STRIDES[stem]
-
-        channels = divisible(STEM_CHANNELS * width)
-        features: list[nnx.Module] = [
-            Stem(in_channels, channels, stride=stem_stride, rngs=rngs)
-        ]
-        after = [channels]  # channels behind each feature block
-        for number, stage in enumerate(STAGES, start=1):
-            stride = second_stride if number == 2 else stage.stride
-            for block in range(stage.blocks):
-                before, channels = channels, divisible(stage.channels * width)
-                features.append(
-                    InvertedResidual(
-                        before,
-                        channels,
-                        expansion=stage.expansion,
-                        stride=stride if block == 0 else 1,
-                        rngs=rngs,
-                    )
-                )
-                after.append(channels)
-        last = divisible(LAST_CHANNELS * max(1.0, width))
-        features.append(Pointwise(channels, last, active=True, rngs=rngs))
-
+        features, after = _features(in_channels, width, stem, rngs)
         super().__init__(
             blocks=[
                 nnx.Sequential(*features[start:end])
@@ -283,7 +260,7 @@ class MobileNetV2(MultiExit):
                     SideHead(after[count - 1], num_classes, rngs=rngs)
                     for count in EXITS[:-1]
                 ),
-                FinalHead(last, num_classes, dropout=dropout, rngs=rngs),
+                FinalHead(after[-1], num_classes, dropout=dropout, rngs=rngs),
             ],
             num_classes=num_classes,
             width=width,
@@ -291,3 +268,32 @@ class MobileNetV2(MultiExit):
             in_channels=in_channels,
             dropout=dropout,
         )
+
+
+def _features(
+    in_channels: int, width: float, stem: str, rngs: nnx.Rngs
+) -> tuple[list[nnx.Module], list[int]]:
+    """Returns the 19 feature blocks and the channels behind each."""
+    stem_stride, second_stride = STEM_STRIDES[stem]
+    channels = divisible(STEM_CHANNELS * width)
+    features: list[nnx.Module] = [
+        Stem(in_channels, channels, stride=stem_stride, rngs=rngs)
+    ]
+    after = [channels]
+    for number, stage in enumerate(STAGES, start=1):
+        stride = second_stride if number == 2 else stage.stride
+        for block in range(stage.blocks):
+            channels = divisible(stage.channels * width)
+            features.append(
+                InvertedResidual(
+                    after[-1],
+                    channels,
+                    expansion=stage.expansion,
+                    stride=stride if block == 0 else 1,
+                    rngs=rngs,
+                )
+            )
+            after.append(channels)
+    last = divisible(LAST_CHANNELS * max(1.0, width))
+    features.append(Pointwise(channels, last, active=True, rngs=rngs))
+    return features, [*after, last]

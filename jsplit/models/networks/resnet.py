@@ -1,7 +1,7 @@
 """A residual network for small images, with an exit after every block.
 
 Here: its blocks and the network. Not here: the exits themselves (`multi_exit`), the
-layers (`layers`). Called by `registry` and by users.
+layers (`layers`).
 """
 
 from collections.abc import Sequence
@@ -93,10 +93,12 @@ class ResNet(MultiExit):
 
     The network of He et al. for CIFAR-10: a 3 x 3 stem, then stages of blocks of two
     3 x 3 convolutions, each stage but the first at half the height and width. The
-    stem belongs to the first block. Batch norm, as published: with stored statistics
-    a sample's logits do not depend on its batch, it trains deep networks faster than
-    layer norm, and in evaluation it is one multiply-add. With `widths=(16, 32, 64)`
-    and 3 blocks a stage it is ResNet-20, with 9 exits.
+    stem belongs to the first block. `widths=(16, 32, 64)` and 3 blocks a stage make
+    ResNet-20, with 9 exits.
+
+    It has batch norm, as published. Batch norm trains deep networks faster than layer
+    norm and is one multiply-add in evaluation. With its stored statistics a sample's
+    logits do not depend on the rest of the batch.
 
     Example:
         >>> import jax.numpy as jnp
@@ -124,19 +126,18 @@ class ResNet(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            widths: Channels of each stage.
-            blocks_per_stage: Blocks in each stage, >= 1; L = len(widths) times it, at
+            widths: channels of each stage.
+            blocks_per_stage: blocks in each stage, >= 1; L = len(widths) times it, at
                 least 2.
-            in_channels: Channels of the images; 1 for grey, 3 for colour.
-            rngs: Source of the initial weights.
+            in_channels: channels of the images; 1 for grey, 3 for colour.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: A size is not a positive integer, or there are fewer than 2
-                blocks.
+            JsplitError: if a size is not a positive integer, or if there are fewer
+                than 2 blocks.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
-        widths = checks.entries("widths", widths)
-        widths = [checks.integer("each of widths", width, 1) for width in widths]
+        widths = checks.integers("widths", widths, 1)
         blocks_per_stage = checks.integer("blocks_per_stage", blocks_per_stage, 1)
         in_channels = checks.integer("in_channels", in_channels, 1)
         if len(widths) * blocks_per_stage < 2:

@@ -1,10 +1,10 @@
 """A multilayer perceptron, dense or with predefined sparsity, with exits.
 
-Here: the network. Not here: patterns (`sparsity`) and layers (`sparse`).
-Called by experiments and users.
+Here: the network. Not here: patterns (`sparse.patterns`) and layers (`sparse.layers`).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -13,7 +13,7 @@ from jsplit import checks
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.networks.mlp import HiddenLayer
 from jsplit.models.sparse.layers import BIAS, SparseLinear
-from jsplit.models.sparse.patterns import Junction, make_junction
+from jsplit.models.sparse.patterns import Pattern
 from jsplit.types import JsplitError
 
 
@@ -55,38 +55,34 @@ class SparseMLP(MultiExit):
 
         Args:
             num_classes: C >= 2.
-            num_features: Inputs of the first layer; smaller images are padded with
+            num_features: inputs of the first layer; smaller images are padded with
                 zeros (MNIST's 784 pixels to 800, which has more divisors).
-            widths: Neurons of each of the L >= 2 hidden layers.
-            out_degrees: L + 1 out-degrees, those of the hidden layers and that of
-                every exit. Default: dense.
-            densities: L + 1 densities, instead.
-            kind: Class of the patterns, one of `jsplit.models.sparsity.KINDS`.
-            num_memories: z of each hidden layer's clash-free pattern. In type 3, z = 1
-                lets every neuron read neighbours: of an image, a band of rows. Default:
-                see `jsplit.models.sparsity.num_memories_for`.
-            pattern_seed: Which patterns, >= 0; each layer gets its own.
-            rngs: Source of the initial weights.
+            widths: neurons of each of the L >= 2 hidden layers.
+            out_degrees: L + 1 out-degrees: one for each hidden layer, and the last
+                for every exit. Default: dense.
+            densities: L + 1 densities, instead of `out_degrees`.
+            kind: class of the patterns, one of `sparse.patterns.KINDS`.
+            num_memories: z of each hidden layer's clash-free pattern. In type 3 with
+                z = 1 every neuron reads neighbours: of an image, a band of rows.
+                Default: see `sparse.patterns.num_memories_for`.
+            pattern_seed: which patterns, >= 0; each layer gets its own.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: A size is out of range or a density not admissible.
+            JsplitError: if an argument is out of range, or if a density is not
+                admissible.
         """
         num_classes = checks.integer("num_classes", num_classes, 2)
         num_features = checks.integer("num_features", num_features, 1)
-        widths = checks.entries("widths", widths)
-        widths = [checks.integer("each of widths", width, 1) for width in widths]
-        if len(widths) < 2:
-            raise JsplitError(f"widths must have at least 2 entries, got {widths}")
-        pattern_seed = checks.integer("pattern_seed", pattern_seed, 0)
+        widths = checks.integers("widths", widths, 1, at_least=2)
         sizes = list(zip([num_features, *widths[:-1]], widths, strict=True))
         sizes += [(width, num_classes) for width in widths]
-        junctions = _junctions(sizes, out_degrees, densities)
-        memories = _memories(num_memories, len(widths)) + [None] * len(widths)
-        # One number per layer, none shared with another pattern seed.
-        seeds = np.random.SeedSequence(pattern_seed).generate_state(len(junctions))
+        patterns = _patterns(
+            len(widths), out_degrees, densities, kind, num_memories, pattern_seed
+        )
         layers = [
-            _layer(junction, kind, z, int(seed), rngs)
-            for junction, z, seed in zip(junctions, memories, seeds, strict=True)
+            _layer(*size, pattern, rngs)
+            for size, pattern in zip(sizes, patterns, strict=True)
         ]
         hidden = layers[: len(widths)]
         super().__init__(
@@ -106,63 +102,71 @@ class SparseMLP(MultiExit):
         )
 
 
-def _junctions(
-    sizes: list[tuple[int, int]],
+def _patterns(
+    num_layers: int,
     out_degrees: Sequence[int] | None,
     densities: Sequence[float] | None,
-) -> list[Junction]:
-    """Returns the junctions of L hidden layers, then of L exits."""
+    kind: str,
+    num_memories: Sequence[int] | None,
+    pattern_seed: int,
+) -> list[Pattern]:
+    """Returns the patterns of L hidden layers, then of L exits."""
+    pattern_seed = checks.integer("pattern_seed", pattern_seed, 0)
+    # One number per layer, none shared with another pattern seed.
+    seeds = np.random.SeedSequence(pattern_seed).generate_state(2 * num_layers)
+    memories = _memories(num_memories, num_layers) + [None] * num_layers
+    return [
+        Pattern(kind, **degree, num_memories=z, seed=int(seed))
+        for degree, z, seed in zip(
+            _degrees(num_layers, out_degrees, densities), memories, seeds, strict=True
+        )
+    ]
+
+
+def _degrees(
+    num_layers: int,
+    out_degrees: Sequence[int] | None,
+    densities: Sequence[float] | None,
+) -> list[dict[str, Any]]:
+    """Returns what `Pattern` takes, by name, for L hidden layers, then for L exits."""
     if out_degrees is not None and densities is not None:
         raise JsplitError("give one of out_degrees and densities, got both")
-    given: Sequence[float] | None = out_degrees
-    name, argument = "out_degrees", "out_degree"
+    name, field, given = "out_degrees", "out_degree", out_degrees
     if densities is not None:
-        given, name, argument = densities, "densities", "density"
+        name, field, given = "densities", "density", densities
     if given is None:
-        return [make_junction(*size) for size in sizes]
-    values, num_exits = checks.entries(name, given), len(sizes) // 2
-    if len(values) != num_exits + 1:
+        return [{}] * (2 * num_layers)
+    values = checks.entries(name, given)
+    if len(values) != num_layers + 1:
         raise JsplitError(
-            f"{name} must have {num_exits + 1} entries, one per hidden layer and one "
+            f"{name} must have {num_layers + 1} entries, one per hidden layer and one "
             f"for the exits, got {checks.shown(given)}"
         )
-    each = [*values[:-1], *[values[-1]] * num_exits]
-    return [
-        make_junction(*size, **{argument: value})
-        for size, value in zip(sizes, each, strict=True)
-    ]
+    return [{field: value} for value in values[:-1] + values[-1:] * num_layers]
 
 
 def _memories(num_memories: Sequence[int] | None, num_layers: int) -> list[int | None]:
     """Returns z of each hidden layer; None leaves it to the pattern."""
     if num_memories is None:
         return [None] * num_layers
-    given = checks.entries("num_memories", num_memories)
+    given = checks.integers("num_memories", num_memories, 1)
     if len(given) != num_layers:
         raise JsplitError(
             f"num_memories must have {num_layers} entries, one per hidden layer, "
             f"got {checks.shown(num_memories)}"
         )
-    return [checks.integer("each of num_memories", z, 1) for z in given]
+    return list(given)
 
 
 def _layer(
-    junction: Junction, kind: str, num_memories: int | None, seed: int, rngs: nnx.Rngs
+    num_inputs: int, num_outputs: int, pattern: Pattern, rngs: nnx.Rngs
 ) -> nnx.Module:
-    if junction.in_degree == junction.num_inputs:
-        return nnx.Linear(
-            junction.num_inputs,
-            junction.num_outputs,
-            kernel_init=nnx.initializers.he_normal(),
-            bias_init=nnx.initializers.constant(BIAS),
-            rngs=rngs,
-        )
-    return SparseLinear(
-        junction.num_inputs,
-        junction.num_outputs,
-        in_degree=junction.in_degree,
-        kind=kind,
-        num_memories=num_memories,
-        pattern_seed=seed,
+    if pattern.junction(num_inputs, num_outputs).density < 1:
+        return SparseLinear(num_inputs, num_outputs, pattern, rngs=rngs)
+    return nnx.Linear(
+        num_inputs,
+        num_outputs,
+        kernel_init=nnx.initializers.he_normal(),
+        bias_init=nnx.initializers.constant(BIAS),
         rngs=rngs,
     )

@@ -1,4 +1,6 @@
-"""Predefined sparsity: which weights exist (`patterns`), how they are stored and used.
+"""Layers with predefined sparsity: which weights exist is fixed before training.
 
-`layers` has the Flax modules, `storage` what they weigh and cost.
+`patterns` has `Pattern`, what a user asks for, and draws the weights that exist.
+`layers` has the Flax modules that store and compute only these. `storage` counts the
+bytes of a network's two halves. `networks.sparse_mlp` is a network made of them.
 """

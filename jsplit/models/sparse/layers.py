@@ -1,12 +1,13 @@
 """Layers that store and compute only the weights of a pattern fixed before training.
 
 Here: compact kernels, and the dense and the convolution layer made of them. Not here:
-which weights exist (`sparsity`), networks (`sparse_mlp`), counting bytes (`storage`).
+which weights exist (`patterns`), networks (`networks.sparse_mlp`), counting bytes
+(`storage`).
 
-A kernel keeps its values as an `nnx.Param` and what it needs of the pattern as a
-`Pattern`, which no optimiser touches:
+A kernel keeps its values as `nnx.Param` and what it stores of the pattern as `Indices`,
+which no optimizer touches:
 
-    kind                          values            pattern
+    kind                          values            indices
     structured, clash_free_1, _2  [n_out, d_in, T]  left neurons [n_out, d_in]
     clash_free_3                  [n_out, d_in, T]  start addresses [z]
     random                        [|W|, T]          left and right neurons, 2 x [|W|]
@@ -25,17 +26,16 @@ from jax import Array
 
 from jsplit import checks
 from jsplit.models.sparse import patterns
-from jsplit.models.sparse.patterns import KINDS, Junction
+from jsplit.models.sparse.patterns import Junction, Pattern
 from jsplit.types import JsplitError
 
 BIAS = 0.1  # at the start, as in arXiv 2407.11763
-FORMS = ("fast", "compact")
 COMPACT_ROWS = 16
 """Up to here gathering beats a dense product on a CPU (800 x 100 at 20 %: 0.17 against
 0.27 ms for 8 rows, 0.6 against 0.26 ms for 32)."""
 
 
-class Pattern(nnx.Variable):
+class Indices(nnx.Variable):
     """Integers that say which weights a layer has; fixed, and saved with the model."""
 
 
@@ -43,9 +43,9 @@ def he_normal(key: Array, shape: Sequence[int], fan_in: np.ndarray | int) -> Arr
     """Draws weights of standard deviation sqrt(2 / fan_in), cut at two of them.
 
     Args:
-        key: Typed key, consumed.
-        shape: Of the weights.
-        fan_in: Edges of the neuron each weight feeds, broadcast against `shape`.
+        key: typed key, consumed.
+        shape: of the weights.
+        fan_in: edges of the neuron each weight feeds, broadcast against `shape`.
 
     Returns:
         float32 weights.
@@ -74,7 +74,7 @@ class IndexedKernel(nnx.Module):
         shape = (junction.num_outputs, junction.in_degree, taps)
         fan_in = junction.in_degree * taps
         self.values = nnx.Param(he_normal(rngs.params(), shape, fan_in))
-        self.source = Pattern(_smallest(source, junction.num_inputs))
+        self.source = Indices(_smallest(source, junction.num_inputs))
 
     def __call__(self, x: Array) -> Array:
         """Maps [P, n_in, T] to [P, n_out]."""
@@ -109,7 +109,7 @@ class CyclicKernel(nnx.Module):
         shape = (junction.num_outputs, junction.in_degree, taps)
         fan_in = junction.in_degree * taps
         self.values = nnx.Param(he_normal(rngs.params(), shape, fan_in))
-        self.starts = Pattern(_smallest(starts, self.depth))
+        self.starts = Indices(_smallest(starts, self.depth))
 
     def __call__(self, x: Array) -> Array:
         """Maps [P, n_in, T] to [P, n_out]."""
@@ -155,8 +155,8 @@ class EdgeKernel(nnx.Module):
         fan_in = taps * np.bincount(target, minlength=self.num_outputs)[target]
         shape = (len(target), taps)
         self.values = nnx.Param(he_normal(rngs.params(), shape, fan_in[:, None]))
-        self.target = Pattern(_smallest(target, self.num_outputs))
-        self.source = Pattern(_smallest(source, self.num_inputs))
+        self.target = Indices(_smallest(target, self.num_outputs))
+        self.source = Indices(_smallest(source, self.num_inputs))
 
     def __call__(self, x: Array) -> Array:
         """Maps [P, n_in, T] to [P, n_out]."""
@@ -181,56 +181,41 @@ Kernel = IndexedKernel | CyclicKernel | EdgeKernel
 
 
 def make_kernel(
-    junction: Junction,
-    kind: str,
+    num_inputs: int,
+    num_outputs: int,
+    pattern: Pattern,
     *,
     taps: int = 1,
-    num_memories: int | None = None,
-    pattern_seed: int = 0,
-    form: str = "fast",
     rngs: nnx.Rngs,
 ) -> Kernel:
     """Draws a pattern and returns the kernel that computes with it.
 
     Args:
-        junction: Sizes and degrees. A "random" pattern has the same number of edges,
-            with free degrees.
-        kind: One of `jsplit.models.sparsity.KINDS`.
+        num_inputs: n_in >= 1.
+        num_outputs: n_out >= 1.
+        pattern: which weights exist.
         taps: T >= 1.
-        num_memories: z of a clash-free pattern, a divisor of n_in.
-        pattern_seed: >= 0; the same gives the same pattern, whatever `rngs`.
-        form: "compact" computes with the stored values alone. "fast" multiplies by a
-            dense matrix made of them for more than `COMPACT_ROWS` rows, where that is
-            faster; clash-free type 3 is always compact.
-        rngs: Source of the initial weights.
+        rngs: source of the initial weights.
 
     Raises:
-        JsplitError: An argument is out of range, or z is given to another kind.
+        JsplitError: if the pattern does not fit the sizes.
     """
-    checks.choice("kind", kind, KINDS)
-    checks.choice("form", form, FORMS)
-    checks.integer("pattern_seed", pattern_seed, 0)
-    if num_memories is not None and not kind.startswith("clash_free"):
-        raise JsplitError(f"num_memories is for clash-free kinds, got kind {kind!r}")
+    junction = pattern.junction(num_inputs, num_outputs)
+    kind, seed, form = pattern.kind, pattern.seed, pattern.form
     if kind == "random":
         edges = patterns.random_edges(
-            junction.num_inputs,
-            junction.num_outputs,
-            junction.num_weights,
-            pattern_seed,
+            num_inputs, num_outputs, junction.num_weights, seed
         )
         return EdgeKernel(junction, edges, taps, form=form, rngs=rngs)
     if kind == "clash_free_3":
-        num_memories = patterns.num_memories_for(junction, num_memories)
-        starts = patterns.start_addresses(
-            junction, num_memories, pattern_seed, fresh=False
-        )
+        num_memories = patterns.num_memories_for(junction, pattern.num_memories)
+        starts = patterns.start_addresses(junction, num_memories, seed, fresh=False)
         return CyclicKernel(junction, starts[0], taps, rngs=rngs)
     if kind == "structured":
-        source = patterns.structured(junction, pattern_seed)
+        source = patterns.structured(junction, seed)
     else:
         source = patterns.clash_free(
-            junction, int(kind[-1]), pattern_seed, num_memories
+            junction, int(kind[-1]), seed, pattern.num_memories
         )
     return IndexedKernel(junction, source, taps, form=form, rngs=rngs)
 
@@ -241,8 +226,8 @@ class SparseLinear(nnx.Module):
     Example:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
-        >>> from jsplit.models import SparseLinear
-        >>> layer = SparseLinear(800, 40, out_degree=2, rngs=nnx.Rngs(0))
+        >>> from jsplit.models import Pattern, SparseLinear
+        >>> layer = SparseLinear(800, 40, Pattern(out_degree=2), rngs=nnx.Rngs(0))
         >>> layer(jnp.zeros((5, 800))).shape, layer.kernel.values.shape
         ((5, 40), (40, 40, 1))
         >>> layer.kernel.source.dtype
@@ -250,51 +235,20 @@ class SparseLinear(nnx.Module):
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        in_degree: int | None = None,
-        out_degree: int | None = None,
-        density: float | None = None,
-        kind: str = "structured",
-        num_memories: int | None = None,
-        pattern_seed: int = 0,
-        form: str = "fast",
-        rngs: nnx.Rngs,
+        self, in_features: int, out_features: int, pattern: Pattern, *, rngs: nnx.Rngs
     ) -> None:
         """Builds the layer with random weights.
 
         Args:
             in_features: n_in >= 1.
             out_features: n_out >= 1.
-            in_degree: Edges of each output.
-            out_degree: Edges of each input, instead.
-            density: Share of all n_in n_out weights, instead.
-            kind: One of `jsplit.models.sparsity.KINDS`.
-            num_memories: z of a clash-free pattern.
-            pattern_seed: >= 0.
-            form: "fast" or "compact"; see `make_kernel`.
-            rngs: Source of the initial weights.
+            pattern: which weights exist.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: See `jsplit.models.sparsity.make_junction` and `make_kernel`.
+            JsplitError: if the pattern does not fit the sizes.
         """
-        junction = patterns.make_junction(
-            in_features,
-            out_features,
-            in_degree=in_degree,
-            out_degree=out_degree,
-            density=density,
-        )
-        self.kernel = make_kernel(
-            junction,
-            kind,
-            num_memories=num_memories,
-            pattern_seed=pattern_seed,
-            form=form,
-            rngs=rngs,
-        )
+        self.kernel = make_kernel(in_features, out_features, pattern, rngs=rngs)
         self.bias = nnx.Param(jnp.full(out_features, BIAS, jnp.float32))
 
     def __call__(self, x: Array) -> Array:
@@ -306,13 +260,14 @@ class SparseLinear(nnx.Module):
 class SparseConv(nnx.Module):
     """Convolution over pairs of channels: each pair of the pattern has a k x k kernel.
 
-    Zero padding, so that the output has ceil(H / stride) rows.
+    Borders are padded with zeros, so the output has ceil(H / stride) rows.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
-        >>> from jsplit.models import SparseConv
-        >>> layer = SparseConv(16, 32, density=0.25, rngs=nnx.Rngs(0))
+        >>> from jsplit.models import Pattern, SparseConv
+        >>> pattern = Pattern("clash_free_3", density=0.25)
+        >>> layer = SparseConv(16, 32, pattern, rngs=nnx.Rngs(0))
         >>> layer(jnp.zeros((2, 9, 9, 16))).shape, layer.kernel.values.shape
         ((2, 9, 9, 32), (32, 4, 9))
     """
@@ -321,16 +276,10 @@ class SparseConv(nnx.Module):
         self,
         in_channels: int,
         out_channels: int,
+        pattern: Pattern,
         *,
         kernel_size: int = 3,
         stride: int = 1,
-        in_degree: int | None = None,
-        out_degree: int | None = None,
-        density: float | None = None,
-        kind: str = "clash_free_3",
-        num_memories: int | None = None,
-        pattern_seed: int = 0,
-        form: str = "fast",
         rngs: nnx.Rngs,
     ) -> None:
         """Builds the layer with random weights.
@@ -338,41 +287,22 @@ class SparseConv(nnx.Module):
         Args:
             in_channels: n_in >= 1.
             out_channels: n_out >= 1.
+            pattern: which pairs of an input and an output channel have weights. On
+                images only clash-free type 3 saves operations and time: the other
+                kinds are computed densely unless `form` is "compact".
             kernel_size: k, odd.
             stride: >= 1.
-            in_degree: Input channels each output channel reads.
-            out_degree: Output channels each input channel feeds, instead.
-            density: Share of all pairs of channels, instead.
-            kind: One of `jsplit.models.sparsity.KINDS`. An image has so many rows that
-                the kinds with an index per edge are computed densely unless `form` is
-                "compact"; clash-free type 3 saves operations and time.
-            num_memories: z of a clash-free pattern.
-            pattern_seed: >= 0.
-            form: "fast" or "compact"; see `make_kernel`.
-            rngs: Source of the initial weights.
+            rngs: source of the initial weights.
 
         Raises:
-            JsplitError: See `jsplit.models.sparsity.make_junction` and `make_kernel`.
+            JsplitError: if an argument is out of range, or the pattern does not fit.
         """
         self.kernel_size = checks.integer("kernel_size", kernel_size, 1)
         if kernel_size % 2 == 0:
             raise JsplitError(f"kernel_size must be odd, got {kernel_size}")
         self.stride = checks.integer("stride", stride, 1)
-        junction = patterns.make_junction(
-            in_channels,
-            out_channels,
-            in_degree=in_degree,
-            out_degree=out_degree,
-            density=density,
-        )
         self.kernel = make_kernel(
-            junction,
-            kind,
-            taps=kernel_size**2,
-            num_memories=num_memories,
-            pattern_seed=pattern_seed,
-            form=form,
-            rngs=rngs,
+            in_channels, out_channels, pattern, taps=kernel_size**2, rngs=rngs
         )
         self.bias = nnx.Param(jnp.full(out_channels, BIAS, jnp.float32))
 

@@ -1,12 +1,11 @@
 """Which weights of a layer exist: patterns drawn once, before any training.
 
-Here: junctions with fixed degrees and the classes of patterns on them, in NumPy. Not
-here: weights, or computing with a pattern (`sparse`). Called by `sparse` and by users
-who want to look at a pattern.
+Here: `Pattern`, what a user asks for; `Junction`, what it comes to in a layer of given
+sizes; the draws, in NumPy. Not here: weights, or computing with a pattern (`layers`).
 
 A junction joins n_in left neurons to n_out right ones. Every left neuron has d_out
-edges and every right one d_in, so |W| = n_in d_out = n_out d_in, and the density
-|W| / (n_in n_out) can only be k / gcd(n_in, n_out) for k = 1..gcd(n_in, n_out).
+edges and every right one d_in, so |W| = n_in d_out = n_out d_in. The density
+|W| / (n_in n_out) can therefore only be k / gcd(n_in, n_out), k = 1, 2, ...
 
 References: Dey, Huang, Beerel, Chugg, "Pre-Defined Sparse Neural Networks with
 Hardware Acceleration", arXiv 1812.01164; for split computing arXiv 2407.11763.
@@ -21,11 +20,13 @@ from jsplit import checks
 from jsplit.types import JsplitError
 
 KINDS = ("structured", "random", "clash_free_1", "clash_free_2", "clash_free_3")
+FORMS = ("fast", "compact")
+DEGREES = ("in_degree", "out_degree", "density")
 
 
 @dataclasses.dataclass(frozen=True)
 class Junction:
-    """Sizes and degrees of a junction; built and checked by `make_junction`.
+    """Sizes and degrees of a junction; `Pattern.junction` makes it.
 
     Attributes:
         num_inputs: n_in, left neurons.
@@ -50,86 +51,115 @@ class Junction:
         return self.in_degree / self.num_inputs
 
 
-def make_junction(
-    num_inputs: int,
-    num_outputs: int,
-    *,
-    in_degree: int | None = None,
-    out_degree: int | None = None,
-    density: float | None = None,
-) -> Junction:
-    """Returns a junction given by one of its degrees or by its density.
+@dataclasses.dataclass(frozen=True)
+class Pattern:
+    """Which weights of a layer exist, and how it computes with them.
 
-    Args:
-        num_inputs: n_in >= 1.
-        num_outputs: n_out >= 1.
-        in_degree: d_in, 1..n_in.
-        out_degree: d_out, 1..n_out.
-        density: In (0, 1], to six decimals one of k / gcd(n_in, n_out).
+    At most one of `in_degree`, `out_degree` and `density` is given. Without any of them
+    all weights exist.
 
-    Returns:
-        The junction; with neither degree nor density the dense one.
+    Attributes:
+        kind: one of `KINDS`. "structured": fixed degrees, else random. "random": the
+            same number of weights, free degrees. "clash_free_1", "_2", "_3": fixed
+            degrees, and no two of z memories are ever read at once; see `clash_free`.
+        in_degree: d_in >= 1, weights of each output.
+        out_degree: d_out >= 1, weights of each input.
+        density: share of all n_in n_out weights, in (0, 1]; to six decimals one of
+            k / gcd(n_in, n_out).
+        num_memories: z of a clash-free pattern, a divisor of n_in. Default: see
+            `num_memories_for`.
+        seed: >= 0. The same seed gives the same pattern, whatever the weights.
+        form: "compact" computes with the stored weights alone. "fast" makes a dense
+            matrix of them where that is faster, for many rows. Clash-free type 3 is
+            always compact.
 
     Raises:
-        JsplitError: More than one of the three is given, or the density is not
-            admissible; the nearest admissible ones are named.
+        JsplitError: if an argument is out of range, if two degrees are given, or if
+            `num_memories` is given for another kind.
 
     Example:
-        >>> from jsplit.models.sparse.patterns import make_junction
-        >>> junction = make_junction(800, 40, out_degree=2)
+        >>> from jsplit.models import Pattern
+        >>> junction = Pattern(out_degree=2).junction(800, 40)
         >>> junction.in_degree, junction.num_weights, junction.density
         (40, 1600, 0.05)
-        >>> make_junction(40, 10, density=0.25)
-        Traceback (most recent call last):
-            ...
-        jsplit.types.JsplitError: density of a junction 40 x 10 must be k / 10, \
+    """
+
+    kind: str = "structured"
+    in_degree: int | None = None
+    out_degree: int | None = None
+    density: float | None = None
+    num_memories: int | None = None
+    seed: int = 0
+    form: str = "fast"
+
+    def __post_init__(self) -> None:
+        """Refuses what no layer could have."""
+        checks.choice("kind", self.kind, KINDS)
+        checks.choice("form", self.form, FORMS)
+        checks.integer("seed", self.seed, 0)
+        given = [name for name in DEGREES if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise JsplitError(
+                f"give one of in_degree, out_degree and density, got {', '.join(given)}"
+            )
+        if self.num_memories is not None and not self.kind.startswith("clash_free"):
+            raise JsplitError(
+                f"num_memories is for clash-free kinds, got kind {self.kind!r}"
+            )
+
+    def junction(self, num_inputs: int, num_outputs: int) -> Junction:
+        """Returns the sizes and degrees of a layer with this pattern.
+
+        Args:
+            num_inputs: n_in >= 1.
+            num_outputs: n_out >= 1.
+
+        Raises:
+            JsplitError: if a size is out of range or the density is not admissible;
+                the nearest admissible ones are named.
+
+        Example:
+            >>> from jsplit.models import Pattern
+            >>> Pattern(density=0.25).junction(40, 10)
+            Traceback (most recent call last):
+                ...
+            jsplit.types.JsplitError: density of a junction 40 x 10 must be k / 10, \
 got 0.25; the nearest are 0.2 (in-degree 8, out-degree 2) and 0.3 (in-degree 12, \
 out-degree 3)
-    """
-    num_inputs = checks.integer("num_inputs", num_inputs, 1)
-    num_outputs = checks.integer("num_outputs", num_outputs, 1)
-    given = {
-        name: value
-        for name, value in (
-            ("in_degree", in_degree),
-            ("out_degree", out_degree),
-            ("density", density),
+        """
+        num_inputs = checks.integer("num_inputs", num_inputs, 1)
+        num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        steps = math.gcd(num_inputs, num_outputs)
+        k, what = float(steps), "density"
+        if self.in_degree is not None:
+            degree = checks.integer("in_degree", self.in_degree, 1, num_inputs)
+            k, what = degree * steps / num_inputs, f"in_degree {degree}: density"
+        elif self.out_degree is not None:
+            degree = checks.integer("out_degree", self.out_degree, 1, num_outputs)
+            k, what = degree * steps / num_outputs, f"out_degree {degree}: density"
+        elif self.density is not None:
+            k = checks.number("density", self.density, 0.0, 1.0) * steps
+        if round(k) < 1 or abs(k - round(k)) > 1e-6 * steps:
+            raise JsplitError(
+                f"{what} of a junction {num_inputs} x {num_outputs} must be "
+                f"k / {steps}, got {k / steps:.6g}; "
+                f"the {_nearest(k, steps, num_inputs, num_outputs)}"
+            )
+        k = round(k)
+        return Junction(
+            num_inputs, num_outputs, k * num_inputs // steps, k * num_outputs // steps
         )
-        if value is not None
-    }
-    if len(given) > 1:
-        raise JsplitError(
-            f"give one of in_degree, out_degree and density, got {', '.join(given)}"
-        )
-    steps = math.gcd(num_inputs, num_outputs)
-    if "in_degree" in given:
-        degree = checks.integer("in_degree", in_degree, 1, num_inputs)
-        k = degree * steps / num_inputs
-    elif "out_degree" in given:
-        degree = checks.integer("out_degree", out_degree, 1, num_outputs)
-        k = degree * steps / num_outputs
-    elif "density" in given:
-        k = checks.number("density", density, 0.0, 1.0) * steps
-    else:
-        k = float(steps)
-    if round(k) < 1 or abs(k - round(k)) > 1e-6 * steps:
-        name, value = next(iter(given.items()))
-        near = sorted({max(1, math.floor(k)), min(steps, math.floor(k) + 1)})
-        named = " and ".join(
-            f"{one / steps:.6g} (in-degree {one * num_inputs // steps}, "
-            f"out-degree {one * num_outputs // steps})"
-            for one in near
-        )
-        verb = "nearest are" if len(near) > 1 else "nearest is"
-        what = name if name == "density" else f"{name} {value}: density"
-        raise JsplitError(
-            f"{what} of a junction {num_inputs} x {num_outputs} must be k / {steps}, "
-            f"got {k / steps:.6g}; the {verb} {named}"
-        )
-    k = round(k)
-    return Junction(
-        num_inputs, num_outputs, k * num_inputs // steps, k * num_outputs // steps
+
+
+def _nearest(k: float, steps: int, num_inputs: int, num_outputs: int) -> str:
+    """Names the admissible densities on both sides of k / steps."""
+    near = sorted({max(1, math.floor(k)), min(steps, math.floor(k) + 1)})
+    named = " and ".join(
+        f"{one / steps:.6g} (in-degree {one * num_inputs // steps}, "
+        f"out-degree {one * num_outputs // steps})"
+        for one in near
     )
+    return f"{'nearest are' if len(near) > 1 else 'nearest is'} {named}"
 
 
 def structured(junction: Junction, seed: int) -> np.ndarray:
@@ -141,7 +171,7 @@ def structured(junction: Junction, seed: int) -> np.ndarray:
     they are nearly, not exactly, equally likely.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         seed: >= 0; the same gives the same pattern.
 
     Returns:
@@ -203,12 +233,12 @@ def num_memories_for(junction: Junction, num_memories: int | None = None) -> int
     """Returns z, checked: the number of memories read in parallel.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         num_memories: z, a divisor of n_in. Default: the largest one up to d_in, so
             that a cycle feeds about one right neuron.
 
     Raises:
-        JsplitError: z does not divide n_in.
+        JsplitError: if z does not divide n_in.
     """
     n_in = junction.num_inputs
     divisors = [z for z in range(1, n_in + 1) if n_in % z == 0]
@@ -234,10 +264,10 @@ def start_addresses(
     addresses that would join it to a left neuron twice are left out of the draw.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         num_memories: z, a divisor of n_in.
         seed: >= 0.
-        fresh: Whether each sweep has its own start addresses (type 2).
+        fresh: whether each sweep has its own start addresses (type 2).
 
     Returns:
         [d_out, z] addresses, 0..D - 1.
@@ -267,7 +297,7 @@ def shuffled_addresses(junction: Junction, num_memories: int, seed: int) -> np.n
     """Draws the addresses of a type 1 pattern: any order, per memory and sweep.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         num_memories: z, a divisor of n_in.
         seed: >= 0.
 
@@ -319,7 +349,7 @@ def connect(junction: Junction, addresses: np.ndarray) -> np.ndarray:
     they are read, are dealt to the right neurons d_in at a time.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         addresses: [d_out, D, z] address read in each sweep and cycle from each memory.
 
     Returns:
@@ -339,7 +369,7 @@ def clash_free(
     type 1, D^(z d_out) in type 2 and D^z in type 3.
 
     Args:
-        junction: Sizes and degrees.
+        junction: sizes and degrees.
         kind: 1 (any order of addresses), 2 (cyclic from fresh starts in each sweep),
             3 (cyclic from the same starts in all sweeps).
         seed: >= 0.

@@ -11,14 +11,14 @@ import numpy as np
 from flax import nnx
 
 from jsplit.models.multi_exit import MultiExit
-from jsplit.models.sparse.layers import Pattern
+from jsplit.models.sparse.layers import Indices
 
 
 def storage_bytes(model: MultiExit) -> dict[str, list[int]]:
     """Returns the bytes of each layer and exit.
 
     Args:
-        model: Network with L exits.
+        model: network with L exits.
 
     Returns:
         layer_value_bytes: [L] weights, biases and stored statistics of each block.
@@ -38,10 +38,10 @@ def storage_bytes(model: MultiExit) -> dict[str, list[int]]:
     stored = {}
     for name, modules in (("layer", model.blocks), ("head", model.heads)):
         stored[f"{name}_value_bytes"] = [
-            _bytes(module, nnx.Not(nnx.Any(Pattern, nnx.RngState)))
+            _bytes(module, nnx.Not(nnx.Any(Indices, nnx.RngState)))
             for module in modules
         ]
-        stored[f"{name}_index_bytes"] = [_bytes(module, Pattern) for module in modules]
+        stored[f"{name}_index_bytes"] = [_bytes(module, Indices) for module in modules]
     return stored
 
 

@@ -1,4 +1,6 @@
-"""Published weights into our networks.
+"""Weights that others have trained, read into networks of `models.networks`.
 
-Here: `tensors` (files), one file per family, and `load`, which picks the family.
+Start with `load.load_weights`, which picks the loader of a network. `tensors` reads
+files and fills arrays. `bert` and `mobilenet` say which tensor is which array; a
+network whose weights are published gets a file like these and a line in `load`.
 """

@@ -1,7 +1,6 @@
 """Which tensor of a BERT or ElasticBERT file is which array of `BERT`.
 
-Here: their names. Not here: reading files, shapes and faults (`weights`).
-Called through `load_weights`.
+Here: their names. Not here: reading files, shapes and faults (`tensors`).
 """
 
 import re
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jsplit.models.networks.bert import BERT
-from jsplit.models.weights.tensors import Source, fill
+from jsplit.models.weights.tensors import Source, fill, linear, renamed
 from jsplit.types import JsplitError
 
 # The network inside a larger one, and names that TensorFlow's BERT gave layer norms.
@@ -31,6 +30,7 @@ NORMS = {
     "attention_norm": "attention.output.LayerNorm",
     "norm": "output.LayerNorm",
 }
+NORM = {"scale": "weight", "bias": "bias"}
 TABLES = {
     "words": "word_embeddings",
     "positions": "position_embeddings",
@@ -52,14 +52,14 @@ def load_bert(
     of the last exit. Heads of the pre-training are left out.
 
     Args:
-        model: Of the sizes of the file.
-        tensors: By name, as `read_weights` gives them.
-        file: Where they come from, for the message.
-        random_exits: Whether poolers and classifiers that the file lacks stay as they
-            are; refused otherwise.
+        model: network of the sizes of the file. It is changed.
+        tensors: by name, as `read_weights` gives them.
+        file: where they come from, for the message.
+        random_exits: whether poolers and classifiers that the file lacks stay as they
+            are. False: such a file is refused.
 
     Raises:
-        JsplitError: Tensors are missing, unexpected or misshapen.
+        JsplitError: if tensors are missing, unexpected or misshapen.
     """
     tensors = _our_spelling(tensors)
     exits = _exit_sources(model.num_exits, tensors)
@@ -97,14 +97,14 @@ def _layer_sources(num_layers: int) -> dict[str, Source]:
         f"{first}.{ours}.embedding": Source((f"embeddings.{theirs}.weight",))
         for ours, theirs in TABLES.items()
     }
-    sources.update(_norm(f"{first}.norm", "embeddings.LayerNorm"))
+    sources.update(renamed(f"{first}.norm", "embeddings.LayerNorm", NORM))
     for i in range(num_layers):
         block, layer = f"blocks.{i}{'.layer' if i == 0 else ''}", f"encoder.layer.{i}"
         for ours, theirs in DENSE.items():
             names = tuple(f"{layer}.{name}" for name in theirs)
-            sources.update(_dense(f"{block}.{ours}", *names))
+            sources.update(linear(f"{block}.{ours}", *names))
         for ours, theirs in NORMS.items():
-            sources.update(_norm(f"{block}.{ours}", f"{layer}.{theirs}"))
+            sources.update(renamed(f"{block}.{ours}", f"{layer}.{theirs}", NORM))
     return sources
 
 
@@ -119,20 +119,6 @@ def _exit_sources(
                 pooler = "pooler.dense"
             if "classifier.weight" in tensors:
                 classifier = "classifier"
-        sources.update(_dense(f"heads.{i}.pooler", pooler))
-        sources.update(_dense(f"heads.{i}.classifier", classifier))
+        sources.update(linear(f"heads.{i}.pooler", pooler))
+        sources.update(linear(f"heads.{i}.classifier", classifier))
     return sources
-
-
-def _dense(ours: str, *theirs: str) -> dict[str, Source]:
-    return {
-        f"{ours}.kernel": Source(tuple(f"{name}.weight" for name in theirs), (1, 0)),
-        f"{ours}.bias": Source(tuple(f"{name}.bias" for name in theirs)),
-    }
-
-
-def _norm(ours: str, theirs: str) -> dict[str, Source]:
-    return {
-        f"{ours}.scale": Source((f"{theirs}.weight",)),
-        f"{ours}.bias": Source((f"{theirs}.bias",)),
-    }

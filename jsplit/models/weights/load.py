@@ -1,7 +1,7 @@
 """`load_weights`: a file that others have trained, into the network it belongs to.
 
-Here: whose loader is whose. A network whose weights can be had gets a line in
-`LOADERS`. Called by users and by `bench_models`.
+Here: which network has which loader. A new one is a line in `LOADERS`. Not here: the
+loaders, one file per network.
 """
 
 import os
@@ -29,14 +29,14 @@ def load_weights(
     """Replaces the weights of a network by those that others have trained.
 
     Args:
-        model: A `BERT` or a `MobileNetV2`, of the sizes of the file. It is changed.
-        path: What `read_weights` takes.
-        **options: Those of the network's loader; for both, `random_exits=True` keeps
-            the exits as they are that the file does not have.
+        model: a `BERT` or a `MobileNetV2`, of the sizes of the file. It is changed.
+        path: the file or folder; see `read_weights`.
+        **options: those of the network's loader. Both take `random_exits=True`: exits
+            that the file does not have stay as they are.
 
     Raises:
-        JsplitError: The file cannot be read, its tensors do not fit (missing,
-            unexpected and misshapen ones are named), or no weights are known for a
+        JsplitError: if the file cannot be read, if its tensors do not fit (missing,
+            unexpected and misshapen ones are named), or if no weights are known for a
             network of this class.
     """
     loader = LOADERS.get(type(model))

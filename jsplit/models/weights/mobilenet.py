@@ -1,7 +1,6 @@
 """Which tensor of a MobileNetV2 file is which array of `MobileNetV2`.
 
-Here: torchvision's names. Not here: reading files, shapes and faults (`weights`).
-Called through `load_weights`.
+Here: torchvision's names. Not here: reading files, shapes and faults (`tensors`).
 """
 
 import re
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from jsplit.models.networks.mobilenet import EXITS, InvertedResidual, MobileNetV2
-from jsplit.models.weights.tensors import Source, fill
+from jsplit.models.weights.tensors import Source, fill, linear, renamed
 
 # The network inside a larger one, and a counter of batches that nothing reads.
 PREFIX = re.compile(r"^(module\.)?(backbone\.)?(?=features\.|classifier\.|exits\.)")
 IGNORED = re.compile(r"\.num_batches_tracked$")
-KERNEL, LINEAR = (2, 3, 1, 0), (1, 0)  # PyTorch's axes in our order
+KERNEL = (2, 3, 1, 0)  # PyTorch's axes in our order
 NORM = {
     "scale": "weight",
     "bias": "bias",
@@ -40,14 +39,15 @@ def load_mobilenet(
     are taken from "exits.I.norm.weight" (and so on) and "exits.I.linear.weight".
 
     Args:
-        model: Of the width and input channels of the file.
-        tensors: By name, as `read_weights` gives them.
-        file: Where they come from, for the message.
-        random_exits: Whether exits that the file lacks, and a final classifier that it
-            has for another number of classes, stay as they are; refused otherwise.
+        model: network of the width and input channels of the file. It is changed.
+        tensors: by name, as `read_weights` gives them.
+        file: where they come from, for the message.
+        random_exits: whether exits that the file lacks, and a final classifier that it
+            has for another number of classes, stay as they are. False: such a file is
+            refused.
 
     Raises:
-        JsplitError: Tensors are missing, unexpected or misshapen; all are named.
+        JsplitError: if tensors are missing, unexpected or misshapen; all are named.
     """
     tensors = {
         PREFIX.sub("", name): tensor
@@ -103,11 +103,7 @@ def _convolutions(parts: list[str]) -> Iterator[tuple[str, str, str]]:
 
 def _conv(ours: str, conv: str, norm: str) -> dict[str, Source]:
     kernel = {f"{ours}.kernel": Source((f"{conv}.weight",), KERNEL)}
-    return kernel | _norm(f"{ours}.norm", norm)
-
-
-def _norm(ours: str, theirs: str) -> dict[str, Source]:
-    return {f"{ours}.{x}": Source((f"{theirs}.{y}",)) for x, y in NORM.items()}
+    return kernel | renamed(f"{ours}.norm", norm, NORM)
 
 
 def _exits(model: MobileNetV2) -> dict[str, Source]:
@@ -117,7 +113,6 @@ def _exits(model: MobileNetV2) -> dict[str, Source]:
         theirs = "classifier.1" if number == last else f"exits.{number}.linear"
         ours = f"heads.{number}"
         if number < last:
-            sources |= _norm(f"{ours}.norm", f"exits.{number}.norm")
-        sources[f"{ours}.linear.kernel"] = Source((f"{theirs}.weight",), LINEAR)
-        sources[f"{ours}.linear.bias"] = Source((f"{theirs}.bias",))
+            sources |= renamed(f"{ours}.norm", f"exits.{number}.norm", NORM)
+        sources |= linear(f"{ours}.linear", theirs)
     return sources

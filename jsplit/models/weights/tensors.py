@@ -1,9 +1,8 @@
 """Weights that others have trained: reading their files, filling a network.
 
 Here: safetensors and, where torch is installed, PyTorch files; tensors to arrays of a
-network, with every misfit named. Not here: whose tensors are called what
-(`bert_weights` and its like), files of jsplit itself (`files`).
-Called by `files`, by the loaders of single networks and by users.
+network, with every misfit named. Not here: what the tensors of a network are called
+(one file per network beside this one), files of jsplit itself (`models.files`).
 """
 
 import importlib.util
@@ -38,20 +37,44 @@ class Source(NamedTuple):
     axes: tuple[int, ...] | None = None  # None = as in the file
 
 
+def linear(ours: str, *theirs: str) -> dict[str, Source]:
+    """Returns the sources of a dense layer made of PyTorch's, put side by side.
+
+    Args:
+        ours: dotted path of the layer in the network.
+        *theirs: names of the layers in the file.
+    """
+    return {
+        f"{ours}.kernel": Source(tuple(f"{name}.weight" for name in theirs), (1, 0)),
+        f"{ours}.bias": Source(tuple(f"{name}.bias" for name in theirs)),
+    }
+
+
+def renamed(ours: str, theirs: str, names: Mapping[str, str]) -> dict[str, Source]:
+    """Returns the sources of a module whose arrays have other names in the file.
+
+    Args:
+        ours: dotted path of the module in the network.
+        theirs: its name in the file.
+        names: their name of each array by ours.
+    """
+    return {f"{ours}.{x}": Source((f"{theirs}.{y}",)) for x, y in names.items()}
+
+
 def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Returns the tensors of a file by name, 16-bit floats as float32.
 
     Args:
-        path: A .safetensors file, the .index.json of one in several parts, a PyTorch
+        path: a .safetensors file, the .index.json of one in several parts, a PyTorch
             file (.bin, .pt, .pth; read with `weights_only=True`, never as code), or a
             folder with one of the usual names.
 
     Returns:
-        Tensors by the name they have in the file.
+        tensors by the name they have in the file.
 
     Raises:
-        JsplitError: The file is missing, truncated or of another kind, or is a PyTorch
-            file and torch is not installed.
+        JsplitError: if the file is missing, truncated or of another kind, or if it is
+            a PyTorch file and torch is not installed.
 
     Example:
         >>> import numpy as np, safetensors.numpy, tempfile
@@ -81,10 +104,10 @@ def weights_file(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the file of a downloaded folder that `read_weights` begins with.
 
     Args:
-        path: A folder, or the file itself.
+        path: a folder, or the file itself.
 
     Raises:
-        JsplitError: The folder has no file of a usual name.
+        JsplitError: if the folder has no file of a usual name.
     """
     path = pathlib.Path(path)
     if not path.is_dir():
@@ -106,14 +129,15 @@ def fill(
     Nothing is replaced unless everything fits.
 
     Args:
-        model: Network; its arrays may be abstract (`nnx.eval_shape`).
-        sources: Where an array comes from, by its dotted path in the network, such as
+        model: network whose arrays may be abstract (`nnx.eval_shape`).
+        sources: where an array comes from, by its dotted path in the network, such as
             "blocks.1.narrow.kernel". An array without a source stays as it is.
-        tensors: By name; all of them must be in use.
-        file: Where they come from, for the message.
+        tensors: by name; all of them must be in use.
+        file: where they come from, for the message.
 
     Raises:
-        JsplitError: Tensors are missing, unexpected or misshapen; all kinds are named.
+        JsplitError: if tensors are missing, unexpected or misshapen; all kinds are
+            named.
     """
     arrays = variables(model)
     used = [name for source in sources.values() for name in source.names]
