@@ -8,10 +8,11 @@ The tree, from the bottom up. A row imports only what it names, always rows abov
 
 types        the words: plan, outcome, feedback, protocol |
 checks       bad input, refused in one clear line | types
+grammar      how a name with values is written | types checks
 version      which jsplit this is, and what it ran with |
 writing      files that are written whole or not at all | types
 traces       what a network said | types checks writing
-policies     who decides: plans, selectors, the registry | types checks
+policies     who decides: plans, selectors, the registry | types checks grammar
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
 engine       thousands of replicas: streams and the loop | types policies.base
@@ -19,8 +20,8 @@ results      what happened, as labelled data, and claims from it | types checks 
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks stats traces
              environment policies engine results
-fitting      rules fitted on a held-out part | types checks stats traces environment
-             policies
+fitting      rules fitted on a held-out part | types checks grammar stats traces
+             environment policies
 models       networks with several exits | types checks writing
 data         from data sets to arrays | types checks writing
 training     networks that learn | types checks version data models

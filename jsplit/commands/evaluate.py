@@ -21,12 +21,13 @@ from jsplit.writing import write_text
 
 HELD_OUT = 0.2  # share of the samples that rules are fitted on
 FIT = (
-    "Rules to fit on a held-out part of the (first) trace, as RULE:number=value,... : "
+    "Rules to fit on a held-out part of the (first) trace: "
     "best_split (exit and threshold of the largest mean reward), "
-    "budget_cascade:budget=COST (thresholds for a mean cost), "
-    "risk_controlled_cascade:risk=DROP and risk_controlled_split:risk=DROP (thresholds "
-    "whose drop in accuracy stays below DROP with probability 1 - delta, delta=0.05). "
-    "All policies are then judged on the other samples only, of every trace."
+    "budget_cascade(budget=COST) (thresholds for a mean cost), "
+    "risk_controlled_cascade(risk=DROP) and risk_controlled_split(risk=DROP) "
+    "(thresholds whose drop in accuracy stays below DROP with probability 1 - delta, "
+    "delta=0.05). All policies are then judged on the other samples only, of every "
+    "trace."
 )
 
 
@@ -42,7 +43,7 @@ class Evaluate:
 
     Example: jsplit evaluate clear.npz --then blurred.npz@5000 --horizon 10000
 
-    Example: jsplit evaluate trace.npz --fit best_split budget_cascade:budget=0.3
+    Example: jsplit evaluate trace.npz --fit best_split "budget_cascade(budget=0.3)"
     """
 
     trace: tyro.conf.Positional[pathlib.Path]

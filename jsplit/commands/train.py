@@ -1,16 +1,14 @@
 """`jsplit train`."""
 
-import ast
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from jsplit.commands.common import AsJson, Seed, make_folder, print_json
-from jsplit.types import JsplitError
+from jsplit.grammar import parse_settings
 
 Presets = Literal["isplitee", "splitee"]
 
@@ -107,7 +105,7 @@ class Train:
             dataset=self.dataset,
             model=self.model,
             settings=settings,
-            arguments=parse_arguments(self.arguments),
+            arguments=parse_settings("set", self.arguments),
             split=self.split,
             data_dir=self.data_dir,
             image_size=self.image_size,
@@ -156,26 +154,3 @@ class Train:
         names = {field.name for field in dataclasses.fields(Settings)}
         said = {k: v for k, v in given.items() if k in names and v is not None}
         return make_settings(self.preset, **said)
-
-
-def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
-    """Returns NAME=VALUE texts as a dictionary; what is no literal stays a text.
-
-    Raises:
-        JsplitError: A text has no "=".
-
-    Example:
-        >>> from jsplit.commands.train import parse_arguments
-        >>> parse_arguments(["width=0.5", "stem=cifar", "widths=(4, 8)"])
-        {'width': 0.5, 'stem': 'cifar', 'widths': (4, 8)}
-    """
-    arguments = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise JsplitError(f"set must be NAME=VALUE, got {text!r}")
-        try:
-            arguments[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            arguments[name] = value
-    return arguments

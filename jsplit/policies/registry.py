@@ -4,12 +4,11 @@ To add a policy: write its factory in a file beside this one, import the file an
 one line here.
 """
 
-import ast
 import inspect
-import re
 from collections.abc import Callable
 
 from jsplit import checks
+from jsplit.grammar import parse_call
 from jsplit.policies import (
     adversarial,
     bayes,
@@ -140,23 +139,5 @@ def parse_policy(text: str) -> Policy:
     Raises:
         JsplitError: if the text is not of this form, or as `make_policy` does.
     """
-    pattern = r"\s*(\w+)\s*(?:\((.*)\))?\s*"
-    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
-    if match is None:
-        raise JsplitError(
-            "policy must be a name or name(number=value, ...), got "
-            f"{checks.shown(text)}"
-        )
-    name, inside = match.groups()
-    numbers = {}
-    for part in filter(None, (p.strip() for p in (inside or "").split(","))):
-        key, _, value = (piece.strip() for piece in part.partition("="))
-        if key in numbers:
-            raise JsplitError(f"policy {name}: every number once, got {key} twice")
-        try:
-            numbers[key] = ast.literal_eval(value)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise JsplitError(
-                f"policy {name}: expected number=value, got {checks.shown(part)}"
-            ) from None
+    name, numbers = parse_call("policy", text)
     return make_policy(name, **numbers)

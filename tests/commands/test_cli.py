@@ -76,8 +76,8 @@ def test_policies_lists_all(capsys, monkeypatch):
 
 OPTIONS = {
     "quickstart": "--out --num-replicas --num-epochs --offload --seed --json",
-    "evaluate": "--fit best_split budget_cascade:budget=COST --held-out --then "
-    "risk_controlled_cascade:risk=DROP --costs {splitee,isplitee} --offload --alpha "
+    "evaluate": "--fit best_split budget_cascade(budget=COST) --held-out --then "
+    "risk_controlled_cascade(risk=DROP) --costs {splitee,isplitee} --offload --alpha "
     "--num-replicas --stream {shuffle,bootstrap,fixed} --horizon "
     "--protocol {paper,released} --baseline --out --seed --json "
     "Example: Trace.save logits labels",
@@ -244,8 +244,8 @@ def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
     other.save(tmp_path / "b.npz")
     rules = (
         "best_split",
-        "budget_cascade:budget=0.2",
-        "risk_controlled_cascade:risk=0",
+        "budget_cascade(budget=0.2)",
+        "risk_controlled_cascade(risk=0)",
     )
     cut = ("--held-out", 0.3, "--seed", 5, "--offload", 0.2)
     how = ("--num-replicas", 2, "--baseline", "offload_all", "--json", *cut)
@@ -286,19 +286,22 @@ def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
         (("--fit", "bst_split"), "did you mean 'best_split'?"),
         (
             ("--fit", "budget_cascade"),
-            "needs budget, such as budget_cascade:budget=0.3",
+            "needs budget, such as budget_cascade(budget=0.3)",
         ),
         (
-            ("--fit", "best_split:risk=1"),
+            ("--fit", "best_split(risk=1)"),
             "what rule best_split takes must be one of objective",
         ),
-        (("--fit", "budget_cascade:budget=0.001"), "budget must be a finite number >="),
         (
-            ("--fit", "best_split:objective=truth"),
+            ("--fit", "budget_cascade(budget=0.001)"),
+            "budget must be a finite number >=",
+        ),
+        (
+            ("--fit", "best_split(objective=truth)"),
             "objective must be one of reward, tr",
         ),
         (
-            ("--fit", "risk_controlled_split:risk"),
+            ("--fit", "risk_controlled_split(risk)"),
             "expected number=value, every number",
         ),
         (

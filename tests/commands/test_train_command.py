@@ -12,8 +12,8 @@ from flax import nnx
 from thin_mobilenet import as_torchvision, thin_mobilenet
 
 from jsplit import cli
-from jsplit.commands.train import parse_arguments
 from jsplit.data.write import prepare
+from jsplit.grammar import parse_settings
 from jsplit.models import load_model
 from jsplit.training import job, loop, make_settings
 
@@ -39,7 +39,8 @@ def weights(folder):
 
 
 def test_arguments_are_literals_or_texts():
-    found = parse_arguments(["width=0.5", "stem=cifar", "a=(4, 8)", "b=None", "c=x=y"])
+    texts = ["width=0.5", "stem=cifar", "a=(4, 8)", "b=None", "c=x=y"]
+    found = parse_settings("set", texts)
     assert found == {"width": 0.5, "stem": "cifar", "a": (4, 8), "b": None, "c": "x=y"}
 
 
