@@ -20,8 +20,9 @@ from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
 from jsplit.commands.record import Record
-from jsplit.commands.train import Train
+from jsplit.commands.train import Train, with_preset
 from jsplit.types import JsplitError
+from jsplit.version import versions
 
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
@@ -42,7 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        _parse(arguments).run()
+        if arguments[:1] == ["--version"]:
+            jsplit, *others = (
+                f"{name} {number}" for name, number in versions().items()
+            )
+            print(f"{jsplit} ({', '.join(others)})")
+        else:
+            _parse(arguments).run()
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough; nothing more may be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,15 +85,21 @@ def _parse(arguments: Sequence[str]) -> Any:
     try:
         with contextlib.redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
+                {**COMMANDS, "train": with_preset(arguments)},
                 prog="jsplit",
-                description="Judge split-computing and early-exit policies.",
+                description="Judge split-computing and early-exit policies. --version "
+                "tells which jsplit this is.",
                 args=arguments,
             )
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
-        raise JsplitError(_first_sentence(said.getvalue(), arguments)) from None
+        # One of our dataclasses has refused a value in its own words.
+        cause = stop.__context__
+        while cause is not None and not isinstance(cause, JsplitError):
+            cause = cause.__context__
+        reason = cause or JsplitError(_first_sentence(said.getvalue(), arguments))
+        raise reason from None
 
 
 def _first_sentence(box: str, arguments: Sequence[str]) -> str:

@@ -1,10 +1,11 @@
-"""What subcommands share: options, JSON, folders, whether to show progress."""
+"""What subcommands share: options, JSON, folders, what they say on the way."""
 
 import json
 import math
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import tyro
@@ -12,6 +13,7 @@ import tyro
 from jsplit.types import JsplitError
 
 Seed = Annotated[int, tyro.conf.arg(help="Seed of everything random, >= 0.")]
+Quiet = Annotated[bool, tyro.conf.arg(help="Show no progress on standard error.")]
 AsJson = Annotated[
     bool, tyro.conf.arg(name="json", help="Print JSON on standard output instead.")
 ]
@@ -45,6 +47,8 @@ def make_folder(path: pathlib.Path) -> None:
         raise JsplitError(f"out: cannot write into {path}: {reason}") from None
 
 
-def is_terminal() -> bool:
-    """Returns whether somebody watches: progress bars are for people."""
-    return sys.stderr.isatty()
+def stages(quiet: bool) -> Callable[[str], None]:
+    """Returns a function that names the next stage on standard error, or nothing."""
+    if quiet:
+        return lambda line: None
+    return lambda line: print(f"{line} ...", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jsplit.commands.common import AsJson, is_terminal, print_json
+from jsplit.commands.common import AsJson, Quiet, print_json
 
 DataDir = Annotated[
     pathlib.Path | None,
@@ -52,13 +52,14 @@ class Check:
 
     name: Name
     data_dir: DataDir = None
+    quiet: Quiet = False
     as_json: AsJson = False
 
     def run(self) -> None:
         """Prints what was found, or ends in an error."""
         from jsplit.data.inspect import check
 
-        rows = check(self.name, self.data_dir, progress=is_terminal())
+        rows = check(self.name, self.data_dir, progress=not self.quiet)
         if self.as_json:
             print_json({"name": self.name, "splits": rows})
             return
@@ -89,6 +90,7 @@ class Prepare:
     image_folder: bool = False
     """The source holds images of your own, one folder per class; any new name."""
     data_dir: DataDir = None
+    quiet: Quiet = False
     as_json: AsJson = False
 
     def run(self) -> None:
@@ -100,7 +102,7 @@ class Prepare:
             self.source,
             self.data_dir,
             image_folder=self.image_folder,
-            progress=is_terminal(),
+            progress=not self.quiet,
         )
         if self.as_json:
             about: dict[str, Any] = {"name": self.name, "prepared": str(data.folder)}
@@ -124,12 +126,15 @@ class Vocab:
     cased: bool = False
     """Keep upper case and accents."""
     data_dir: DataDir = None
+    quiet: Quiet = False
 
     def run(self) -> None:
         """Writes the vocabulary."""
         from jsplit.data import load_texts, train_wordpiece
 
-        texts = load_texts(self.name, self.split, self.data_dir, progress=is_terminal())
+        texts = load_texts(
+            self.name, self.split, self.data_dir, progress=not self.quiet
+        )
         made = train_wordpiece(texts, self.size, self.out, lowercase=not self.cased)
         print(f"{len(made):,} tokens in {self.out}")
 

@@ -10,8 +10,8 @@ import tyro
 
 from jsplit.commands.common import (
     AsJson,
+    Quiet,
     Seed,
-    is_terminal,
     make_folder,
     print_json,
     rows_of,
@@ -74,6 +74,7 @@ class Evaluate:
     out: pathlib.Path | None = None
     """Folder for result.nc, figures and tables (CSV, Markdown)."""
     seed: Seed = 0
+    quiet: Quiet = False
     as_json: AsJson = False
 
     def run(self) -> None:
@@ -116,7 +117,7 @@ class Evaluate:
             horizon=horizon,
             protocol=self.protocol,
             seed=self.seed,
-            progress=is_terminal(),
+            progress=not self.quiet,
         )
         baseline = _with_alpha(self.baseline, self.alpha).label
         table = jsplit.summarize(result, baseline)

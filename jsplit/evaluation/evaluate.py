@@ -4,7 +4,7 @@ Here: `evaluate`, which checks arguments, runs the engine on the tables of each 
 (`prepare`) and hands the sums to `results`. Called by users and the command line.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import MAX_INDEX, Constant, Prepared, prepare
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
+from jsplit.progress import counted
 from jsplit.results import bills as billing
 from jsplit.results import dataset
 from jsplit.traces.trace import Trace
@@ -138,7 +139,7 @@ def evaluate(
     if bills is not None or deadlines:
         billed, late = billing.checked(bills, deadlines, scenario, dataset.METRICS)
     runs, gaps, charged = {}, {}, {}
-    with _progress(progress, len(chosen) * num_replicas) as advance:
+    with counted("replaying", len(chosen) * num_replicas, show=progress) as count:
         for policy in chosen:
             prepared = prepare(policy, scenario, protocol)
             run = _run(
@@ -154,7 +155,7 @@ def evaluate(
                 record_visits=billed is not None,
                 devices=devices,
                 block_size=block_size,
-                advance=advance,
+                advance=count.advance,
                 exact_horizon=_visits_all(kind, horizon, scenario.num_samples),
             )
             runs[policy.label], gaps[policy.label] = run, prepared.gap
@@ -281,23 +282,3 @@ def _checkpoints(
     else:
         steps = np.linspace(0, horizon, number + 1)[1:].round().astype(np.int64)
     return np.unique(np.append(steps, horizon).clip(1))
-
-
-def _progress(show: bool, num_runs: int) -> Any:
-    """Returns a context manager that gives a function counting finished replicas."""
-    import contextlib
-
-    if not show:
-        return contextlib.nullcontext(lambda replicas: None)
-
-    @contextlib.contextmanager
-    def bar() -> Any:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("replaying", total=num_runs)
-            advance: Callable[[int], None] = lambda n: progress.advance(task, n)  # noqa: E731
-            yield advance
-
-    return bar()

@@ -75,16 +75,16 @@ def test_policies_lists_all(capsys, monkeypatch):
 
 
 OPTIONS = {
-    "quickstart": "--out --num-replicas --num-epochs --offload --seed --json",
+    "quickstart": "--out --num-replicas --num-epochs --offload --seed --quiet --json",
     "evaluate": "--fit best_split budget_cascade(budget=COST) --held-out --then "
     "risk_controlled_cascade(risk=DROP) --costs {splitee,isplitee} --offload --alpha "
     "--num-replicas --stream {shuffle,bootstrap,fixed} --horizon "
     "--protocol {paper,released} --baseline --out --seed --json "
     "Example: Trace.save logits labels",
     "policies": "--json",
-    "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} --epochs "
-    "--batch-size --optimizer --learning-rate --head-learning-rate --weight-decay "
-    "--schedule --exit-weights --label-smoothing --augment --bf16 --validation "
+    "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} "
+    "--num-epochs --batch-size --optimizer --learning-rate --head-learning-rate "
+    "--weight-decay --schedule --exit-weights --label-smoothing --augment --bf16 --validation "
     "--patience --vocab --vocab-size --init-weights --fresh --seed Example:",
     "data": "list check prepare vocab",
     "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "

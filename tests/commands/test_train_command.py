@@ -15,11 +15,12 @@ from jsplit import cli
 from jsplit.data.write import prepare
 from jsplit.grammar import parse_settings
 from jsplit.models import load_model
-from jsplit.training import job, loop, make_settings
+from jsplit.training import job, loop
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-DIGITS = ["train", "digits", "--set", "widths=(2, 3)", "--epochs", "2"]
+DIGITS = ["train", "digits", "--set", "widths=(2, 3)", "--num-epochs", "2"]
+DIGITS += ["--validation", "0.1"]
 
 
 def run(capsys, *arguments, status=0):
@@ -94,7 +95,7 @@ def test_images_of_ones_own_can_be_trained_on(tmp_path, monkeypatch):
     source_files.images(tmp_path / "source")
     data_dir = tmp_path / "data"
     prepare("pets", tmp_path / "source", data_dir, image_folder=True, progress=False)
-    wanted = job.Job("pets", "cnn", make_settings(), data_dir=data_dir, image_size=8)
+    wanted = job.Job("pets", "cnn", data_dir=data_dir, image_size=8)
     job._check_exits(wanted)
     data, tokenizer = job._data(wanted, tmp_path, progress=False, say=print)
     assert (data.inputs.shape, data.num_classes) == ((6, 8, 8, 3), 2)
@@ -107,7 +108,7 @@ def test_vocabulary_is_that_of_the_job_and_not_of_an_earlier_one(tmp_path):
     prepare("sst2", tmp_path, data_dir, progress=False)
     kept, learned = tmp_path / "vocab.txt", []
     for size in (27, 25, 27):
-        wanted = job.Job("sst2", "bert", make_settings(), data_dir=data_dir)
+        wanted = job.Job("sst2", "bert", data_dir=data_dir)
         wanted = dataclasses.replace(wanted, vocab_size=size)
         job._tokenizer(wanted, kept, progress=False, say=lambda line: None)
         learned.append(kept.read_text("utf-8").splitlines())
@@ -140,7 +141,7 @@ def test_published_weights_without_side_exits_are_a_start(name, tmp_path):
     else:
         safetensors.numpy.save_file(backbone, tmp_path / name)
     requests = [
-        job.Job("cifar10", "mobilenet_v2", make_settings(), init_weights=x).request()
+        job.request_of(job.Job("cifar10", "mobilenet_v2", init_weights=x))
         for x in (tmp_path, tmp_path / name)
     ]
     assert requests[0] == requests[1]
@@ -168,7 +169,10 @@ def test_published_weights_without_side_exits_are_a_start(name, tmp_path):
             "divide a batch",
         ),
         (["--devices", "999"], "devices must be an integer from 1 to"),
-        (["--split", "test"], "split must be 'train' for digits, got 'test'"),
+        (
+            ["--split", "valid"],
+            "split of digits must be one of train, test, got 'valid'",
+        ),
         (["--init-weights", "no/such"], "cannot read no/such"),
     ],
 )
