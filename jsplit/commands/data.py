@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
@@ -143,14 +143,9 @@ class Vocab:
 class Data:
     """List, check and prepare data sets; learn a vocabulary."""
 
-    action: Annotated[
-        Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
-        | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
-        | Annotated[Prepare, tyro.conf.subcommand("prepare", prefix_name=False)]
-        | Annotated[Vocab, tyro.conf.subcommand("vocab", prefix_name=False)],
-        tyro.conf.OmitArgPrefixes,
-    ]
-
-    def run(self) -> None:
-        """Runs what was asked for."""
-        self.action.run()
+    ACTIONS: ClassVar[dict[str, type]] = {
+        "list": List,
+        "check": Check,
+        "prepare": Prepare,
+        "vocab": Vocab,
+    }

@@ -43,7 +43,7 @@ class Job:
     vocab: pathlib.Path | None = None
     vocab_size: int | None = None
     init_weights: pathlib.Path | None = None
-    settings: Settings = Settings()  # noqa: RUF009 - frozen
+    settings: Settings = dataclasses.field(default_factory=Settings)
     # The command line writes them as --set NAME=VALUE.
     arguments: Annotated[Mapping[str, Any], tyro.conf.Fixed, tyro.conf.Suppress] = (
         dataclasses.field(default_factory=dict)

@@ -380,8 +380,8 @@ COMMANDS = {
     "quickstart seed": ("quickstart --seed -1", "seed from 0 got -1"),
     "quickstart offload": ("quickstart --offload nan", "offload >= 0, got nan"),
     "quickstart out": ("quickstart --out in-the-way", "out in-the-way File exists"),
-    "bench repeats": ("bench --repeats 0", "repeats >= 1, got 0"),
-    "bench exits": ("bench --num-exits 1", "num_exits >= 2, got 1"),
+    "bench repeats": ("bench engine --repeats 0", "repeats >= 1, got 0"),
+    "bench exits": ("bench engine --num-exits 1", "num_exits >= 2, got 1"),
 }
 
 
@@ -453,8 +453,8 @@ PARSER = {
         "evalute",
         "quickstart, policies, bench, 'evalute'; 'evaluate'?",
     ),
-    "unknown option": ("bench --foo 1", "--foo jsplit bench --help"),
-    "no number": ("bench --repeats x", "--repeats 'x'"),
+    "unknown option": ("bench engine --foo 1", "--foo jsplit bench engine --help"),
+    "no number": ("bench engine --repeats x", "--repeats 'x'"),
     "no choice": ("evaluate good.csv --stream shufle", "--stream shuffle"),
     "nothing": ("", "quickstart, evaluate, policies, bench"),
     "no trace": ("evaluate", "evaluate PATH"),

@@ -84,18 +84,24 @@ OPTIONS = {
     "policies": "--json",
     "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} "
     "--num-epochs --batch-size --optimizer --learning-rate --head-learning-rate "
-    "--weight-decay --schedule --exit-weights --label-smoothing --augment --bf16 --validation "
-    "--patience --vocab --vocab-size --init-weights --fresh --seed Example:",
+    "--weight-decay --schedule --exit-weights --label-smoothing --augment --bf16 "
+    "--validation --patience --vocab --vocab-size --init-weights --fresh --seed "
+    "--quiet Example:",
     "data": "list check prepare vocab",
-    "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "
-    "--length --image-size --num-layers --repeats --seed --json",
+    "bench": "engine policies models",
+    "bench engine": "--num-samples --num-exits --num-replicas --repeats --seed --json",
+    "bench policies": "--num-samples --num-exits --num-replicas --policies --repeats",
+    "bench models": "--networks --batch-size --length --image-size --num-layers "
+    "--repeats --seconds --seed --json",
+    "record": "--out --split --distort NAME=LEVEL --quantise --calibrate --keep-logits "
+    "--max-length --data-dir --batch-size --seed --quiet --json Example:",
 }
 
 
 @pytest.mark.parametrize("command", OPTIONS)
 def test_help_mentions_every_option(capsys, command):
     with pytest.raises(SystemExit) as end:
-        cli.main([command, "--help"])
+        cli.main([*command.split(), "--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert f"jsplit {command}" in out
@@ -332,12 +338,14 @@ def test_alpha_that_was_written_wins():
 
 
 def test_bench_compares_on_a_tiny_trace(capsys, monkeypatch):
-    from jsplit.bench import engine
+    from jsplit.bench import rivals
 
     for name, value in (("LOOP_STEPS", 60), ("NUMPY_REPLICAS", 8), ("NUMPY_STEPS", 20)):
-        monkeypatch.setattr(engine, name, value)
+        monkeypatch.setattr(rivals, name, value)
     sizes = ("--num-samples", 64, "--num-exits", 3, "--num-replicas", 8)
-    shown = strict_json(run(capsys, "bench", *sizes, "--repeats", 1, "--json"))
+    shown = strict_json(
+        run(capsys, "bench", "engine", *sizes, "--repeats", 1, "--json")
+    )
     routes = [(row["policy"], row["how"]) for row in shown["rows"]]
     assert len(routes) == len(set(routes)) == 8
     assert {policy for policy, _ in routes} == {"splitee", "splitee_s"}
@@ -368,7 +376,8 @@ def test_bench_of_policies_divides_by_steps_and_by_ucb1(capsys, monkeypatch):
     message = refused(capsys, "bench", "policies", "--policies", "final_exot")
     assert "did you mean 'final_exit'?" in message
     assert refused(capsys, "bench", "policies", "--networks", "bert") == (
-        "jsplit: networks belongs to `jsplit bench models`"
+        "jsplit: Unrecognized options: --networks, bert; see jsplit bench policies "
+        "--help"
     )
 
 
