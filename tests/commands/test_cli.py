@@ -14,6 +14,7 @@ import jsplit
 from jsplit import cli
 from jsplit.commands import evaluate
 from jsplit.policies.registry import BASIC_POLICIES
+from jsplit.version import versions
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -126,7 +127,45 @@ def test_help_mentions_every_command(capsys):
         cli.main(["--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in OPTIONS)
+    assert all(command.split()[0] in out for command in OPTIONS)
+
+
+def test_help_and_version_load_nothing_heavy():
+    script = (
+        "import sys\n"
+        "from jsplit import cli\n"
+        "for command in sys.argv[1:]:\n"
+        "    try:\n        cli.main(command.split())\n"
+        "    except SystemExit:\n        pass\n"
+        "heavy = 'flax optax orbax tensorflow_datasets PIL tokenizers xarray'.split()\n"
+        "print([name for name in [*heavy, 'matplotlib'] if name in sys.modules])\n"
+    )
+    commands = ["--version", *(f"{command} --help" for command in ["", *OPTIONS])]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *commands], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: jsplit") == len(commands) - 1
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_is_one_line_with_what_computes(capsys):
+    out = run(capsys, "--version")
+    (line,) = out.splitlines()
+    known = versions()
+    assert line == (
+        f"jsplit {known['jsplit']} (python {known['python']}, jax {known['jax']}, "
+        f"numpy {known['numpy']})"
+    )
+
+
+def test_actions_of_groups_are_named(capsys):
+    assert refused(capsys, "bench", "engin") == (
+        "jsplit: bench command must be one of engine, policies, models, got 'engin'; "
+        "did you mean 'engine'?"
+    )
+    assert "{list, check, prepare, vocab}" in refused(capsys, "data")
+    assert refused(capsys, "data", "check").endswith("; see jsplit data check --help")
 
 
 SMALL = ("splitee", "fixed_split(depth=2)", "--num-replicas", 128)

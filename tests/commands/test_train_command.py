@@ -182,3 +182,57 @@ def test_bad_arguments_end_in_one_line(capsys, tmp_path, arguments, message):
     (line,) = err.splitlines()  # nothing was begun
     assert line.startswith("jsplit: ")
     assert message in line
+
+
+PARSED = [
+    ([], ("adamw", 0.01, 30, 64, 0.0)),
+    (["--preset", "isplitee"], ("adam", 1.5e-4, 30, 64, 0.0)),
+    (["--preset=splitee"], ("adamw", 2e-5, 5, 32, 0.0)),
+    (
+        ["--learning-rate", "0.01", "--num-epochs", "30", "--preset", "splitee"],
+        ("adamw", 0.01, 30, 32, 0.0),
+    ),
+    (
+        ["--preset", "splitee", "--optimizer", "sgd", "--validation", "0.2"],
+        ("sgd", 2e-5, 5, 32, 0.2),
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), PARSED)
+def test_what_is_given_wins_over_the_preset_and_that_over_defaults(arguments, expected):
+    """Also where what is given is a default."""
+    command = cli._parse(["train", "digits", "--out", "x", *arguments])
+    found = command.job.settings
+    assert (
+        found.optimizer,
+        found.learning_rate,
+        found.num_epochs,
+        found.batch_size,
+        found.validation,
+    ) == expected
+    assert isinstance(command.job, job.Job)
+
+
+def test_help_shows_the_defaults_and_those_of_a_preset(capsys):
+    for preset, shown in (
+        ([], ["(default: 0.01)", "(default: 64)", "(default: cosine)"]),
+        (["--preset", "splitee"], ["(default: 2e-05)", "(default: 32)", "(linear)"]),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["train", *preset, "--help"])
+        out = " ".join(capsys.readouterr().out.replace("│", "").split())
+        for words in shown:
+            assert words.replace("(linear)", "(default: linear)") in out
+
+
+def test_settings_of_a_network_are_given_once(capsys, tmp_path):
+    twice = [*DIGITS, "--set", "widths=(4, 4)", "--out", tmp_path / "x"]
+    _, err = run(capsys, *twice, status=2)
+    assert err == "jsplit: set must be NAME=VALUE, got widths twice\n"
+
+
+def test_quiet_training_says_nothing_on_the_way(capsys, tmp_path):
+    out, err = run(capsys, *DIGITS, "--out", tmp_path / "a", "--quiet", "--json")
+    assert err == ""
+    assert json.loads(out)["is_new"]
