@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import io
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -136,4 +137,5 @@ def _first_sentence(box: str) -> str:
                 break  # what follows repeats the help
         else:
             lines.append(inside)
-    return " ".join(" ".join(lines).split()).replace(" .", ".").rstrip(".")
+    text = " ".join(" ".join(lines).split()).replace(" .", ".").rstrip(".")
+    return re.sub(r" \(applied to [^)]*\)", "", text)  # said of each word

@@ -12,10 +12,10 @@ import tyro
 
 from jsplit.types import JsplitError
 
-Seed = Annotated[int, tyro.conf.arg(help="Seed of everything random, >= 0.")]
-Quiet = Annotated[bool, tyro.conf.arg(help="Show no progress on standard error.")]
+Seed = Annotated[int, tyro.conf.arg(help="seed of everything random, >= 0.")]
+Quiet = Annotated[bool, tyro.conf.arg(help="show no progress on standard error.")]
 AsJson = Annotated[
-    bool, tyro.conf.arg(name="json", help="Print JSON on standard output instead.")
+    bool, tyro.conf.arg(name="json", help="print JSON on standard output instead.")
 ]
 
 

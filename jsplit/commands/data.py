@@ -11,12 +11,12 @@ from jsplit.commands.common import AsJson, Quiet, print_json
 DataDir = Annotated[
     pathlib.Path | None,
     tyro.conf.arg(
-        help="Folder of all data sets; JSPLIT_DATA_DIR, TFDS_DATA_DIR or "
+        help="folder of all data sets; JSPLIT_DATA_DIR, TFDS_DATA_DIR or "
         "~/tensorflow_datasets by default."
     ),
 ]
 Name = Annotated[
-    tyro.conf.Positional[str], tyro.conf.arg(help="A data set, see `jsplit data list`.")
+    tyro.conf.Positional[str], tyro.conf.arg(help="a data set, see `jsplit data list`.")
 ]
 
 
@@ -86,9 +86,9 @@ class Prepare:
 
     name: Name
     source: pathlib.Path | None = None
-    """Folder of the source files; without it TFDS downloads, by `jsplit[prepare]`."""
+    """folder of the source files; without it TFDS downloads, by `jsplit[prepare]`."""
     image_folder: bool = False
-    """The source holds images of your own, one folder per class; any new name."""
+    """the source holds images of your own, one folder per class; any new name."""
     data_dir: DataDir = None
     quiet: Quiet = False
     as_json: AsJson = False
@@ -118,13 +118,13 @@ class Vocab:
 
     name: Name
     split: str = "train"
-    """Split to learn from."""
+    """split to learn from."""
     size: int = 8000
-    """Tokens, special ones included."""
+    """tokens, special ones included."""
     out: pathlib.Path = pathlib.Path("vocab.txt")
-    """File to write."""
+    """file to write."""
     cased: bool = False
-    """Keep upper case and accents."""
+    """keep upper case and accents."""
     data_dir: DataDir = None
     quiet: Quiet = False
 

@@ -21,7 +21,7 @@ from jsplit.writing import write_text
 
 HELD_OUT = 0.2  # share of the samples that rules are fitted on
 FIT = (
-    "Rules to fit on a held-out part of the (first) trace: "
+    "rules to fit on a held-out part of the (first) trace: "
     "best_split (exit and threshold of the largest mean reward), "
     "budget_cascade(budget=COST) (thresholds for a mean cost), "
     "risk_controlled_cascade(risk=DROP) and risk_controlled_split(risk=DROP) "
@@ -47,32 +47,32 @@ class Evaluate:
     """
 
     trace: tyro.conf.Positional[pathlib.Path]
-    """The trace or table to judge on."""
+    """the trace or table to judge on."""
     policies: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Policies, see `jsplit policies`; by default SplitEE's and the baselines."""
+    """policies, see `jsplit policies`; by default SplitEE's and the baselines."""
     then: tuple[str, ...] = ()
-    """Traces of the same samples that take over later, as TRACE@STEP."""
+    """traces of the same samples that take over later, as TRACE@STEP."""
     fit: Annotated[tuple[str, ...], tyro.conf.arg(help=FIT)] = ()
     held_out: float | None = None
-    """Share of the samples that --fit uses, drawn with the seed (0.2)."""
+    """share of the samples that --fit uses, drawn with the seed (0.2)."""
     costs: Literal["splitee", "isplitee"] = "splitee"
-    """Published costs to use."""
+    """published costs to use."""
     offload: float = 0.5
-    """Cost of shipping a sample."""
+    """cost of shipping a sample."""
     alpha: float | None = None
-    """Threshold for every policy that has one (each policy's default otherwise)."""
+    """threshold for every policy that has one (each policy's default otherwise)."""
     num_replicas: int = 4096
-    """Replicas, R."""
+    """replicas, R."""
     stream: Literal["shuffle", "bootstrap", "fixed"] = "shuffle"
-    """Other orders of the test set, other test sets, or the order of the data."""
+    """other orders of the test set, other test sets, or the order of the data."""
     horizon: int | None = None
-    """Steps of a run; the size of the data set by default."""
+    """steps of a run; the size of the data set by default."""
     protocol: Literal["paper", "released"] = "paper"
-    """The published mathematics, or what the authors' code does."""
+    """the published mathematics, or what the authors' code does."""
     baseline: str = "final_exit"
-    """Policy to compare with; added if missing."""
+    """policy to compare with; added if missing."""
     out: pathlib.Path | None = None
-    """Folder for result.nc, figures and tables (CSV, Markdown)."""
+    """folder for result.nc, figures and tables (CSV, Markdown)."""
     seed: Seed = 0
     quiet: Quiet = False
     as_json: AsJson = False

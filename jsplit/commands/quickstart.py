@@ -28,13 +28,13 @@ class Quickstart:
     """
 
     out: pathlib.Path = pathlib.Path("quickstart")
-    """Folder to write into; files of an earlier quickstart there are replaced."""
+    """folder to write into; files of an earlier quickstart there are replaced."""
     num_replicas: int = 4096
-    """Replicas of every policy and stream."""
+    """replicas of every policy and stream."""
     num_epochs: int = 30
-    """Training epochs."""
+    """training epochs."""
     offload: float = 0.3
-    """Cost of shipping a sample; a layer and its head cost 0.1."""
+    """cost of shipping a sample; a layer and its head cost 0.1."""
     seed: Seed = 0
     quiet: Quiet = False
     as_json: AsJson = False

@@ -23,7 +23,7 @@ class Record:
 
     job: Annotated[Job, tyro.conf.OmitArgPrefixes]
     out: pathlib.Path
-    """File to write, NAME.npz."""
+    """file to write, NAME.npz."""
     quiet: Quiet = False
     as_json: AsJson = False
 

@@ -28,20 +28,20 @@ class Train:
 
     job: Annotated[Job, tyro.conf.OmitArgPrefixes]
     out: pathlib.Path
-    """Folder of the model."""
+    """folder of the model."""
     set: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="NAME=VALUE"),
     ] = ()
-    """What the network's class takes, such as width=0.5."""
+    """what the network's class takes, such as width=0.5."""
     preset: Preset | None = None
-    """Published settings, I-SplitEE's MobileNetV2 or SplitEE's ElasticBERT: what is not
+    """published settings, I-SplitEE's MobileNetV2 or SplitEE's ElasticBERT: what is not
     given is then theirs."""
     devices: int | None = None
-    """Devices to train on, dividing the batch. None: all accelerators, or one device of
+    """devices to train on, dividing the batch. None: all accelerators, or one device of
     a CPU."""
     fresh: bool = False
-    """Start over: remove what a training left in the folder."""
+    """start over: remove what a training left in the folder."""
     quiet: Quiet = False
     as_json: AsJson = False
 

@@ -209,9 +209,12 @@ def test_command_passes_sizes_on(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["models", "--num-exits", "3"], "--num-exits, 3; see jsplit bench models --h"),
-        (["engine", "--length", "64"], "--length, 64; see jsplit bench engine --help"),
-        (["policies", "--networks", "bert"], "--networks, bert; see jsplit bench pol"),
+        (
+            ["models", "--num-exits", "3"],
+            "--num-exits 3; see jsplit bench models --help",
+        ),
+        (["engine", "--length", "64"], "--length 64; see jsplit bench engine --help"),
+        (["policies", "--networks", "bert"], "--networks bert; see jsplit bench polic"),
         (["--length", "64"], "see jsplit bench --help"),
         (["models", "--length", "4"], "length must be an integer >= 8, got 4"),
     ],

@@ -421,7 +421,7 @@ def test_full_disk_ends_in_one_line(folder, tmp_path, monkeypatch, capsys, broke
         monkeypatch.setattr(xarray.Dataset, "to_netcdf", full)
     else:  # where no function of ours expects it
         monkeypatch.setattr(jsplit, "summarize", full)
-    command = f"evaluate {folder / 'good.csv'} final_exit --num-replicas 2"
+    command = f"evaluate {folder / 'good.csv'} final_exit --num-replicas 2 --quiet"
     assert cli.main([*command.split(), "--out", str(tmp_path)]) == 2
     assert_one_line(capsys.readouterr().err, "No space left on device")
     assert not list(tmp_path.iterdir())
