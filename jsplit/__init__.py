@@ -8,29 +8,33 @@ The tree, from the bottom up. A row imports only what it names, always rows abov
 
 types        the words: plan, outcome, feedback, protocol |
 checks       bad input, refused in one clear line | types
+grammar      how a name with values is written | types checks
+progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with |
 writing      files that are written whole or not at all | types
 traces       what a network said | types checks writing
-policies     who decides: plans, selectors, the registry | types checks
+policies     who decides: plans, selectors, the registry | types checks grammar
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
 engine       thousands of replicas: streams and the loop | types checks policies.base
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
-evaluation   one question: these policies on this scenario | types checks stats traces
-             environment policies engine results
-fitting      rules fitted on a held-out part | types checks stats traces environment
-             policies
+evaluation   one question: these policies on this scenario | types checks progress
+             stats traces environment policies engine results
+fitting      rules fitted on a held-out part | types checks grammar stats traces
+             environment policies
 models       networks with several exits | types checks writing
-data         from data sets to arrays | types checks writing
-training     networks that learn | types checks writing version data models
-recording    networks to traces, in one pass | types checks version traces data models
+data         from data sets to arrays | types checks progress writing
+training     networks that learn | types checks progress writing version data models
+recording    networks to traces, in one pass | types checks progress version traces data
+             models
 report       tables and figures | types checks writing stats results
 bench        how fast all this is | types checks traces environment policies
              evaluation models
 quickstart   the whole path in a minute | everything
 commands     what the command line offers | everything
-cli          parses, runs one command, ends in one line | types checks commands
+cli          parses, runs one command, ends in one line | types checks version
+             commands
 """
 
 from typing import TYPE_CHECKING

@@ -5,10 +5,12 @@ themselves (`commands`). Errors a user can mend end in exit status 2.
 """
 
 import contextlib
+import inspect
 import io
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tyro
@@ -20,9 +22,14 @@ from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
 from jsplit.commands.record import Record
-from jsplit.commands.train import Train
+from jsplit.commands.train import Train, with_preset
 from jsplit.types import JsplitError
+from jsplit.version import versions
 
+ABOUT = (
+    "Judge split-computing and early-exit policies. --version tells which jsplit this "
+    "is, and what it runs with."
+)
 COMMANDS: dict[str, type] = {
     "quickstart": Quickstart,
     "data": Data,
@@ -42,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        _parse(arguments).run()
+        if arguments[:1] == ["--version"]:
+            own, *others = map(" ".join, versions().items())
+            print(f"{own} ({', '.join(others)})")
+        else:
+            _parse(arguments).run()
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough; nothing more may be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,35 +77,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: Sequence[str]) -> Any:
+def _parse(
+    arguments: Sequence[str],
+    commands: Mapping[str, type] = COMMANDS,
+    path: str = "jsplit",
+    about: str = ABOUT,
+) -> Any:
     """Returns the subcommand with its options filled in.
+
+    Args:
+        arguments: what stands behind `path`.
+        commands: what may come first; those with `ACTIONS` have more below them.
+        path: the commands before.
+        about: what the help says of them.
 
     Raises:
         JsplitError: for what cannot be parsed, in one line instead of tyro's box.
     """
+    here = path
     if arguments and not arguments[0].startswith("-"):
-        checks.choice("command", arguments[0], COMMANDS)
+        name = checks.choice(
+            f"{path} command".removeprefix("jsplit "), arguments[0], commands
+        )
+        here = f"{path} {name}"
+        below = getattr(commands[name], "ACTIONS", None)
+        if below is not None:
+            about = inspect.getdoc(commands[name]) or ""
+            return _parse(arguments[1:], below, here, about)
+    if "train" in commands:
+        commands = {**commands, "train": with_preset(arguments)}
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog="jsplit",
-                description="Judge split-computing and early-exit policies.",
-                args=arguments,
+                dict(commands), prog=path, description=about, args=arguments
             )
     except SystemExit as stop:
         if not stop.code:
             raise  # --help
-        raise JsplitError(_first_sentence(said.getvalue(), arguments)) from None
+        # One of our dataclasses may have refused a value, in its own words.
+        cause = stop.__context__
+        while cause is not None and not isinstance(cause, JsplitError):
+            cause = cause.__context__
+        sentence = _first_sentence(said.getvalue())
+        raise cause or JsplitError(f"{sentence}; see {here} --help") from None
 
 
-def _first_sentence(box: str, arguments: Sequence[str]) -> str:
-    """Returns what tyro's framed message says before its first rule, and where to look.
+def _first_sentence(box: str) -> str:
+    """Returns what tyro's framed message says before its first rule.
 
     Args:
         box: the message, lines framed by box-drawing characters.
-        arguments: the arguments it is about.
     """
     lines: list[str] = []
     for line in box.splitlines()[1:]:  # the first is a title
@@ -105,5 +138,4 @@ def _first_sentence(box: str, arguments: Sequence[str]) -> str:
         else:
             lines.append(inside)
     text = " ".join(" ".join(lines).split()).replace(" .", ".").rstrip(".")
-    known = [name for name in arguments[:1] if name in COMMANDS]
-    return f"{text}; see {' '.join(['jsplit', *known, '--help'])}"
+    return re.sub(r" \(applied to [^)]*\)", "", text)  # said of each word

@@ -57,7 +57,7 @@ def run(
     Returns:
         What was written and found.
     """
-    say("training a 6-exit CNN on scikit-learn's digits")
+    say("training a 6-exit CNN on handwritten digits")
     traces = record_digits(num_epochs=num_epochs, seed=seed, progress=progress)
     num_exits = next(iter(traces.values())).num_exits
     policies = compared_policies(num_exits)
@@ -96,12 +96,12 @@ def record_digits(
     """Returns traces of a freshly trained CNN on pristine, blurred and noisy digits."""
     from flax import nnx
 
-    from jsplit.data import digits, distort
+    from jsplit.data import distort, load
     from jsplit.models import CNN
     from jsplit.recording import record
     from jsplit.training import train
 
-    training, test = digits.load_digits_splits()
+    training, test = load("digits", "train"), load("digits", "test")
     model = CNN(training.num_classes, rngs=nnx.Rngs(seed))
     train(
         model,

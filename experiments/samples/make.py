@@ -1,6 +1,6 @@
 """Makes the sample trace "digits" that `jsplit.sample_trace` loads.
 
-A 6-exit CNN is trained on scikit-learn's handwritten digits as the quick start does,
+A 6-exit CNN is trained on handwritten digits as the quick start does,
 and recorded on the test half. Takes half a minute:
 
     python experiments/samples/make.py jsplit/samples

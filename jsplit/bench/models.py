@@ -1,7 +1,7 @@
 """Speed of one pass over all exits against the other ways to record, in one run.
 
-Here: the ways, their times and ratios. Not here: the engine's speed (`bench`).
-Called by `jsplit bench models`.
+Here: ours, times and ratios. Not here: the rivals (`bench.rivals`), the engine's speed
+(`bench.engine`).
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jsplit import checks
 from jsplit.bench.rivals import Way, rivals_of
+from jsplit.bench.sizes import MIN_TOKENS, Passes
 from jsplit.models import BERT, MultiExit, make_model
 from jsplit.models.compilation import compiler_options
 from jsplit.models.registry import REGISTRY
@@ -24,7 +25,8 @@ from jsplit.types import JsplitError
 
 ALL, FINAL, PREFIXES = "all exits", "final exit only", "each exit by its own pass"
 BERT_BASE = {"vocab_size": 30_522, "hidden": 768, "num_heads": 12}
-MIN_TOKENS = 8  # of the shortest text; lengths are spread evenly up to the longest
+NETWORKS = ("bert", "mobilenet_v2")
+DEFAULT = Passes()
 # Images from this size on go through MobileNetV2's own stem, smaller ones through the
 # one for CIFAR.
 IMAGENET_SIZE = 64
@@ -35,7 +37,7 @@ class Row:
     """One way to compute a network's exits."""
 
     network: str
-    way: str
+    how: str
     seconds: float  # median wall time of a batch
     cpu_seconds: float  # median time of all cores: tells more where others compute
     ratio: float  # wall time over that of all exits
@@ -43,69 +45,57 @@ class Row:
 
 
 def measure_models(
-    names: Sequence[str] = ("bert", "mobilenet_v2"),
+    names: Sequence[str] = NETWORKS,
+    sizes: Passes = DEFAULT,
     *,
-    batch_size: int = 32,
-    length: int = 128,
-    image_size: int = 32,
-    repeats: int = 3,
-    seconds: float = 5.0,
-    seed: int = 0,
     bert: dict[str, Any] | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
     """Times passes over one batch, split over all devices as in a recording.
 
-    The ways take turns, so that a slow minute of the machine hits all of them. Where
-    torch (and for BERT, transformers) is installed, PyTorch runs BERT and MobileNetV2
-    with the same weights, on as many threads as there are CPU devices, and computes the
-    final exit only.
+    The ways to compute take turns, so that a slow minute of the machine hits all of
+    them. Where torch (and for BERT, transformers) is installed, PyTorch runs BERT and
+    MobileNetV2 with the same weights, on as many threads as there are CPU devices, and
+    computes the final exit only.
 
     Args:
-        names: Networks, see `model_names()`.
-        batch_size: Samples, a multiple of the number of devices.
-        length: Tokens of the longest text.
-        image_size: Height and width of images; from 64 on MobileNetV2 has its ImageNet
-            stem, below the one for CIFAR.
-        repeats: Timed rounds at least, the median of which counts.
-        seconds: Rounds also go on until they took so long together, >= 0: three of a
-            pass of 40 ms say little.
-        seed: Of weights and inputs, >= 0.
-        bert: Arguments of `BERT`; by default those of BERT-base.
-        report: Called with a line as each network and round is ready.
+        names: networks, see `model_names()`.
+        sizes: what they compute, and how often.
+        bert: arguments of `BERT` other than those of BERT-base.
+        report: called with a line as each network and round is ready.
 
     Returns:
-        One row per network and way.
+        One row per network and way to compute its exits.
 
     Raises:
-        JsplitError: A network is unknown, `batch_size` cannot be split, or a size is
-            out of range.
+        JsplitError: if a network is unknown, or the batch cannot be split.
     """
-    repeats = checks.integer("repeats", repeats, 1)
-    seconds = checks.number("seconds", seconds, 0)
-    batch_size = checks.integer("batch_size", batch_size, 1)
-    if batch_size % jax.device_count():
+    if sizes.batch_size % jax.device_count():
         raise JsplitError(
             f"batch_size must be a multiple of {jax.device_count()}, the number of "
-            f"devices, got {batch_size}"
+            f"devices, got {sizes.batch_size}"
         )
     for name in names:
         checks.choice("networks", name, REGISTRY)
     rows = []
     for name in names:
         if REGISTRY[name] is BERT:
-            checks.integer("length", length, MIN_TOKENS)
-            sizes = {**BERT_BASE, "max_length": max(512, length), **(bert or {})}
-            model = BERT(2, **sizes, rngs=nnx.Rngs(seed))
-            batch = _texts(batch_size, length, sizes["vocab_size"], seed)
+            shape = {
+                **BERT_BASE,
+                "num_layers": sizes.num_layers,
+                "max_length": max(512, sizes.length),
+                **(bert or {}),
+            }
+            model = BERT(2, **shape, rngs=nnx.Rngs(sizes.seed))
+            texts = sizes.batch_size, sizes.length, shape["vocab_size"], sizes.seed
+            batch = _texts(*texts)
         else:
-            size = checks.integer("image_size", image_size, 1)
-            model = _image_model(name, size, seed)
-            shape = (batch_size, size, size, 3)
-            batch = np.random.default_rng(seed).random(shape, np.float32)
+            model = _image_model(name, sizes.image_size, sizes.seed)
+            pixels = (sizes.batch_size, sizes.image_size, sizes.image_size, 3)
+            batch = np.random.default_rng(sizes.seed).random(pixels, np.float32)
         rivals = rivals_of(model, batch, report)  # gives the model its weights
         ways = {**_ways(model, batch), **rivals}
-        rows += _measure(name, ways, repeats, seconds, report)
+        rows += _measure(name, ways, sizes.repeats, sizes.seconds, report)
     return rows
 
 
@@ -128,8 +118,8 @@ def _measure(
     # Ratios within a round, then their median: what disturbs a round cancels.
     ratio = np.median(times / times[:, :1], axis=0)
     return [
-        Row(name, way, *map(float, [*median[j], *ratio[j]]))
-        for j, way in enumerate(ways)
+        Row(name, how, *map(float, [*median[j], *ratio[j]]))
+        for j, how in enumerate(ways)
     ]
 
 

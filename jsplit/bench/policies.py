@@ -1,7 +1,7 @@
 """How long a step of each policy takes, beside UCB1's.
 
 Here: the measurement behind `jsplit bench policies`. Not here: other ways to write the
-engine (`bench`) or the networks (`bench_models`).
+engine or the networks (`bench.rivals`).
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.bench.engine import median_seconds
+from jsplit.bench.sizes import Replays
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Condition, Scenario
 from jsplit.evaluation.evaluate import evaluate
@@ -19,6 +20,7 @@ from jsplit.policies.registry import REGISTRY
 from jsplit.traces.trace import Trace
 
 YARDSTICK = "ucb1"
+DEFAULT = Replays()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,39 +33,32 @@ class Row:
 
 
 def measure_policies(
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (),
+    sizes: Replays = DEFAULT,
     *,
-    num_samples: int = 25_000,
-    num_exits: int = 12,
-    num_replicas: int = 4096,
-    repeats: int = 3,
-    seed: int = 0,
     report: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Returns the time of a step of each policy, compiled, shuffles included.
 
     Args:
-        names: policies, all by default; UCB1 is measured first in any case.
-        num_samples: N samples, also the steps of a run.
-        num_exits: L exits.
-        num_replicas: R replicas.
-        repeats: timed runs, the median of which counts.
-        seed: of the trace and of every replay, >= 0.
+        names: policies, none for all; UCB1 is measured first in any case.
+        sizes: what is replayed, and how often.
         report: called with every row as it is ready.
     """
-    trace = answers_trace(num_samples, num_exits, seed=seed)
-    costs = Costs.splitee(num_exits)
+    trace = answers_trace(sizes.num_samples, sizes.num_exits, seed=sizes.seed)
+    costs = Costs.splitee(sizes.num_exits)
     # A second route, for the policies that choose one.
     scenario = Scenario({"": Condition(trace, costs, routes=((trace, costs),))})
     chosen = [checks.choice("policies", name, REGISTRY) for name in names or REGISTRY]
     rows: list[Row] = []
 
     def run(name: str) -> None:
-        evaluate(scenario, [name], num_replicas=num_replicas, seed=seed)
+        replicas, seed = sizes.num_replicas, sizes.seed
+        evaluate(scenario, [name], num_replicas=replicas, seed=seed)
 
     for name in [YARDSTICK, *(name for name in chosen if name != YARDSTICK)]:
-        seconds = median_seconds(functools.partial(run, name), repeats)
-        nanoseconds = seconds / (num_replicas * num_samples) * 1e9
+        seconds = median_seconds(functools.partial(run, name), sizes.repeats)
+        nanoseconds = seconds / (sizes.num_replicas * sizes.num_samples) * 1e9
         yardstick = rows[0].nanoseconds if rows else nanoseconds
         rows.append(Row(name, nanoseconds, nanoseconds / yardstick))
         report(rows[-1])

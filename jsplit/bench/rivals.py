@@ -1,32 +1,154 @@
-"""PyTorch's BERT and MobileNetV2 with the weights of ours, to be timed beside them.
+"""What is timed beside ours: replays and networks as they are usually written.
 
-Here: the networks of others and their passes. Not here: the timing (`bench_models`).
-Everything of torch is optional and loads when asked for.
+Here: replays in idiomatic JAX, NumPy and a Python loop; PyTorch's BERT and MobileNetV2
+with the weights of ours. Not here: the timing (`bench.engine`, `bench.models`). flax
+and torch load when networks are asked for; torch is optional.
 """
 
 import copy
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array, lax
 
-from jsplit.models import BERT, MobileNetV2
-from jsplit.models.networks.mobilenet import (
-    LAST_CHANNELS,
-    PIXEL_MEAN,
-    PIXEL_STD,
-    STAGES,
-    STEM_CHANNELS,
-    STEM_STRIDES,
-    divisible,
-)
-from jsplit.models.weights.bert import load_bert
-from jsplit.models.weights.mobilenet import load_mobilenet
+if TYPE_CHECKING:
+    from jsplit.models import BERT, MobileNetV2
 
 Way = Callable[[], object]
+
+LOOP_STEPS = 3_000  # steps of the Python loop: one replica is plenty for a mean
+NUMPY_REPLICAS = 1_000
+NUMPY_STEPS = 300
+
+
+def rival_replays(
+    rewards: np.ndarray,
+    shipped: np.ndarray,
+    side_information: bool,
+    num_replicas: int,
+    seed: int,
+) -> dict[str, tuple[Way, int]]:
+    """Returns other ways to replay SplitEE, each with how many steps it walks.
+
+    Args:
+        rewards: [N, L] reward of every split for every sample.
+        shipped: [N, L] whether it ships the sample.
+        side_information: whether shallower splits are learned too, as in SplitEE-S.
+        num_replicas: replicas of idiomatic JAX, >= 1; the others walk fewer.
+        seed: of the orders, >= 0.
+    """
+
+    def idiomatic_jax() -> object:
+        keys = jax.random.split(jax.random.key(seed), num_replicas)
+        tables = jnp.asarray(rewards), jnp.asarray(shipped)
+        return jax.block_until_ready(_idiomatic_jax(*tables, keys, side_information))
+
+    def numpy_over_replicas() -> object:
+        return _numpy_over_replicas(rewards, shipped, side_information, seed)
+
+    def python_loop() -> object:
+        return _python_loop(rewards, shipped, side_information, seed)
+
+    return {
+        "idiomatic JAX": (idiomatic_jax, num_replicas * len(rewards)),
+        "NumPy over replicas": (numpy_over_replicas, NUMPY_REPLICAS * NUMPY_STEPS),
+        "Python loop": (python_loop, LOOP_STEPS),
+    }
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _idiomatic_jax(
+    rewards: Array, shipped: Array, keys: Array, side_information: bool
+) -> tuple[Array, ...]:
+    """Returns mean reward, fraction shipped and pulls, as one would first write it."""
+    num_samples, num_exits = rewards.shape
+    arms = jnp.arange(num_exits)
+
+    def one_replica(key: Array) -> tuple[Array, ...]:
+        def step(state, sample):
+            mean, count, t = state
+            bonus = jnp.sqrt(jnp.log(t) / jnp.maximum(count, 1))
+            arm = jnp.argmax(jnp.where(count == 0, jnp.inf, mean + bonus))
+            if side_information:
+                row, ship = rewards[sample], shipped[sample]
+                known = (arms <= arm) & (~ship | ship[arm] | (arm == num_exits - 1))
+                count = count + known
+                mean = jnp.where(known, mean + (row - mean) / count, mean)
+            else:
+                count = count.at[arm].add(1)
+                change = (rewards[sample, arm] - mean[arm]) / count[arm]
+                mean = mean.at[arm].add(change)
+            return (mean, count, t + 1), (
+                rewards[sample, arm],
+                shipped[sample, arm],
+                arm,
+            )
+
+        order = jax.random.permutation(key, num_samples)
+        start = (jnp.zeros(num_exits), jnp.zeros(num_exits), jnp.float32(1))
+        _, (reward, ship, arm) = lax.scan(step, start, order)
+        return reward.mean(), ship.mean(), jnp.bincount(arm, length=num_exits)
+
+    return jax.vmap(one_replica)(keys)
+
+
+def _numpy_over_replicas(
+    rewards: np.ndarray, shipped: np.ndarray, side_information: bool, seed: int
+) -> np.ndarray:
+    num_samples, num_exits = rewards.shape
+    rng = np.random.default_rng(seed)
+    replicas, arms = np.arange(NUMPY_REPLICAS), np.arange(num_exits)
+    shape = (NUMPY_REPLICAS, num_exits)
+    mean, count, total = np.zeros(shape), np.zeros(shape), np.zeros(NUMPY_REPLICAS)
+    # A shuffle of as many elements as are walked: its cost per step is what counts.
+    orders = np.stack([rng.permutation(NUMPY_STEPS) for _ in replicas]) % num_samples
+    for t in range(1, NUMPY_STEPS + 1):
+        sample = orders[:, t - 1]
+        if t <= num_exits:
+            arm = np.full(NUMPY_REPLICAS, t - 1)
+        else:
+            arm = (mean + np.sqrt(np.log(t) / np.maximum(count, 1))).argmax(1)
+        if side_information:
+            ship = shipped[sample]
+            ours = ship[replicas, arm] | (arm == num_exits - 1)
+            known = (arms <= arm[:, None]) & (~ship | ours[:, None])
+            count += known
+            gain = (rewards[sample] - mean) / np.maximum(count, 1)
+            mean += np.where(known, gain, 0)
+        else:
+            count[replicas, arm] += 1
+            gain = rewards[sample, arm] - mean[replicas, arm]
+            mean[replicas, arm] += gain / count[replicas, arm]
+        total += rewards[sample, arm]
+    return total
+
+
+def _python_loop(
+    rewards: np.ndarray, shipped: np.ndarray, side_information: bool, seed: int
+) -> float:
+    num_samples, num_exits = rewards.shape
+    order = np.random.default_rng(seed).permutation(num_samples)
+    mean, count, total = np.zeros(num_exits), np.zeros(num_exits), 0.0
+    for t in range(1, LOOP_STEPS + 1):
+        sample = order[(t - 1) % num_samples]
+        if t <= num_exits:
+            arm = t - 1
+        else:
+            arm = int(np.argmax(mean + np.sqrt(np.log(t) / np.maximum(count, 1))))
+        shallower = range(arm + 1) if side_information else (arm,)
+        final_known = shipped[sample, arm] or arm == num_exits - 1
+        for j in shallower:
+            if j == arm or not shipped[sample, j] or final_known:
+                count[j] += 1
+                mean[j] += (rewards[sample, j] - mean[j]) / count[j]
+        total += rewards[sample, arm]
+    return total
 
 
 def rivals_of(
@@ -38,10 +160,12 @@ def rivals_of(
     put into `model`.
 
     Args:
-        model: A `BERT` or a `MobileNetV2`, whose weights change; others have no rival.
-        batch: What it takes.
-        report: Called with a line where something is not installed.
+        model: a `BERT` or a `MobileNetV2`, whose weights change; others have no rival.
+        batch: what it takes.
+        report: called with a line where something is not installed.
     """
+    from jsplit.models import BERT, MobileNetV2
+
     needs: dict[type, tuple[tuple[str, ...], Callable[..., dict[str, Way]]]] = {
         BERT: (("torch", "transformers"), _bert),
         MobileNetV2: (("torch",), _mobilenet),
@@ -62,9 +186,11 @@ def rivals_of(
 
 
 def _bert(
-    model: BERT, texts: np.ndarray, torch: Any, transformers: Any
+    model: "BERT", texts: np.ndarray, torch: Any, transformers: Any
 ) -> dict[str, Way]:
     """Returns the passes of BERT in `transformers`, with the final exit's pooler."""
+    from jsplit.models.weights.bert import load_bert
+
     sizes = dict(model.arguments)
     ids, segments = torch.tensor(texts).long().unbind(1)
     inputs = {
@@ -98,8 +224,11 @@ def _bert(
     return {"sdpa, final exit only": run_sdpa, "eager, final exit only": run_eager}
 
 
-def _mobilenet(model: MobileNetV2, images: np.ndarray, torch: Any) -> dict[str, Way]:
+def _mobilenet(model: "MobileNetV2", images: np.ndarray, torch: Any) -> dict[str, Way]:
     """Returns the passes of `torch_mobilenet`, in both layouts of images."""
+    from jsplit.models.networks.mobilenet import PIXEL_MEAN, PIXEL_STD
+    from jsplit.models.weights.mobilenet import load_mobilenet
+
     net = torch_mobilenet(torch, dict(model.arguments))
     tensors = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     load_mobilenet(model, tensors, "torch", random_exits=True)
@@ -129,9 +258,11 @@ def torch_mobilenet(torch: Any, sizes: dict[str, Any]) -> Any:
     names those of torchvision, which need not be installed.
 
     Args:
-        torch: The module.
-        sizes: Arguments of `MobileNetV2`.
+        torch: the module.
+        sizes: arguments of `MobileNetV2`.
     """
+    from jsplit.models.networks import mobilenet
+
     nn = torch.nn
 
     def conv(before: int, after: int, size: int, stride: int = 1, groups: int = 1):
@@ -164,17 +295,19 @@ def torch_mobilenet(torch: Any, sizes: dict[str, Any]) -> Any:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            first, second = STEM_STRIDES[sizes["stem"]]
-            channels = divisible(STEM_CHANNELS * sizes["width"])
+            first, second = mobilenet.STEM_STRIDES[sizes["stem"]]
+            channels = mobilenet.divisible(mobilenet.STEM_CHANNELS * sizes["width"])
             features = [active(sizes["in_channels"], channels, 3, first)]
-            for number, stage in enumerate(STAGES, start=1):
-                after = divisible(stage.channels * sizes["width"])
+            for number, stage in enumerate(mobilenet.STAGES, start=1):
+                after = mobilenet.divisible(stage.channels * sizes["width"])
                 stride = second if number == 2 else stage.stride
                 for block in range(stage.blocks):
                     step = stride if block == 0 else 1
                     features.append(Residual(channels, after, step, stage.expansion))
                     channels = after
-            last = divisible(LAST_CHANNELS * max(1.0, sizes["width"]))
+            last = mobilenet.divisible(
+                mobilenet.LAST_CHANNELS * max(1.0, sizes["width"])
+            )
             self.features = nn.Sequential(*features, active(channels, last, 1))
             linear = nn.Linear(last, sizes["num_classes"])
             self.classifier = nn.Sequential(nn.Dropout(), linear)

@@ -1,15 +1,17 @@
-"""What subcommands share: options, JSON, whether to show progress."""
+"""What subcommands share: options, JSON, what they say on the way."""
 
 import json
 import math
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import tyro
 
-Seed = Annotated[int, tyro.conf.arg(help="Seed of everything random, >= 0.")]
+Seed = Annotated[int, tyro.conf.arg(help="seed of everything random, >= 0.")]
+Quiet = Annotated[bool, tyro.conf.arg(help="show no progress on standard error.")]
 AsJson = Annotated[
-    bool, tyro.conf.arg(name="json", help="Print JSON on standard output instead.")
+    bool, tyro.conf.arg(name="json", help="print JSON on standard output instead.")
 ]
 
 
@@ -29,6 +31,8 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, allow_nan=False, default=lambda x: x.item()))
 
 
-def is_terminal() -> bool:
-    """Returns whether somebody watches: progress bars are for people."""
-    return sys.stderr.isatty()
+def stages(quiet: bool) -> Callable[[str], None]:
+    """Returns a function that names the next stage on standard error, or nothing."""
+    if quiet:
+        return lambda line: None
+    return lambda line: print(f"{line} ...", file=sys.stderr)

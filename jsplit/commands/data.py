@@ -2,21 +2,21 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from jsplit.commands.common import AsJson, is_terminal, print_json
+from jsplit.commands.common import AsJson, Quiet, print_json
 
 DataDir = Annotated[
     pathlib.Path | None,
     tyro.conf.arg(
-        help="Folder of all data sets; JSPLIT_DATA_DIR, TFDS_DATA_DIR or "
+        help="folder of all data sets; JSPLIT_DATA_DIR, TFDS_DATA_DIR or "
         "~/tensorflow_datasets by default."
     ),
 ]
 Name = Annotated[
-    tyro.conf.Positional[str], tyro.conf.arg(help="A data set, see `jsplit data list`.")
+    tyro.conf.Positional[str], tyro.conf.arg(help="a data set, see `jsplit data list`.")
 ]
 
 
@@ -52,13 +52,14 @@ class Check:
 
     name: Name
     data_dir: DataDir = None
+    quiet: Quiet = False
     as_json: AsJson = False
 
     def run(self) -> None:
         """Prints what was found, or ends in an error."""
         from jsplit.data.inspect import check
 
-        rows = check(self.name, self.data_dir, progress=is_terminal())
+        rows = check(self.name, self.data_dir, progress=not self.quiet)
         if self.as_json:
             print_json({"name": self.name, "splits": rows})
             return
@@ -85,10 +86,11 @@ class Prepare:
 
     name: Name
     source: pathlib.Path | None = None
-    """Folder of the source files; without it TFDS downloads, by `jsplit[prepare]`."""
+    """folder of the source files; without it TFDS downloads, by `jsplit[prepare]`."""
     image_folder: bool = False
-    """The source holds images of your own, one folder per class; any new name."""
+    """the source holds images of your own, one folder per class; any new name."""
     data_dir: DataDir = None
+    quiet: Quiet = False
     as_json: AsJson = False
 
     def run(self) -> None:
@@ -100,7 +102,7 @@ class Prepare:
             self.source,
             self.data_dir,
             image_folder=self.image_folder,
-            progress=is_terminal(),
+            progress=not self.quiet,
         )
         if self.as_json:
             about: dict[str, Any] = {"name": self.name, "prepared": str(data.folder)}
@@ -116,20 +118,23 @@ class Vocab:
 
     name: Name
     split: str = "train"
-    """Split to learn from."""
+    """split to learn from."""
     size: int = 8000
-    """Tokens, special ones included."""
+    """tokens, special ones included."""
     out: pathlib.Path = pathlib.Path("vocab.txt")
-    """File to write."""
+    """file to write."""
     cased: bool = False
-    """Keep upper case and accents."""
+    """keep upper case and accents."""
     data_dir: DataDir = None
+    quiet: Quiet = False
 
     def run(self) -> None:
         """Writes the vocabulary."""
         from jsplit.data import load_texts, train_wordpiece
 
-        texts = load_texts(self.name, self.split, self.data_dir, progress=is_terminal())
+        texts = load_texts(
+            self.name, self.split, self.data_dir, progress=not self.quiet
+        )
         made = train_wordpiece(texts, self.size, self.out, lowercase=not self.cased)
         print(f"{len(made):,} tokens in {self.out}")
 
@@ -138,14 +143,9 @@ class Vocab:
 class Data:
     """List, check and prepare data sets; learn a vocabulary."""
 
-    action: Annotated[
-        Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
-        | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
-        | Annotated[Prepare, tyro.conf.subcommand("prepare", prefix_name=False)]
-        | Annotated[Vocab, tyro.conf.subcommand("vocab", prefix_name=False)],
-        tyro.conf.OmitArgPrefixes,
-    ]
-
-    def run(self) -> None:
-        """Runs what was asked for."""
-        self.action.run()
+    ACTIONS: ClassVar[dict[str, type]] = {
+        "list": List,
+        "check": Check,
+        "prepare": Prepare,
+        "vocab": Vocab,
+    }

@@ -10,8 +10,8 @@ import tyro
 
 from jsplit.commands.common import (
     AsJson,
+    Quiet,
     Seed,
-    is_terminal,
     print_json,
     rows_of,
 )
@@ -20,12 +20,13 @@ from jsplit.writing import make_folder, write_text
 
 HELD_OUT = 0.2  # share of the samples that rules are fitted on
 FIT = (
-    "Rules to fit on a held-out part of the (first) trace, as RULE:number=value,... : "
+    "rules to fit on a held-out part of the (first) trace: "
     "best_split (exit and threshold of the largest mean reward), "
-    "budget_cascade:budget=COST (thresholds for a mean cost), "
-    "risk_controlled_cascade:risk=DROP and risk_controlled_split:risk=DROP (thresholds "
-    "whose drop in accuracy stays below DROP with probability 1 - delta, delta=0.05). "
-    "All policies are then judged on the other samples only, of every trace."
+    "budget_cascade(budget=COST) (thresholds for a mean cost), "
+    "risk_controlled_cascade(risk=DROP) and risk_controlled_split(risk=DROP) "
+    "(thresholds whose drop in accuracy stays below DROP with probability 1 - delta, "
+    "delta=0.05). All policies are then judged on the other samples only, of every "
+    "trace."
 )
 
 
@@ -41,37 +42,38 @@ class Evaluate:
 
     Example: jsplit evaluate clear.npz --then blurred.npz@5000 --horizon 10000
 
-    Example: jsplit evaluate trace.npz --fit best_split budget_cascade:budget=0.3
+    Example: jsplit evaluate trace.npz --fit best_split "budget_cascade(budget=0.3)"
     """
 
     trace: tyro.conf.Positional[pathlib.Path]
-    """The trace or table to judge on."""
+    """the trace or table to judge on."""
     policies: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Policies, see `jsplit policies`; by default SplitEE's and the baselines."""
+    """policies, see `jsplit policies`; by default SplitEE's and the baselines."""
     then: tuple[str, ...] = ()
-    """Traces of the same samples that take over later, as TRACE@STEP."""
+    """traces of the same samples that take over later, as TRACE@STEP."""
     fit: Annotated[tuple[str, ...], tyro.conf.arg(help=FIT)] = ()
     held_out: float | None = None
-    """Share of the samples that --fit uses, drawn with the seed (0.2)."""
+    """share of the samples that --fit uses, drawn with the seed (0.2)."""
     costs: Literal["splitee", "isplitee"] = "splitee"
-    """Published costs to use."""
+    """published costs to use."""
     offload: float = 0.5
-    """Cost of shipping a sample."""
+    """cost of shipping a sample."""
     alpha: float | None = None
-    """Threshold for every policy that has one (each policy's default otherwise)."""
+    """threshold for every policy that has one (each policy's default otherwise)."""
     num_replicas: int = 4096
-    """Replicas, R."""
+    """replicas, R."""
     stream: Literal["shuffle", "bootstrap", "fixed"] = "shuffle"
-    """Other orders of the test set, other test sets, or the order of the data."""
+    """other orders of the test set, other test sets, or the order of the data."""
     horizon: int | None = None
-    """Steps of a run; the size of the data set by default."""
+    """steps of a run; the size of the data set by default."""
     protocol: Literal["paper", "released"] = "paper"
-    """The published mathematics, or what the authors' code does."""
+    """the published mathematics, or what the authors' code does."""
     baseline: str = "final_exit"
-    """Policy to compare with; added if missing."""
+    """policy to compare with; added if missing."""
     out: pathlib.Path | None = None
-    """Folder for result.nc.gz, figures and tables (CSV, Markdown)."""
+    """folder for result.nc.gz, figures and tables (CSV, Markdown)."""
     seed: Seed = 0
+    quiet: Quiet = False
     as_json: AsJson = False
 
     def run(self) -> None:
@@ -114,7 +116,7 @@ class Evaluate:
             horizon=horizon,
             protocol=self.protocol,
             seed=self.seed,
-            progress=is_terminal(),
+            progress=not self.quiet,
         )
         baseline = _with_alpha(self.baseline, self.alpha).label
         table = jsplit.summarize(result, baseline)

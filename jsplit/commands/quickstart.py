@@ -3,16 +3,16 @@
 import dataclasses
 import os
 import pathlib
-import sys
 import time
 
 from jsplit import checks
 from jsplit.commands.common import (
     AsJson,
+    Quiet,
     Seed,
-    is_terminal,
     print_json,
     rows_of,
+    stages,
 )
 from jsplit.writing import make_folder
 
@@ -21,21 +21,22 @@ from jsplit.writing import make_folder
 class Quickstart:
     """Train, record, replay and compare on real images, in about a minute.
 
-    Trains a small 6-exit CNN on scikit-learn's digits, records pristine, blurred and
+    Trains a small 6-exit CNN on handwritten digits, records pristine, blurred and
     noisy test images, replays SplitEE's policies and every baseline over shuffled and
     over resampled streams, prints the comparison and writes traces, results (netCDF),
     tables (CSV, Markdown) and figures into one folder. Works offline.
     """
 
     out: pathlib.Path = pathlib.Path("quickstart")
-    """Folder to write into; files of an earlier quickstart there are replaced."""
+    """folder to write into; files of an earlier quickstart there are replaced."""
     num_replicas: int = 4096
-    """Replicas of every policy and stream."""
+    """replicas of every policy and stream."""
     num_epochs: int = 30
-    """Training epochs."""
+    """training epochs."""
     offload: float = 0.3
-    """Cost of shipping a sample; a layer and its head cost 0.1."""
+    """cost of shipping a sample; a layer and its head cost 0.1."""
     seed: Seed = 0
+    quiet: Quiet = False
     as_json: AsJson = False
 
     def run(self) -> None:
@@ -56,8 +57,8 @@ class Quickstart:
             num_epochs=self.num_epochs,
             offload=self.offload,
             seed=self.seed,
-            progress=is_terminal(),
-            say=lambda line: print(f"{line} ...", file=sys.stderr),
+            progress=not self.quiet,
+            say=stages(self.quiet),
         )
         seconds = time.perf_counter() - start
         if self.as_json:

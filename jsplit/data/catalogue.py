@@ -29,6 +29,7 @@ class Entry:
         home: Where the source files come from.
         image_shape: Height, width and channels; None for texts and where images differ.
         label: Feature that holds the class.
+        shipped: Whether it comes with jsplit, so that nothing is to be prepared.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Entry:
     home: str = ""
     image_shape: tuple[int, int, int] | None = None
     label: str = "label"
+    shipped: bool = False
 
 
 def _image(
@@ -94,7 +96,19 @@ _CIFAR10_SHAPE = (32, 32, 3)
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 _GLUE = "https://gluebenchmark.com/tasks"
 _NLI = "entailment neutral contradiction"
+_DIGITS = "0 1 2 3 4 5 6 7 8 9"
 _ENTRIES = (
+    dataclasses.replace(
+        _image(
+            "digits",
+            "1.0.0",
+            (8, 8, 1),
+            _DIGITS,
+            "Alpaydin and Kaynak 1998: handwritten digits of 8 x 8, in jsplit itself",
+            "https://doi.org/10.24432/C50P49",
+        ),
+        shipped=True,
+    ),
     _image(
         "cifar10",
         "3.0.2",
@@ -107,7 +121,7 @@ _ENTRIES = (
         "mnist",
         "3.0.1",
         (28, 28, 1),
-        "0 1 2 3 4 5 6 7 8 9",
+        _DIGITS,
         "LeCun et al. 1998: handwritten digits of 28 x 28",
         "http://yann.lecun.com/exdb/mnist",
     ),

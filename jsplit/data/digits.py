@@ -1,52 +1,39 @@
-"""Handwritten digits that come with scikit-learn: real, small and offline.
+"""Handwritten digits that come with jsplit: real, small and offline.
 
-Here: reading and splitting them. Not here: anything that needs a download.
-Called by `cli`, the quick start and tests.
+Here: their file. Not here: slices of it (`loading`).
+
+Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI
+Machine Learning Repository, 1998, https://doi.org/10.24432/C50P49, licence CC BY 4.0.
+These are the 1,797 images of its test part, 8 x 8 pixels of 0 to 16. We have divided
+them into a training half and a test half, in which every class has the same share.
 """
+
+import pathlib
 
 import numpy as np
 
-from jsplit import checks
-from jsplit.data import Dataset
+PATH = pathlib.Path(__file__).with_name("digits.npz")
+WHITE = 16  # the largest value of a pixel
+COUNTS = {"train": 897, "test": 900}
 
-NUM_TEST = 900
 
-
-def load_digits_splits(seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Returns the digits as a training set and a test set.
-
-    The 1,797 images of 8 x 8 pixels are the test part of the UCI set "Optical
-    Recognition of Handwritten Digits", bundled with scikit-learn. Every class keeps
-    its share in both halves.
+def read_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the images and labels of one half.
 
     Args:
-        seed: Which images go where, >= 0.
+        split: "train" or "test".
 
     Returns:
-        train: 897 images [897, 8, 8, 1] in [0, 1].
-        test: 900 images [900, 8, 8, 1] in [0, 1].
-
-    Raises:
-        JsplitError: `seed` is not an integer from 0 to 2^32 - 1.
+        images: [N, 8, 8, 1] float32 in [0, 1].
+        labels: [N] int32, 0..9.
 
     Example:
-        >>> from jsplit.data.digits import load_digits_splits
-        >>> train, test = load_digits_splits()
-        >>> train.inputs.shape, test.inputs.shape
-        ((897, 8, 8, 1), (900, 8, 8, 1))
+        >>> from jsplit.data.digits import read_digits
+        >>> images, labels = read_digits("test")
+        >>> images.shape, labels[:5].tolist()
+        ((900, 8, 8, 1), [4, 9, 7, 0, 6])
     """
-    seed = checks.seed(seed)
-    # scikit-learn takes a second to import and is needed nowhere else.
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    pixels, labels = map(np.asarray, load_digits(return_X_y=True))
-    images = (pixels / 16).astype(np.float32).reshape(-1, 8, 8, 1)
-    rows = train_test_split(
-        np.arange(len(labels)), test_size=NUM_TEST, stratify=labels, random_state=seed
-    )
-    train, test = (
-        Dataset(images[half], labels[half], "digits", name, 10)
-        for half, name in zip(rows, ("train", "test"), strict=True)
-    )
-    return train, test
+    with np.load(PATH) as file:
+        pixels, labels = file[f"{split}_images"], file[f"{split}_labels"]
+    images = (pixels[..., None] / WHITE).astype(np.float32)
+    return images, labels.astype(np.int32)

@@ -45,7 +45,7 @@ def listing(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, An
             "splits": {},
             "problem": None,
         }
-        if entry is None or versions(top / entry.tfds):
+        if entry is None or entry.shipped or versions(top / entry.tfds):
             try:
                 data = find(name, top)
             except JsplitError as error:
@@ -82,6 +82,8 @@ def check(
     """
     checks.integer("num_images", num_images, 1)
     data = find(name, data_dir)
+    if data.entry.shipped:
+        raise JsplitError(f"{name} comes with jsplit: there is nothing to check")
     rows = []
     for split, promised in data.counts.items():
         labels = dict.fromkeys(range(-1, data.num_classes), 0)

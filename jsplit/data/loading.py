@@ -6,7 +6,7 @@ known about them (`catalogue`), how arrays are kept (`cache`).
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ from jsplit import checks
 from jsplit.data import images
 from jsplit.data.cache import cached
 from jsplit.data.dataset import Dataset
-from jsplit.data.read import find, read_batches
+from jsplit.data.digits import read_digits
+from jsplit.data.read import Prepared, find, read_batches
 from jsplit.data.text import Tokenizer
 from jsplit.types import JsplitError
 
 _Path = str | os.PathLike[str]
+_Records = Sequence[Mapping[str, Any]]
+_Encode = Callable[[_Records], np.ndarray]
 
 
 def load(
@@ -56,7 +59,8 @@ def load(
         progress: Whether to show a progress bar on standard error while decoding.
 
     Returns:
-        Images [N, H, W, channels] uint8, or texts [N, 2, S] int32: token ids (0 =
+        Images [N, H, W, channels] uint8 (the digits, which come with jsplit: float32
+        in [0, 1]), or texts [N, 2, S] int32: token ids (0 =
         padding) over segment ids. `meta` tells the version (`tfds`), how many examples
         were left out (`num_unlabelled`), how the inputs were made, and which of the
         labelled examples they are (`rows`, first and one after the last).
@@ -67,34 +71,80 @@ def load(
     """
     base, window = parse_split(split)
     data = find(name, data_dir)
-    entry = data.entry
     data.check_split(base)
-    how: dict[str, Any]
-    if data.image_shape is None:
-        encoder = _tokenizer(name, tokenizer)
-        max_length = checks.integer("max_length", max_length, 4)
-        how = {"max_length": max_length, "vocab": encoder.fingerprint}
+    if data.entry.shipped:
+        inputs, labels = _shipped(data, base, image_size)
+        meta = {}
+    else:
+        how, encode = _encoding(data, tokenizer, max_length, image_size)
+        inputs, labels, facts = _decoded(data, base, how, encode, cache_dir, progress)
+        meta = {"tfds": data.full_name, **facts, **how}
+    rows = window(len(labels))
+    if rows.start >= rows.stop:
+        raise JsplitError(f"split {split} of {name} is empty: {len(labels)} in {base}")
+    meta["rows"] = [rows.start, rows.stop]
+    return Dataset(inputs[rows], labels[rows], name, split, data.num_classes, meta)
 
-        def encode(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
+
+def _shipped(
+    data: Prepared, base: str, image_size: int | tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what comes with jsplit, which is not encoded and not resized."""
+    stored = (data.image_shape or ())[:2]
+    if images.target_size(data.entry.name, stored, image_size) != stored:
+        raise JsplitError(
+            f"image_size must be {stored} for {data.entry.name}, which is not resized, "
+            f"got {checks.shown(image_size)}"
+        )
+    return read_digits(base)
+
+
+def _encoding(
+    data: Prepared,
+    tokenizer: Tokenizer | _Path | None,
+    max_length: int,
+    image_size: int | tuple[int, int] | None,
+) -> tuple[dict[str, Any], _Encode]:
+    """Returns what decides the inputs, for the cache, and the function to them."""
+    entry = data.entry
+    if data.image_shape is None:
+        encoder = _tokenizer(entry.name, tokenizer)
+        max_length = checks.integer("max_length", max_length, 4)
+
+        def encode_texts(records: _Records) -> np.ndarray:
             columns = [
                 [record[feature].decode() for record in records]
                 for feature in entry.features
             ]
             return encoder.encode(*columns, max_length=max_length)
 
-    else:
-        *stored, channels = data.image_shape
-        height, width = images.target_size(name, stored, image_size)
-        how = {"image_size": [height, width]}
+        return {"max_length": max_length, "vocab": encoder.fingerprint}, encode_texts
+    *stored, channels = data.image_shape
+    height, width = images.target_size(entry.name, stored, image_size)
 
-        def encode(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
-            (feature,) = entry.features
-            encoded = [record[feature] for record in records]
-            return images.decode(encoded, (height, width, channels))
+    def decode_images(records: _Records) -> np.ndarray:
+        (feature,) = entry.features
+        encoded = [record[feature] for record in records]
+        return images.decode(encoded, (height, width, channels))
+
+    return {"image_size": [height, width]}, decode_images
+
+
+def _decoded(
+    data: Prepared,
+    base: str,
+    how: Mapping[str, Any],
+    encode: _Encode,
+    cache_dir: _Path | None,
+    progress: bool,
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Returns inputs, labels and facts of a split, from the cache if they are there."""
+    entry = data.entry
 
     def batches(facts: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         facts["num_unlabelled"] = 0
-        for records in read_batches(data, base, f"decoding {name}", progress=progress):
+        what = f"decoding {entry.name}"
+        for records in read_batches(data, base, what, progress=progress):
             labelled = [record for record in records if record[entry.label] >= 0]
             facts["num_unlabelled"] += len(records) - len(labelled)
             if labelled:
@@ -103,23 +153,18 @@ def load(
         number = data.counts[base]
         if facts["num_unlabelled"] == number:
             raise JsplitError(
-                f"split {base} of {name} has no labels, all {number} are -1; "
+                f"split {base} of {entry.name} has no labels, all {number} are -1; "
                 f"use one of {', '.join(entry.splits)}"
             )
 
     key = {
-        "name": name,
+        "name": entry.name,
         "tfds": data.full_name,
         "split": base,
         "content": data.fingerprint(base),
         **how,
     }
-    inputs, labels, facts = cached(key, batches, cache_dir)
-    rows = window(len(labels))
-    if rows.start >= rows.stop:
-        raise JsplitError(f"split {split} of {name} is empty: {len(labels)} in {base}")
-    meta = {"tfds": data.full_name, **facts, **how, "rows": [rows.start, rows.stop]}
-    return Dataset(inputs[rows], labels[rows], name, split, data.num_classes, meta)
+    return cached(key, batches, cache_dir)
 
 
 def load_texts(

@@ -17,8 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
+from jsplit.data import digits
 from jsplit.data.catalogue import Entry, entry_of, folder_entry
-from jsplit.data.progress import watched
+from jsplit.progress import watched
 from jsplit.types import JsplitError
 
 INFO, FEATURES = "dataset_info.json", "features.json"
@@ -110,6 +111,8 @@ def find(name: str, data_dir: str | os.PathLike[str] | None = None) -> Prepared:
         if not own or not versions(top / name):
             raise
         entry = folder_entry(name)
+    if entry.shipped:
+        return _shipped(entry)
     found = versions(top / entry.tfds)
     if not found:
         raise JsplitError(
@@ -118,6 +121,17 @@ def find(name: str, data_dir: str | os.PathLike[str] | None = None) -> Prepared:
             "data sets as data_dir or JSPLIT_DATA_DIR"
         )
     return _described(entry, found[-1])
+
+
+def _shipped(entry: Entry) -> Prepared:
+    return Prepared(
+        entry,
+        digits.PATH.parent,
+        digits.COUNTS,
+        {split: [digits.PATH] for split in entry.splits},
+        len(entry.classes),
+        entry.image_shape,
+    )
 
 
 def _described(entry: Entry, folder: pathlib.Path) -> Prepared:

@@ -43,7 +43,7 @@ def prepare(
         data_dir: folder of all data sets, see `load`.
         image_folder: whether `source` holds images of your own: one folder per class,
             or train/, validation/ and test/ with such folders.
-        progress: whether TFDS may show its progress bars on standard error.
+        progress: whether TFDS may show its progress bars, on a terminal.
 
     Returns:
         the data set.
@@ -53,6 +53,8 @@ def prepare(
             already, or if the source files are not there or not what they should be.
     """
     entry = _own_entry(name, source) if image_folder else entry_of(name)
+    if entry.shipped:
+        raise JsplitError(f"{name} comes with jsplit: there is nothing to prepare")
     folder = data_folder(data_dir)
     there = versions(folder / entry.tfds)
     if there:
@@ -178,12 +180,13 @@ def _builder(
 
 @contextlib.contextmanager
 def _quiet(progress: bool) -> Iterator[None]:
-    """Keeps what TFDS prints away from standard output; its bars only if asked for.
+    """Keeps what TFDS prints away from standard output; its bars are for a terminal.
 
     Nor does a download warn of each of its ten attempts per file.
     """
     import tensorflow_datasets as tfds
 
+    progress = progress and sys.stderr.isatty()
     retries = logging.getLogger("urllib3")
     level = retries.level
     retries.setLevel(logging.ERROR)

@@ -16,6 +16,7 @@ from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import Bound, bind
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
+from jsplit.progress import counted
 from jsplit.results import bills as billing
 from jsplit.results.building import Ran, build
 from jsplit.results.metrics import METRICS
@@ -125,8 +126,9 @@ def evaluate(
     )
     chosen = chosen_policies(policies)
     bound = (bind(policy, scenario, run.protocol) for policy in chosen)
-    with _progress(progress, len(chosen) * run.num_replicas) as advance:
-        return replay_all(bound, scenario, run, charges, advance)
+    total = len(chosen) * run.num_replicas
+    with counted("replaying", total, show=progress) as count:
+        return replay_all(bound, scenario, run, charges, count.advance)
 
 
 def replay_all(
@@ -220,23 +222,3 @@ def chosen_checkpoints(
         )
     steps = [checks.integer("checkpoints", step, 1, horizon) for step in given]
     return with_end(steps, horizon)
-
-
-def _progress(show: bool, num_runs: int) -> Any:
-    """Returns a context manager that gives a function counting finished replicas."""
-    import contextlib
-
-    if not show:
-        return contextlib.nullcontext(lambda replicas: None)
-
-    @contextlib.contextmanager
-    def bar() -> Any:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("replaying", total=num_runs)
-            advance: Callable[[int], None] = lambda n: progress.advance(task, n)  # noqa: E731
-            yield advance
-
-    return bar()

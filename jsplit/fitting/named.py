@@ -1,9 +1,8 @@
 """Rules by name and numbers, as the command line writes them.
 
-Here: `fit_rule`. Not here: the rules (the files beside this one). Called by `commands`.
+Here: `fit_rule`. Not here: the rules (the files beside this one).
 """
 
-import ast
 import inspect
 
 from jsplit import checks
@@ -11,6 +10,7 @@ from jsplit.environment.costs import Costs
 from jsplit.fitting.budget import budget_cascade
 from jsplit.fitting.risk import risk_controlled_cascade, risk_controlled_split
 from jsplit.fitting.splits import best_split
+from jsplit.grammar import parse_call
 from jsplit.policies.base import Policy
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
@@ -29,7 +29,8 @@ def fit_rule(text: str, held_out: Trace, costs: Costs) -> Policy:
     """Returns the policy of the rule `text` names, fitted on a held-out part.
 
     Args:
-        text: RULE or RULE:number=value,..., such as "budget_cascade:budget=0.3".
+        text: a rule's name, with numbers in brackets or without, such as
+            "budget_cascade(budget=0.3)".
         held_out: N samples, L exits.
         costs: costs for the L exits.
 
@@ -42,33 +43,22 @@ def fit_rule(text: str, held_out: Trace, costs: Costs) -> Policy:
 
     Example:
         >>> trace = Trace.from_arrays([[0.95, 0.9], [0.4, 0.7]], correct=[[1, 1]] * 2)
-        >>> policy = fit_rule("budget_cascade:budget=1.5", trace, Costs([1.0, 2.0]))
+        >>> policy = fit_rule("budget_cascade(budget=1.5)", trace, Costs([1.0, 2.0]))
         >>> policy.numbers["budget"]
         1.5
     """
-    name, _, inside = text.partition(":")
-    rule = RULES[checks.choice("rule", name.strip(), RULES)]
+    name, numbers = parse_call("rule", text)
+    rule = RULES[checks.choice("rule", name, RULES)]
     parameters = inspect.signature(rule).parameters
     known = {
         key: one.default
         for key, one in parameters.items()
         if key not in (*_GIVEN, *_LISTS)
     }
-    numbers = {}
-    for part in filter(None, (piece.strip() for piece in inside.split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
+    for key in numbers:
         checks.choice(f"what rule {name} takes", key, known)
-        if not equals or key in numbers:
-            raise JsplitError(
-                f"rule {name}: expected number=value, every number once, got "
-                f"{checks.shown(part)}"
-            )
-        try:
-            numbers[key] = ast.literal_eval(value)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            numbers[key] = value  # a word, such as that of an objective
     for key, default in known.items():
         if default is inspect.Parameter.empty and key not in numbers:
-            raise JsplitError(f"rule {name} needs {key}, such as {name}:{key}=0.3")
+            raise JsplitError(f"rule {name} needs {key}, such as {name}({key}=0.3)")
     given = {"held_out": held_out, "costs": costs}
     return rule(**{k: v for k, v in given.items() if k in parameters}, **numbers)

@@ -1,15 +1,14 @@
 """Every policy by name: one explicit table, which is also the list users see.
 
 To add a policy: write its factory in a file beside this one, import the file and add
-one line here.
+one line here. In a package of your own, see `plugins`.
 """
 
-import ast
 import inspect
-import re
 from collections.abc import Callable
 
 from jsplit import checks
+from jsplit.grammar import parse_call
 from jsplit.policies import (
     adversarial,
     bayes,
@@ -23,6 +22,7 @@ from jsplit.policies import (
     hierarchical,
     kl,
     moss,
+    plugins,
     splitee,
     thresholds,
     variance,
@@ -88,20 +88,44 @@ BASIC_POLICIES = (
 
 
 def policy_names() -> list[str]:
-    """Returns the names that `make_policy` and `evaluate` accept."""
-    return list(REGISTRY)
+    """Returns the names that `make_policy` and `evaluate` accept.
+
+    Those of jsplit, then those of other installed packages.
+    """
+    return [*REGISTRY, *(x for x in plugins.entry_points() if x not in REGISTRY)]
 
 
 def policy_numbers(name: str) -> dict[str, float]:
     """Returns the numbers of the policy called `name` with their defaults."""
-    factory = REGISTRY[checks.choice("policy", name, REGISTRY)]
-    return {p.name: p.default for p in inspect.signature(factory).parameters.values()}
+    return dict(plugins.numbers_of(_factory(name)))
 
 
 def policy_summary(name: str) -> str:
     """Returns one line on the policy called `name`: its docstring's first."""
-    factory = REGISTRY[checks.choice("policy", name, REGISTRY)]
-    return (factory.__doc__ or "").strip().splitlines()[0]
+    return (inspect.getdoc(_factory(name)) or "").partition("\n")[0]
+
+
+def policy_package(name: str) -> str:
+    """Returns the package that the policy called `name` comes from."""
+    if name in REGISTRY:
+        return "jsplit"
+    entries = plugins.entry_points()
+    return plugins.package_of(entries[checks.choice("policy", name, entries)][0])
+
+
+def hidden_policies() -> dict[str, str]:
+    """Returns packages by the built-in names that they offer too, and in vain."""
+    entries = plugins.entry_points()
+    return {x: plugins.package_of(entries[x][0]) for x in entries if x in REGISTRY}
+
+
+def _factory(name: str) -> Callable[..., Policy]:
+    """Returns the factory of a policy; nobody else can have a built-in name."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    entries = plugins.entry_points()
+    known = [*REGISTRY, *(one for one in entries if one not in REGISTRY)]
+    return plugins.load(name, entries[checks.choice("policy", name, known)])
 
 
 def make_policy(name: str, **numbers: float) -> Policy:
@@ -127,7 +151,7 @@ def make_policy(name: str, **numbers: float) -> Policy:
         if not known:
             raise JsplitError(f"policy {name} takes no numbers, got {number}")
         checks.choice(f"a number of policy {name}", number, known)
-    policy = REGISTRY[name](**numbers)
+    policy = _factory(name)(**numbers)
     return policy.with_numbers({**policy.numbers, **numbers})
 
 
@@ -140,23 +164,5 @@ def parse_policy(text: str) -> Policy:
     Raises:
         JsplitError: if the text is not of this form, or as `make_policy` does.
     """
-    pattern = r"\s*(\w+)\s*(?:\((.*)\))?\s*"
-    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
-    if match is None:
-        raise JsplitError(
-            "policy must be a name or name(number=value, ...), got "
-            f"{checks.shown(text)}"
-        )
-    name, inside = match.groups()
-    numbers = {}
-    for part in filter(None, (p.strip() for p in (inside or "").split(","))):
-        key, _, value = (piece.strip() for piece in part.partition("="))
-        if key in numbers:
-            raise JsplitError(f"policy {name}: every number once, got {key} twice")
-        try:
-            numbers[key] = ast.literal_eval(value)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise JsplitError(
-                f"policy {name}: expected number=value, got {checks.shown(part)}"
-            ) from None
+    name, numbers = parse_call("policy", text)
     return make_policy(name, **numbers)

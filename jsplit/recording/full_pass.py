@@ -19,10 +19,10 @@ from jax.typing import ArrayLike
 
 from jsplit import checks
 from jsplit.data import Dataset, check_examples
-from jsplit.data.progress import watched
 from jsplit.models import shipping
 from jsplit.models.compilation import compiler_options
 from jsplit.models.multi_exit import MultiExit, logits_shape
+from jsplit.progress import watched
 from jsplit.recording.layers import QUANTISED_BITS, measure_layers
 from jsplit.traces import softmax
 from jsplit.traces.calibration import binned_error

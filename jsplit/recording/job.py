@@ -5,7 +5,6 @@ pass (`recording.full_pass`), what users type (`commands.record`).
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,49 +13,18 @@ from jax import Array
 
 from jsplit import checks
 from jsplit.data import Dataset, load
-from jsplit.data.digits import load_digits_splits
 from jsplit.data.distort import distort, parse_distortion
 from jsplit.data.loading import parse_split
 from jsplit.data.read import find
 from jsplit.models.files import load_model
 from jsplit.models.shipping import MAX_BITS
 from jsplit.recording.full_pass import Transform, record
+from jsplit.recording.request import Job
 from jsplit.traces.calibration import calibrate
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
 VOCAB = "vocab.txt"  # beside the network, where it reads texts
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What to record.
-
-    Attributes:
-        model: Folder that `save_model` wrote; for texts with a vocab.txt in it.
-        dataset: Name of a data set, or "digits".
-        split: Split to record, or a slice such as "test[:1000]".
-        distort: Distortions of the images, such as "blur=0.8", applied in this order.
-        quantise: Bits of the shipped activation; None = lossless.
-        calibrate: Split to fit temperatures on, not distorted; None = as recorded.
-        keep_logits: Whether the trace keeps the logits.
-        max_length: Tokens of a text, longer ones are cut; None = as in training.
-        data_dir: Folder of prepared data sets.
-        batch_size: Samples per call of the network; None = as `record` chooses.
-        seed: Of noise.
-    """
-
-    model: pathlib.Path
-    dataset: str
-    split: str = "test"
-    distort: Sequence[str] = ()
-    quantise: int | None = None
-    calibrate: str | None = None
-    keep_logits: bool = False
-    max_length: int | None = None
-    data_dir: pathlib.Path | None = None
-    batch_size: int | None = None
-    seed: int = 0
 
 
 def run(
@@ -68,12 +36,12 @@ def run(
     """Loads a network and a data set and records the trace.
 
     Args:
-        job: What to do.
-        progress: Whether to show progress bars.
-        say: Called with a line before each stage.
+        job: what to do.
+        progress: whether to show progress.
+        say: called with notes and, with progress, a line before each stage.
 
     Raises:
-        JsplitError: Something is missing or does not fit.
+        JsplitError: if something is missing or does not fit.
     """
     # Here too: `record` would find these only when all is loaded.
     if job.batch_size is not None:
@@ -97,7 +65,8 @@ def run(
             )
 
     def recorded(data: Dataset, transform: Transform | None, **options: Any) -> Trace:
-        say(f"recording {data.split} of {job.dataset}, {len(data)} samples")
+        if progress:
+            say(f"recording {data.split} of {job.dataset}, {len(data)} samples")
         return record(
             model,
             data,
@@ -174,9 +143,8 @@ def _shared(split: str, rows: Sequence[int], other: Dataset) -> int:
 def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Dataset:
     """Returns a split in the shape the network was trained on, but for `max_length`."""
     dtype, *shape = trained.get("input", [None])
-    is_text = dtype == "int32"
     vocab = job.model / VOCAB
-    length = shape[-1] if is_text else trained.get("max_length", 128)
+    length = shape[-1] if dtype == "int32" else trained.get("max_length", 128)
     if job.max_length is not None:
         if not vocab.exists():
             raise JsplitError(
@@ -184,47 +152,17 @@ def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Data
             )
         length = job.max_length
         shape = [*shape[:-1], length] if shape else shape
-    if job.dataset == "digits":
-        base, window = parse_split(split)
-        halves = {half.split: half for half in load_digits_splits()}
-        if base not in halves:
-            raise JsplitError(f"split must be train or test for digits, got {split!r}")
-        whole = halves[base]
-        rows = window(len(whole))
-        if rows.start >= rows.stop:
-            raise JsplitError(
-                f"split {split} of digits is empty: {len(whole)} in {base}"
-            )
-        data = dataclasses.replace(
-            whole,
-            inputs=whole.inputs[rows],
-            labels=whole.labels[rows],
-            split=split,
-            meta={**whole.meta, "rows": [rows.start, rows.stop]},
-        )
-    else:
-        kind = find(job.dataset, job.data_dir).entry.kind
-        if dtype is not None and (kind == "texts") != is_text:
-            raise JsplitError(
-                f"{job.dataset} holds {kind}, but the network in {job.model} was "
-                f"trained on {'texts' if is_text else 'images'}"
-            )
-        data = load(
-            job.dataset,
-            split,
-            job.data_dir,
-            tokenizer=vocab if vocab.exists() else None,
-            max_length=length,
-            image_size=tuple(shape[:2]) if len(shape) == 3 else None,
-            progress=progress,
-        )
-    if job.distort and data.inputs.ndim != 4:
-        raise JsplitError(f"distort needs images, and {job.dataset} holds none")
-    if shape and [*data.inputs.shape[1:]] != shape:
-        raise JsplitError(
-            f"inputs of {job.dataset} have shape {[*data.inputs.shape[1:]]}, but the "
-            f"network in {job.model} was trained on {shape}"
-        )
+    _check_kind(job, dtype, shape)
+    data = load(
+        job.dataset,
+        split,
+        job.data_dir,
+        tokenizer=vocab if vocab.exists() else None,
+        max_length=length,
+        image_size=tuple(shape[:2]) if len(shape) == 3 else None,
+        progress=progress,
+    )
+    _check_shape(job, data.inputs.shape[1:], shape)
     classes = trained.get("num_classes", data.num_classes)
     if data.num_classes != classes:
         raise JsplitError(
@@ -232,3 +170,26 @@ def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Data
             f"{job.model} was trained for {classes}"
         )
     return data
+
+
+def _check_kind(job: Job, dtype: str | None, shape: Sequence[int]) -> None:
+    """Raises, before anything is decoded, if the network reads something else."""
+    found = find(job.dataset, job.data_dir)
+    kind = found.entry.kind
+    if dtype is not None and (kind == "texts") != (dtype == "int32"):
+        raise JsplitError(
+            f"{job.dataset} holds {kind}, but the network in {job.model} was trained "
+            f"on {'texts' if dtype == 'int32' else 'images'}"
+        )
+    if job.distort and kind != "images":
+        raise JsplitError(f"distort needs images, and {job.dataset} holds none")
+    if found.image_shape is not None and found.image_shape[-1:] != tuple(shape[-1:]):
+        _check_shape(job, found.image_shape, shape)
+
+
+def _check_shape(job: Job, found: Sequence[int | None], trained: Sequence[int]) -> None:
+    if trained and [*found] != [*trained]:
+        raise JsplitError(
+            f"inputs of {job.dataset} have shape {[*found]}, but the network in "
+            f"{job.model} was trained on {[*trained]}"
+        )

@@ -18,7 +18,7 @@ from flax import nnx
 
 from jsplit import checks
 from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
-from jsplit.data.digits import load_digits_splits
+from jsplit.data.loading import parse_split
 from jsplit.data.read import find
 from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
 from jsplit.models.multi_exit import MultiExit
@@ -27,7 +27,7 @@ from jsplit.models.weights.load import load_weights
 from jsplit.models.weights.tensors import Source, fill, variables, weights_file
 from jsplit.training.checkpoint import refuse_another_run
 from jsplit.training.loop import Training
-from jsplit.training.settings import Settings
+from jsplit.training.request import Job
 from jsplit.types import JsplitError
 from jsplit.version import versions
 
@@ -35,68 +35,12 @@ CHECKPOINT, VOCAB = "checkpoint", "vocab.txt"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """What to train on what, and how.
-
-    Attributes:
-        dataset: Name of a data set, or "digits".
-        model: Name of a network.
-        settings: How to train.
-        arguments: What the network's class takes; sizes that the data fix are filled
-            in where they are not given.
-        split: Split to train on.
-        data_dir: Folder of prepared data sets.
-        image_size: Pixels, where images differ in size.
-        max_length: Tokens of a text.
-        vocab: A vocab.txt.
-        vocab_size: Tokens of a vocabulary to learn instead.
-        init_weights: What to start from: the folder of a model of the same shapes, or
-            what `jsplit.models.load_weights` takes; exits that it lacks start at
-            random.
-    """
-
-    dataset: str
-    model: str
-    settings: Settings
-    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    split: str = "train"
-    data_dir: pathlib.Path | None = None
-    image_size: int | None = None
-    max_length: int = 128
-    vocab: pathlib.Path | None = None
-    vocab_size: int | None = None
-    init_weights: pathlib.Path | None = None
-
-    def request(self) -> dict[str, Any]:
-        """Returns what identifies the job, JSON-able: contents of files, not names."""
-        start = self.init_weights
-        if start is not None:
-            own = (start / DESCRIPTION).exists()
-            start = start / WEIGHTS if own else weights_file(start)
-        return {
-            "dataset": self.dataset,
-            "split": self.split,
-            "model": self.model,
-            "set": {
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in sorted(self.arguments.items())
-            },
-            "image_size": self.image_size,
-            "max_length": self.max_length,
-            "vocab (CRC-32)": None if self.vocab is None else _crc(self.vocab),
-            "vocab_size": self.vocab_size,
-            "init_weights (CRC-32)": None if start is None else _crc(start),
-            **self.settings.facts(),
-        }
-
-
-@dataclasses.dataclass(frozen=True)
 class Trained:
     """A finished model folder.
 
     Attributes:
-        model: The network.
-        meta: What is stored beside its weights.
+        model: the network.
+        meta: what is stored beside its weights.
         is_new: False if the folder already held this very model.
     """
 
@@ -117,18 +61,18 @@ def run(
     """Trains a network and leaves it in a folder; goes on with an unfinished job.
 
     Args:
-        job: What to do.
-        out: The folder.
-        fresh: Whether to remove what a job left in the folder before.
-        num_devices: Devices to train on, dividing the batch. None: see `train`.
-        progress: Whether to show progress.
-        say: Called with a line before each stage.
+        job: what to do.
+        out: the folder.
+        fresh: whether to remove what a job left in the folder before.
+        num_devices: devices to train on, dividing the batch. None: see `train`.
+        progress: whether to show progress.
+        say: called with a line before each stage.
 
     Raises:
-        JsplitError: Something does not fit, or the folder holds another job.
-        Interrupted: A signal came; the same job goes on from there.
+        JsplitError: if something does not fit, or the folder holds another job.
+        Interrupted: if a signal came; the same job goes on from there.
     """
-    request = job.request()
+    request = request_of(job)
     if num_devices is not None:
         checks.integer("devices", num_devices, 1, jax.device_count())
     if fresh:
@@ -171,36 +115,47 @@ def run(
     return Trained(model, meta, is_new=True)
 
 
+def request_of(job: Job) -> dict[str, Any]:
+    """Returns what identifies a job, JSON-able: contents of files, not their names."""
+    start = job.init_weights
+    if start is not None:
+        own = (start / DESCRIPTION).exists()
+        start = start / WEIGHTS if own else weights_file(start)
+    return {
+        "dataset": job.dataset,
+        "split": job.split,
+        "model": job.model,
+        "set": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in sorted(job.arguments.items())
+        },
+        "image_size": job.image_size,
+        "max_length": job.max_length,
+        "vocab (CRC-32)": None if job.vocab is None else _crc(job.vocab),
+        "vocab_size": job.vocab_size,
+        "init_weights (CRC-32)": None if start is None else _crc(start),
+        **job.settings.facts(),
+    }
+
+
 def _holds_texts(job: Job) -> bool:
     """Returns whether the inputs are texts; raises if the data set is not there."""
-    if job.dataset == "digits":
-        return False
     return find(job.dataset, job.data_dir).entry.kind == "texts"
 
 
 def _data(
     job: Job, out: pathlib.Path, progress: bool, say: Callable[[str], None]
 ) -> tuple[Dataset, Tokenizer | None]:
-    if job.dataset == "digits":
-        if job.split != "train":
-            raise JsplitError(f"split must be 'train' for digits, got {job.split!r}")
-        return load_digits_splits()[0], None
-    if not _holds_texts(job):
-        data = load(
-            job.dataset,
-            job.split,
-            job.data_dir,
-            image_size=job.image_size,
-            progress=progress,
-        )
-        return data, None
-    tokenizer = _tokenizer(job, out / VOCAB, progress, say)
+    tokenizer = None
+    if _holds_texts(job):
+        tokenizer = _tokenizer(job, out / VOCAB, progress, say)
     data = load(
         job.dataset,
         job.split,
         job.data_dir,
         tokenizer=tokenizer,
         max_length=job.max_length,
+        image_size=job.image_size,
         progress=progress,
     )
     return data, tokenizer
@@ -224,7 +179,7 @@ def _tokenizer(
         )
     # Learned again where one is kept, which may be that of another job.
     say(f"learning a vocabulary of {job.vocab_size} tokens")
-    base = job.split.split("[", 1)[0]
+    base, _ = parse_split(job.split)
     texts = load_texts(job.dataset, base, job.data_dir, progress=progress)
     return train_wordpiece(texts, job.vocab_size, kept)
 

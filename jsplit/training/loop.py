@@ -22,10 +22,11 @@ from jax.typing import ArrayLike
 from jsplit import checks
 from jsplit.data import check_examples
 from jsplit.models.multi_exit import logits_shape
+from jsplit.progress import counted
 from jsplit.training import optimizer
 from jsplit.training.checkpoint import Checkpoints, checksum, flatten
 from jsplit.training.history import History, TrainLog
-from jsplit.training.progress import Pace, shown
+from jsplit.training.progress import Pace, epoch_line, epoch_note
 from jsplit.training.settings import Settings, make_settings
 from jsplit.training.step import How, Placement, State, Totals, measure_batch, take_step
 from jsplit.types import JsplitError
@@ -92,10 +93,10 @@ def train(
 
     Example:
         >>> from flax import nnx
-        >>> from jsplit.data.digits import load_digits_splits
+        >>> from jsplit.data import load
         >>> from jsplit.models import CNN
         >>> from jsplit.training import train
-        >>> data, _ = load_digits_splits()
+        >>> data = load("digits", "train")
         >>> model = CNN(10, widths=(4, 4), rngs=nnx.Rngs(0))
         >>> log = train(model, data.inputs, data.labels, num_epochs=2, progress=False)
         >>> log.accuracy.shape
@@ -229,9 +230,10 @@ class Training:
         numbers = (self.exit_weights, np.float32(self.settings.label_smoothing))
         numbers = self.placement.copied((*numbers, jax.random.key(self.settings.seed)))
         earlier, order, pace = history.seconds, None, Pace()
-        with shown(
-            self.settings.num_epochs, self.steps_per_epoch, history.step, show=progress
-        ) as show:
+        num_epochs, shown = self.settings.num_epochs, history.step
+        with counted(
+            "training", self.num_steps, show=progress, done=history.step
+        ) as count:
             while history.step < self.num_steps and history.stopped is None:
                 epoch, batch = divmod(history.step, self.steps_per_epoch)
                 if order is None or batch == 0:
@@ -243,10 +245,12 @@ class Training:
                     continue
                 loss, accuracy = self._look(epoch, batch + 1)
                 history.seconds = earlier + time.perf_counter() - self.started
+                note = epoch_note(history, num_epochs, loss, accuracy)
+                count.advance(history.step - shown, note)
+                shown = history.step
                 if ends:
                     self._end_epoch(loss, accuracy)
-                    show.epoch(history)
-                show.look(history, loss, accuracy)
+                    count.line(epoch_line(history, num_epochs))
                 self._decide_whether_done()
                 if store is not None:
                     if stop() or history.stopped or saving.is_due():

@@ -1,26 +1,16 @@
-"""How a training shows itself: a bar for a person, a line per epoch for a log file.
+"""How a training shows itself: what is said of it, and how often to look.
 
-Here: text on standard error, and how often to look. Not here: the numbers shown
-(`training.loop`).
+Here: texts and times. Not here: where they appear (`jsplit.progress`), the numbers
+shown (`training.loop`).
 """
 
-import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from jsplit.training.history import History
 
 LOOK_SECONDS = 0.5  # between two looks at the loss and the clock
 MOST_STEPS = 64  # between two looks: batches wait in memory until then
-
-
-class Shown(NamedTuple):
-    """The functions to call while training."""
-
-    look: Callable[[History, float, Sequence[float]], None]  # loss, accuracies
-    epoch: Callable[[History], None]
 
 
 class Pace:
@@ -45,61 +35,26 @@ class Pace:
         self._last = now
 
 
-@contextlib.contextmanager
-def shown(
-    num_epochs: int, steps_per_epoch: int, start: int, *, show: bool
-) -> Iterator[Shown]:
-    """Gives the functions to call after a look and after an epoch.
+def epoch_note(
+    history: History, num_epochs: int, loss: float, accuracy: Sequence[float]
+) -> str:
+    """Returns the state within an epoch.
 
     Args:
+        history: of the epochs before.
         num_epochs: of the training.
-        steps_per_epoch: of each.
-        start: steps taken by earlier runs.
-        show: False shows nothing.
+        loss: mean joint loss of the epoch so far.
+        accuracy: accuracy of each exit in it.
     """
-    if not show:
-        yield Shown(lambda history, loss, accuracy: None, lambda history: None)
-        return
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Shown(
-            lambda history, loss, accuracy: None,
-            lambda history: print(_line(history, num_epochs), file=sys.stderr),
-        )
-        return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    columns = (
-        TextColumn("training"),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, transient=True, console=console) as bar:
-        total = num_epochs * steps_per_epoch
-        task = bar.add_task("compiling", total=total, completed=start)
-
-        def look(history: History, loss: float, accuracy: Sequence[float]) -> None:
-            epoch = min(len(history.loss) + 1, num_epochs)
-            text = f"epoch {epoch}/{num_epochs}  loss {loss:.3f}  exits "
-            text += _percent(accuracy)
-            if history.validation_accuracy:
-                text += f"  held out {_percent(history.validation_accuracy[-1])}"
-            bar.update(task, completed=history.step, description=text)
-
-        yield Shown(look, lambda history: None)
+    epoch = min(len(history.loss) + 1, num_epochs)
+    text = f"epoch {epoch}/{num_epochs}  loss {loss:.3f}  exits {_percent(accuracy)}"
+    if history.validation_accuracy:
+        text += f"  held out {_percent(history.validation_accuracy[-1])}"
+    return text
 
 
-def _line(history: History, num_epochs: int) -> str:
+def epoch_line(history: History, num_epochs: int) -> str:
+    """Returns what the last epoch came to."""
     line = (
         f"epoch {len(history.loss)}/{num_epochs}: loss {history.loss[-1]:.4f}, "
         f"exits {_percent(history.accuracy[-1])}"

@@ -6,7 +6,7 @@ Here: the choices, their checks and the published ones. Not here: what they do
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -24,33 +24,36 @@ class Settings:
     """The choices of a training; two trainings of equal settings are the same.
 
     Attributes:
-        num_epochs: Passes over the data, >= 1.
-        batch_size: Samples per step, >= 1; at most N are used.
+        num_epochs: passes over the data, >= 1.
+        batch_size: samples per step, >= 1; at most N are used.
         optimizer: "adamw" takes `weight_decay` times a weight off apart from Adam's
             step; "adam" adds it to the gradient (L2, as PyTorch's Adam does); "sgd"
             does so too and has momentum 0.9.
-        learning_rate: Highest learning rate, > 0; of the blocks, where the heads have
+        learning_rate: highest learning rate, > 0; of the blocks, where the heads have
             their own.
-        head_learning_rate: That of `model.heads`, > 0. None: `learning_rate`.
-        weight_decay: >= 0.
-        decay: What decays: "weights" leaves biases and the scales of norms alone,
+        head_learning_rate: that of the heads, > 0. None: `learning_rate`.
+        weight_decay: weight decay, >= 0.
+        decay: what decays: "weights" leaves biases and the scales of norms alone,
             "all" does not.
-        schedule: How the rate falls from its highest value after the warm-up: along a
+        schedule: how the rate falls from its highest value after the warm-up: along a
             "cosine" or a "linear" ramp to zero, or not at all ("constant").
-        warmup: Share of all steps in which the rate rises linearly, from 0 to 1.
-        clip_norm: Gradients longer than this are shortened to it, > 0. None: never.
-        exit_weights: [L] weight >= 0 of each exit's loss. None: 1 / L each.
-        label_smoothing: Share of each target spread over all classes, 0 <= s < 1.
+        warmup: share of all steps in which the rate rises linearly, from 0 to 1.
+        clip_norm: gradients longer than this are shortened to it, > 0. None: never.
+        exit_weights: weight >= 0 of each exit's loss, one for each of the L exits.
+            None: 1 / L each.
+        label_smoothing: share of each target spread over all classes, 0 <= s < 1.
         augment: "crop" moves images by up to 4 pixels, "crop_flip" also mirrors half
             of them; for images only.
-        bf16: Computes in bfloat16, with float32 weights, moments, losses and
+        bf16: compute in bfloat16, with float32 weights, moments, losses and
             validation. Worth it on accelerators.
-        validation: Share of the samples held out to measure on, 0 <= share < 1.
-        patience: Epochs without a lower validation loss after which to stop, >= 1;
+        validation: share of the samples held out to measure on, 0 <= share < 1.
+        patience: epochs without a lower validation loss after which to stop, >= 1;
             the weights of the best epoch are kept. None: all epochs, last weights.
-        max_minutes: Stops at this wall time, > 0, all runs of a resumed training
-            added up. The weights then depend on the speed of the machine.
-        seed: Of the samples held out, their order, augmentation, >= 0.
+        max_minutes: stop at this wall time, > 0, all runs of a resumed training
+            added up. The weights then depend on the speed of the machine. None: no
+            limit.
+        seed: seed of the weights, the samples held out, their order, augmentation,
+            >= 0.
     """
 
     num_epochs: int = 30
@@ -120,7 +123,7 @@ class Settings:
         """Returns the [L] float32 weights of the losses of `num_exits` exits.
 
         Raises:
-            JsplitError: There are not as many as exits.
+            JsplitError: if there are not as many as exits.
         """
         if self.exit_weights is None:
             return np.full(num_exits, 1 / num_exits, np.float32)
@@ -132,7 +135,8 @@ class Settings:
         return np.asarray(self.exit_weights, np.float32)
 
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+Preset = Literal["isplitee", "splitee"]
+PRESETS: Mapping[Preset, Mapping[str, Any]] = {
     # Facts read from the authors' code; the last exit weight is the final exit's.
     # arXiv 2401.10541: MobileNetV2 with seven exits on pristine images.
     "isplitee": {
@@ -164,11 +168,11 @@ def make_settings(preset: str | None = None, **changes: Any) -> Settings:
     """Returns settings: the defaults, then a preset's, then the given ones.
 
     Args:
-        preset: One of `PRESETS`, or None.
-        **changes: Fields of `Settings`.
+        preset: one of `PRESETS`, or None.
+        **changes: fields of `Settings`.
 
     Raises:
-        JsplitError: There is no such preset or setting, or a value is out of range.
+        JsplitError: if there is no such preset or setting, or a value is out of range.
 
     Example:
         >>> from jsplit.training.settings import make_settings
@@ -178,7 +182,8 @@ def make_settings(preset: str | None = None, **changes: Any) -> Settings:
     """
     start: Mapping[str, Any] = {}
     if preset is not None:
-        start = PRESETS[checks.choice("preset", preset, PRESETS)]
+        checks.choice("preset", preset, PRESETS)
+        start = PRESETS[cast(Preset, preset)]
     known = [field.name for field in dataclasses.fields(Settings)]
     for name in changes:
         checks.choice("training setting", name, known)

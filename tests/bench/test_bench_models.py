@@ -11,6 +11,7 @@ from thin_mobilenet import as_torchvision, thin_mobilenet
 
 from jsplit import cli
 from jsplit.bench import models, rivals
+from jsplit.bench.sizes import Passes
 from jsplit.models import BERT
 from jsplit.models.networks.mobilenet import PIXEL_MEAN, PIXEL_STD
 from jsplit.types import JsplitError
@@ -34,14 +35,11 @@ def test_rows_have_times_and_ratios_to_all_exits(monkeypatch):
     said = []
     rows = models.measure_models(
         ["bert"],
-        batch_size=jax.device_count(),
-        length=8,
-        repeats=3,
-        seconds=0.0,
+        Passes(batch_size=jax.device_count(), length=8, repeats=3, seconds=0.0),
         bert={**TINY, "max_length": 8},
         report=said.append,
     )
-    assert [(row.network, row.way) for row in rows] == [("bert", way) for way in ways]
+    assert [(row.network, row.how) for row in rows] == [("bert", way) for way in ways]
     assert rows[0].ratio == rows[0].cpu_ratio == 1
     assert rows[1].seconds >= 0.1
     assert rows[1].ratio > 2
@@ -147,9 +145,7 @@ def test_short_passes_are_timed_more_often(monkeypatch, repeats, seconds, rounds
     said = []
     rows = models.measure_models(
         ["cnn"],
-        batch_size=jax.device_count(),
-        repeats=repeats,
-        seconds=seconds,
+        Passes(batch_size=jax.device_count(), repeats=repeats, seconds=seconds),
         report=said.append,
     )
     assert said[1:] == [f"cnn: round {i + 1} done" for i in range(rounds)]
@@ -168,7 +164,7 @@ def test_short_passes_are_timed_more_often(monkeypatch, repeats, seconds, rounds
 def test_refuses_bad_sizes(kwargs, message):
     sizes = {"batch_size": jax.device_count(), "repeats": 1, **kwargs}
     with pytest.raises(JsplitError, match=message):
-        models.measure_models(["bert"], **sizes)
+        models.measure_models(["bert"], Passes(**sizes))
 
 
 def test_refuses_unknown_networks_before_any_is_timed():
@@ -179,14 +175,14 @@ def test_refuses_unknown_networks_before_any_is_timed():
 def test_refuses_a_batch_that_devices_cannot_share(monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 3)
     with pytest.raises(JsplitError, match=r"batch_size must be a multiple of 3, .* 4"):
-        models.measure_models(["cnn"], batch_size=4)
+        models.measure_models(["cnn"], Passes(batch_size=4))
 
 
 def test_command_passes_sizes_on(monkeypatch, capsys):
     given = {}
 
-    def measure(names, **kwargs):
-        given.update(kwargs, names=names)
+    def measure(names, sizes, **kwargs):
+        given.update(vars(sizes), names=names)
         return [models.Row("bert", "all exits", 1.0, 2.0, 1.0, 1.0)]
 
     monkeypatch.setattr(models, "measure_models", measure)
@@ -204,7 +200,7 @@ def test_command_passes_sizes_on(monkeypatch, capsys):
     shown = json.loads(capsys.readouterr().out)
     assert shown["rows"][0]["cpu_seconds"] == 2.0
     assert given["names"] == ("bert",)
-    assert (given["bert"], given["seed"]) == ({"num_layers": 3}, 5)
+    assert (given["num_layers"], given["seed"]) == (3, 5)
     assert (given["length"], given["batch_size"], given["repeats"]) == (64, 32, 3)
     assert cli.main(["bench", "models"]) == 0
     assert "CPU seconds" in capsys.readouterr().out
@@ -213,9 +209,13 @@ def test_command_passes_sizes_on(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["models", "--num-exits", "3"], "num_exits belongs to `jsplit bench engine`"),
-        (["--length", "64"], "length belongs to `jsplit bench models`"),
-        (["--networks", "bert"], "networks belongs to `jsplit bench models`"),
+        (
+            ["models", "--num-exits", "3"],
+            "--num-exits 3; see jsplit bench models --help",
+        ),
+        (["engine", "--length", "64"], "--length 64; see jsplit bench engine --help"),
+        (["policies", "--networks", "bert"], "--networks bert; see jsplit bench polic"),
+        (["--length", "64"], "see jsplit bench --help"),
         (["models", "--length", "4"], "length must be an integer >= 8, got 4"),
     ],
 )

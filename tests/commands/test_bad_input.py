@@ -403,8 +403,8 @@ COMMANDS = {
     "quickstart seed": ("quickstart --seed -1", "seed from 0 got -1"),
     "quickstart offload": ("quickstart --offload nan", "offload >= 0, got nan"),
     "quickstart out": ("quickstart --out in-the-way", "out in-the-way File exists"),
-    "bench repeats": ("bench --repeats 0", "repeats >= 1, got 0"),
-    "bench exits": ("bench --num-exits 1", "num_exits >= 2, got 1"),
+    "bench repeats": ("bench engine --repeats 0", "repeats >= 1, got 0"),
+    "bench exits": ("bench engine --num-exits 1", "num_exits >= 2, got 1"),
 }
 
 
@@ -444,7 +444,7 @@ def test_full_disk_ends_in_one_line(folder, tmp_path, monkeypatch, capsys, broke
         monkeypatch.setattr(xarray.Dataset, "to_netcdf", full)
     else:  # where no function of ours expects it
         monkeypatch.setattr(jsplit, "summarize", full)
-    command = f"evaluate {folder / 'good.csv'} final_exit --num-replicas 2"
+    command = f"evaluate {folder / 'good.csv'} final_exit --num-replicas 2 --quiet"
     assert cli.main([*command.split(), "--out", str(tmp_path)]) == 2
     assert_one_line(capsys.readouterr().err, "No space left on device")
     assert not list(tmp_path.iterdir())
@@ -476,8 +476,8 @@ PARSER = {
         "evalute",
         "quickstart, policies, bench, 'evalute'; 'evaluate'?",
     ),
-    "unknown option": ("bench --foo 1", "--foo jsplit bench --help"),
-    "no number": ("bench --repeats x", "--repeats 'x'"),
+    "unknown option": ("bench engine --foo 1", "--foo jsplit bench engine --help"),
+    "no number": ("bench engine --repeats x", "--repeats 'x'"),
     "no choice": ("evaluate good.csv --stream shufle", "--stream shuffle"),
     "nothing": ("", "quickstart, evaluate, policies, bench"),
     "no trace": ("evaluate", "evaluate PATH"),

@@ -14,6 +14,7 @@ import jsplit
 from jsplit import cli
 from jsplit.commands import evaluate
 from jsplit.policies.registry import BASIC_POLICIES
+from jsplit.version import versions
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -75,27 +76,33 @@ def test_policies_lists_all(capsys, monkeypatch):
 
 
 OPTIONS = {
-    "quickstart": "--out --num-replicas --num-epochs --offload --seed --json",
-    "evaluate": "--fit best_split budget_cascade:budget=COST --held-out --then "
-    "risk_controlled_cascade:risk=DROP --costs {splitee,isplitee} --offload --alpha "
+    "quickstart": "--out --num-replicas --num-epochs --offload --seed --quiet --json",
+    "evaluate": "--fit best_split budget_cascade(budget=COST) --held-out --then "
+    "risk_controlled_cascade(risk=DROP) --costs {splitee,isplitee} --offload --alpha "
     "--num-replicas --stream {shuffle,bootstrap,fixed} --horizon "
     "--protocol {paper,released} --baseline --out --seed --json "
     "Example: Trace.save logits labels",
     "policies": "--json",
-    "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} --epochs "
-    "--batch-size --optimizer --learning-rate --head-learning-rate --weight-decay "
-    "--schedule --exit-weights --label-smoothing --augment --bf16 --validation "
-    "--patience --vocab --vocab-size --init-weights --fresh --seed Example:",
+    "train": "--out --model --set --data-dir --preset {None,isplitee,splitee} "
+    "--num-epochs --batch-size --optimizer --learning-rate --head-learning-rate "
+    "--weight-decay --schedule --exit-weights --label-smoothing --augment --bf16 "
+    "--validation --patience --vocab --vocab-size --init-weights --fresh --seed "
+    "--quiet Example:",
     "data": "list check prepare vocab",
-    "bench": "--num-samples --num-exits --num-replicas --networks --batch-size "
-    "--length --image-size --num-layers --repeats --seed --json",
+    "bench": "engine policies models",
+    "bench engine": "--num-samples --num-exits --num-replicas --repeats --seed --json",
+    "bench policies": "--num-samples --num-exits --num-replicas --policies --repeats",
+    "bench models": "--networks --batch-size --length --image-size --num-layers "
+    "--repeats --seconds --seed --json",
+    "record": "--out --split --distort NAME=LEVEL --quantise --calibrate --keep-logits "
+    "--max-length --data-dir --batch-size --seed --quiet --json Example:",
 }
 
 
 @pytest.mark.parametrize("command", OPTIONS)
 def test_help_mentions_every_option(capsys, command):
     with pytest.raises(SystemExit) as end:
-        cli.main([command, "--help"])
+        cli.main([*command.split(), "--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert f"jsplit {command}" in out
@@ -120,7 +127,45 @@ def test_help_mentions_every_command(capsys):
         cli.main(["--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in OPTIONS)
+    assert all(command.split()[0] in out for command in OPTIONS)
+
+
+def test_help_and_version_load_nothing_heavy():
+    script = (
+        "import sys\n"
+        "from jsplit import cli\n"
+        "for command in sys.argv[1:]:\n"
+        "    try:\n        cli.main(command.split())\n"
+        "    except SystemExit:\n        pass\n"
+        "heavy = 'flax optax orbax tensorflow_datasets PIL tokenizers xarray'.split()\n"
+        "print([name for name in [*heavy, 'matplotlib'] if name in sys.modules])\n"
+    )
+    commands = ["--version", *(f"{command} --help" for command in ["", *OPTIONS])]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *commands], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: jsplit") == len(commands) - 1
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_is_one_line_with_what_computes(capsys):
+    out = run(capsys, "--version")
+    (line,) = out.splitlines()
+    known = versions()
+    assert line == (
+        f"jsplit {known['jsplit']} (python {known['python']}, jax {known['jax']}, "
+        f"numpy {known['numpy']})"
+    )
+
+
+def test_actions_of_groups_are_named(capsys):
+    assert refused(capsys, "bench", "engin") == (
+        "jsplit: bench command must be one of engine, policies, models, got 'engin'; "
+        "did you mean 'engine'?"
+    )
+    assert "{list, check, prepare, vocab}" in refused(capsys, "data")
+    assert refused(capsys, "data", "check").endswith("; see jsplit data check --help")
 
 
 SMALL = ("splitee", "fixed_split(depth=2)", "--num-replicas", 128)
@@ -244,8 +289,8 @@ def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
     other.save(tmp_path / "b.npz")
     rules = (
         "best_split",
-        "budget_cascade:budget=0.2",
-        "risk_controlled_cascade:risk=0",
+        "budget_cascade(budget=0.2)",
+        "risk_controlled_cascade(risk=0)",
     )
     cut = ("--held-out", 0.3, "--seed", 5, "--offload", 0.2)
     how = ("--num-replicas", 2, "--baseline", "offload_all", "--json", *cut)
@@ -286,19 +331,22 @@ def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
         (("--fit", "bst_split"), "did you mean 'best_split'?"),
         (
             ("--fit", "budget_cascade"),
-            "needs budget, such as budget_cascade:budget=0.3",
+            "needs budget, such as budget_cascade(budget=0.3)",
         ),
         (
-            ("--fit", "best_split:risk=1"),
+            ("--fit", "best_split(risk=1)"),
             "what rule best_split takes must be one of objective",
         ),
-        (("--fit", "budget_cascade:budget=0.001"), "budget must be a finite number >="),
         (
-            ("--fit", "best_split:objective=truth"),
+            ("--fit", "budget_cascade(budget=0.001)"),
+            "budget must be a finite number >=",
+        ),
+        (
+            ("--fit", "best_split(objective=truth)"),
             "objective must be one of reward, tr",
         ),
         (
-            ("--fit", "risk_controlled_split:risk"),
+            ("--fit", "risk_controlled_split(risk)"),
             "expected number=value, every number",
         ),
         (
@@ -329,12 +377,14 @@ def test_alpha_that_was_written_wins():
 
 
 def test_bench_compares_on_a_tiny_trace(capsys, monkeypatch):
-    from jsplit.bench import engine
+    from jsplit.bench import rivals
 
     for name, value in (("LOOP_STEPS", 60), ("NUMPY_REPLICAS", 8), ("NUMPY_STEPS", 20)):
-        monkeypatch.setattr(engine, name, value)
+        monkeypatch.setattr(rivals, name, value)
     sizes = ("--num-samples", 64, "--num-exits", 3, "--num-replicas", 8)
-    shown = strict_json(run(capsys, "bench", *sizes, "--repeats", 1, "--json"))
+    shown = strict_json(
+        run(capsys, "bench", "engine", *sizes, "--repeats", 1, "--json")
+    )
     routes = [(row["policy"], row["how"]) for row in shown["rows"]]
     assert len(routes) == len(set(routes)) == 8
     assert {policy for policy, _ in routes} == {"splitee", "splitee_s"}
@@ -365,7 +415,8 @@ def test_bench_of_policies_divides_by_steps_and_by_ucb1(capsys, monkeypatch):
     message = refused(capsys, "bench", "policies", "--policies", "final_exot")
     assert "did you mean 'final_exit'?" in message
     assert refused(capsys, "bench", "policies", "--networks", "bert") == (
-        "jsplit: networks belongs to `jsplit bench models`"
+        "jsplit: Unrecognized or misplaced options: --networks bert; see jsplit bench "
+        "policies --help"
     )
 
 

@@ -7,8 +7,7 @@ from flax import nnx
 
 import jsplit
 from jsplit.cli import main
-from jsplit.data import distort
-from jsplit.data.digits import load_digits_splits
+from jsplit.data import distort, load
 from jsplit.data.write import prepare
 from jsplit.models import BERT, CNN, save_model
 from jsplit.recording import record
@@ -34,7 +33,7 @@ def test_recorded_trace_is_that_of_the_network(model, folder, tmp_path, capsys):
     assert main(["record", str(folder), "digits", "--out", str(out)]) == 0
     assert "900 samples" in capsys.readouterr().out
     trace = jsplit.load_trace(out)
-    expected = record(model, load_digits_splits()[1])
+    expected = record(model, load("digits", "test"))
     np.testing.assert_allclose(trace.confidence, expected.confidence, atol=1e-6)
     assert trace.meta["dataset"] == "digits"
     assert trace.meta["trained_on"] == "digits"
@@ -49,7 +48,7 @@ def test_distorted_quantised_calibrated_trace(model, folder, tmp_path, capsys):
     command += ["--distort", "blur=0.8", "--distort", "brightness=0.1"]
     assert main([*command, "--quantise", "3", "--keep-logits"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    train, test = load_digits_splits()
+    train, test = load("digits", "train"), load("digits", "test")
     images = distort.gaussian_blur(test.inputs[:60], 0.8)
     images = distort.brightness(images, 0.1)
     expected = calibrate(
@@ -107,7 +106,10 @@ def test_noise_follows_the_seed(folder, tmp_path, capsys):
     ("options", "words"),
     [
         (["--out", "trace.csv"], "out must end in .npz"),
-        (["--split", "valid"], "split must be train or test for digits, got 'valid'"),
+        (
+            ["--split", "valid"],
+            "split of digits must be one of train, test, got 'valid'",
+        ),
         (["--distort", "blurr=1"], "distortion must be one of blur"),
         (["--distort", "blur=-1"], "level of blur (standard deviation in pixels) must"),
         (

@@ -12,14 +12,15 @@ from flax import nnx
 from thin_mobilenet import as_torchvision, thin_mobilenet
 
 from jsplit import cli
-from jsplit.commands.train import parse_arguments
 from jsplit.data.write import prepare
+from jsplit.grammar import parse_settings
 from jsplit.models import load_model
-from jsplit.training import job, loop, make_settings
+from jsplit.training import job, loop
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-DIGITS = ["train", "digits", "--set", "widths=(2, 3)", "--epochs", "2"]
+DIGITS = ["train", "digits", "--set", "widths=(2, 3)", "--num-epochs", "2"]
+DIGITS += ["--validation", "0.1"]
 
 
 def run(capsys, *arguments, status=0):
@@ -39,7 +40,8 @@ def weights(folder):
 
 
 def test_arguments_are_literals_or_texts():
-    found = parse_arguments(["width=0.5", "stem=cifar", "a=(4, 8)", "b=None", "c=x=y"])
+    texts = ["width=0.5", "stem=cifar", "a=(4, 8)", "b=None", "c=x=y"]
+    found = parse_settings("set", texts)
     assert found == {"width": 0.5, "stem": "cifar", "a": (4, 8), "b": None, "c": "x=y"}
 
 
@@ -93,7 +95,7 @@ def test_images_of_ones_own_can_be_trained_on(tmp_path, monkeypatch):
     source_files.images(tmp_path / "source")
     data_dir = tmp_path / "data"
     prepare("pets", tmp_path / "source", data_dir, image_folder=True, progress=False)
-    wanted = job.Job("pets", "cnn", make_settings(), data_dir=data_dir, image_size=8)
+    wanted = job.Job("pets", "cnn", data_dir=data_dir, image_size=8)
     job._check_exits(wanted)
     data, tokenizer = job._data(wanted, tmp_path, progress=False, say=print)
     assert (data.inputs.shape, data.num_classes) == ((6, 8, 8, 3), 2)
@@ -106,7 +108,7 @@ def test_vocabulary_is_that_of_the_job_and_not_of_an_earlier_one(tmp_path):
     prepare("sst2", tmp_path, data_dir, progress=False)
     kept, learned = tmp_path / "vocab.txt", []
     for size in (27, 25, 27):
-        wanted = job.Job("sst2", "bert", make_settings(), data_dir=data_dir)
+        wanted = job.Job("sst2", "bert", data_dir=data_dir)
         wanted = dataclasses.replace(wanted, vocab_size=size)
         job._tokenizer(wanted, kept, progress=False, say=lambda line: None)
         learned.append(kept.read_text("utf-8").splitlines())
@@ -139,7 +141,7 @@ def test_published_weights_without_side_exits_are_a_start(name, tmp_path):
     else:
         safetensors.numpy.save_file(backbone, tmp_path / name)
     requests = [
-        job.Job("cifar10", "mobilenet_v2", make_settings(), init_weights=x).request()
+        job.request_of(job.Job("cifar10", "mobilenet_v2", init_weights=x))
         for x in (tmp_path, tmp_path / name)
     ]
     assert requests[0] == requests[1]
@@ -167,7 +169,10 @@ def test_published_weights_without_side_exits_are_a_start(name, tmp_path):
             "divide a batch",
         ),
         (["--devices", "999"], "devices must be an integer from 1 to"),
-        (["--split", "test"], "split must be 'train' for digits, got 'test'"),
+        (
+            ["--split", "valid"],
+            "split of digits must be one of train, test, got 'valid'",
+        ),
         (["--init-weights", "no/such"], "cannot read no/such"),
     ],
 )
@@ -177,3 +182,57 @@ def test_bad_arguments_end_in_one_line(capsys, tmp_path, arguments, message):
     (line,) = err.splitlines()  # nothing was begun
     assert line.startswith("jsplit: ")
     assert message in line
+
+
+PARSED = [
+    ([], ("adamw", 0.01, 30, 64, 0.0)),
+    (["--preset", "isplitee"], ("adam", 1.5e-4, 30, 64, 0.0)),
+    (["--preset=splitee"], ("adamw", 2e-5, 5, 32, 0.0)),
+    (
+        ["--learning-rate", "0.01", "--num-epochs", "30", "--preset", "splitee"],
+        ("adamw", 0.01, 30, 32, 0.0),
+    ),
+    (
+        ["--preset", "splitee", "--optimizer", "sgd", "--validation", "0.2"],
+        ("sgd", 2e-5, 5, 32, 0.2),
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), PARSED)
+def test_what_is_given_wins_over_the_preset_and_that_over_defaults(arguments, expected):
+    """Also where what is given is a default."""
+    command = cli._parse(["train", "digits", "--out", "x", *arguments])
+    found = command.job.settings
+    assert (
+        found.optimizer,
+        found.learning_rate,
+        found.num_epochs,
+        found.batch_size,
+        found.validation,
+    ) == expected
+    assert isinstance(command.job, job.Job)
+
+
+def test_help_shows_the_defaults_and_those_of_a_preset(capsys):
+    for preset, shown in (
+        ([], ["(default: 0.01)", "(default: 64)", "(default: cosine)"]),
+        (["--preset", "splitee"], ["(default: 2e-05)", "(default: 32)", "(linear)"]),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["train", *preset, "--help"])
+        out = " ".join(capsys.readouterr().out.replace("│", "").split())
+        for words in shown:
+            assert words.replace("(linear)", "(default: linear)") in out
+
+
+def test_settings_of_a_network_are_given_once(capsys, tmp_path):
+    twice = [*DIGITS, "--set", "widths=(4, 4)", "--out", tmp_path / "x"]
+    _, err = run(capsys, *twice, status=2)
+    assert err == "jsplit: set must be NAME=VALUE, got widths twice\n"
+
+
+def test_quiet_training_says_nothing_on_the_way(capsys, tmp_path):
+    out, err = run(capsys, *DIGITS, "--out", tmp_path / "a", "--quiet", "--json")
+    assert err == ""
+    assert json.loads(out)["is_new"]

@@ -1,21 +1,23 @@
 import subprocess
 import sys
+import zlib
 
 import jax
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from jsplit.data import Dataset
-from jsplit.data.digits import load_digits_splits
+from jsplit.data import Dataset, digits, load
 from jsplit.data.distort import gaussian_blur, gaussian_noise
+from jsplit.data.inspect import check, listing
+from jsplit.data.write import prepare
 from jsplit.types import JsplitError
 
 IMAGES = np.random.default_rng(0).uniform(size=(3, 8, 11, 2)).astype(np.float32)
 
 
 def test_digits_are_split_once_and_stratified():
-    train, test = load_digits_splits()
+    train, test = load("digits", "train"), load("digits", "test")
     assert train.inputs.shape == (897, 8, 8, 1)
     assert test.inputs.shape == (900, 8, 8, 1)
     assert (train.split, test.split, test.name) == ("train", "test", "digits")
@@ -28,10 +30,34 @@ def test_digits_are_split_once_and_stratified():
     assert len(np.unique(rows, axis=0)) == 1797
 
 
-def test_digits_seed_decides_the_split():
-    first, again, other = (load_digits_splits(seed)[1] for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first.inputs, again.inputs)
-    assert (first.labels != other.labels).any()
+def test_digits_are_those_that_traces_were_recorded_from():
+    """CRC-32 of what scikit-learn's split gave, whose seed 0 made the samples."""
+    found = {
+        split: [zlib.crc32(x.tobytes()) for x in (data.inputs, data.labels)]
+        for split in ("train", "test")
+        for data in [load("digits", split)]
+    }
+    assert found == {"train": [2864477367, 922706528], "test": [151973761, 2472084591]}
+    assert load("digits", "train").inputs.dtype == np.float32
+
+
+def test_digits_have_slices_and_one_size():
+    whole, part = load("digits", "test"), load("digits", "test[90%:]")
+    np.testing.assert_array_equal(part.inputs, whole.inputs[810:])
+    np.testing.assert_array_equal(part.labels, whole.labels[810:])
+    assert part.meta == {"rows": [810, 900]}
+    assert part.split == "test[90%:]"
+    assert (load("digits", "train", image_size=8).inputs.shape) == (897, 8, 8, 1)
+
+
+def test_digits_are_in_the_catalogue_and_need_no_preparing(tmp_path):
+    (row,) = [row for row in listing(tmp_path) if row["name"] == "digits"]
+    assert row["splits"] == {"train": 897, "test": 900}
+    assert row["problem"] is None
+    assert digits.PATH.stat().st_size < 60_000
+    for call in (prepare, check):
+        with pytest.raises(JsplitError, match=r"^digits comes with jsplit: there is n"):
+            call("digits", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 1.0, 2.3, 9.0])
@@ -75,7 +101,18 @@ def test_noise_is_seeded_and_clipped():
             lambda: gaussian_noise(IMAGES, float("nan"), jax.random.key(0)),
             r"std must be a finite number >= 0, got nan",
         ),
-        (lambda: load_digits_splits(-1), r"seed must be an integer from 0"),
+        (
+            lambda: load("digits", "train", image_size=16),
+            r"image_size must be \(8, 8\) for digits, which is not resized, got 16",
+        ),
+        (
+            lambda: load("digits", "valid"),
+            r"split of digits must be one of train, test, got 'valid'",
+        ),
+        (
+            lambda: load("digits", "test[900:]"),
+            r"split test\[900:\] of digits is empty",
+        ),
         (
             lambda: Dataset(IMAGES, np.array([0, 1, 2]), "toy", "test", 2),
             r"labels must be from 0 to 1, got 2 at position 2",

@@ -45,7 +45,7 @@ def loaded(name, split, out, **options):
 
 
 def test_everything_known_has_a_reader():
-    assert set(READERS) == {*CATALOGUE, "cifar10_c"}
+    assert set(READERS) == {*CATALOGUE, "cifar10_c"} - {"digits"}
 
 
 def test_cifar10_both_forms(source, out, tmp_path):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jsplit.data.digits import load_digits_splits
+from jsplit.data import load
 from jsplit.models import CNN
 from jsplit.training import train
 from jsplit.training.loss import joint_loss
@@ -103,7 +103,7 @@ def test_progress_bar_shows_loss_and_accuracy(capsys, monkeypatch):
 
 
 def test_digits_are_learned_and_later_exits_are_better():
-    data, test = load_digits_splits()
+    data, test = load("digits", "train"), load("digits", "test")
     model = CNN(10, rngs=nnx.Rngs(0))
     log = train(model, data.inputs, data.labels, num_epochs=15, progress=False)
     logits = np.asarray(jax.jit(lambda m, x: m(x))(model, test.inputs))
