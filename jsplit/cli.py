@@ -21,6 +21,7 @@ from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
 from jsplit.commands.record import Record
 from jsplit.commands.train import Train
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 
 COMMANDS: dict[str, type] = {
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        _parse(arguments).run()
+        command = _parse(arguments)
+        with naming(f"jsplit {arguments[0]}"):
+            command.run()
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough; nothing more may be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

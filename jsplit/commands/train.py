@@ -100,7 +100,8 @@ class Train:
         import rich
         from rich.table import Table
 
-        from jsplit.training import Interrupted, job
+        from jsplit.training import job
+        from jsplit.training.loop import Interrupted
 
         settings = self._settings()
         wanted = job.Job(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jsplit import checks
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 
 
@@ -28,7 +29,8 @@ def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
         [N, H, W, channels] uint8.
 
     Raises:
-        JsplitError: Pillow is missing or cannot read an image.
+        JsplitError: if an image cannot be read.
+        MissingExtra: if Pillow is not installed.
     """
     Image, ImageOps = _pillow()
     height, width, channels = shape
@@ -50,7 +52,8 @@ def checked(content: bytes, name: str) -> bytes:
     """Returns an image file as it is, if all of it can be decoded.
 
     Raises:
-        JsplitError: Pillow is missing or does not know such a file.
+        JsplitError: if Pillow does not know such a file.
+        MissingExtra: if it is not installed.
     """
     Image, _ = _pillow()
     try:
@@ -98,8 +101,6 @@ def target_size(
 
 
 def _pillow() -> tuple[Any, Any]:
-    try:
+    with naming("reading images"):
         from PIL import Image, ImageOps
-    except ImportError:
-        raise JsplitError("images need Pillow: run `pip install pillow`") from None
     return Image, ImageOps

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsplit import checks
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 
 SEAL = "seal.json"  # written last: checksums of what makes a checkpoint
@@ -42,7 +43,8 @@ class Checkpoints:
         Raises:
             JsplitError: The folder cannot be made.
         """
-        import orbax.checkpoint as ocp
+        with naming("a checkpoint"):
+            import orbax.checkpoint as ocp
 
         self._folder = pathlib.Path(folder).absolute()
         self._run = dict(run)
