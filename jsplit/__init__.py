@@ -143,7 +143,8 @@ __all__ = [
 use_all_cores()
 
 
-__getattr__ = lazily(__name__, {one: one for one in _PACKAGES} | _NAMES)
+if not TYPE_CHECKING:  # which would take any misspelt name for an object
+    __getattr__ = lazily(__name__, {one: one for one in _PACKAGES} | _NAMES)
 
 
 def __dir__() -> list[str]:

@@ -42,9 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: from the parser, for --help.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a file in a code page of Windows
     try:
         command = _parse(arguments)
-        with naming(f"jsplit {arguments[0]}"):
+        with naming(arguments[0]):
             command.run()
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough; nothing more may be written

@@ -21,13 +21,14 @@ __all__ = [
     "to_markdown",
 ]
 
-__getattr__ = lazily(
-    __name__,
-    {
-        "cost_accuracy": "figures",
-        "regret_curves": "figures",
-        "render": "tables",
-        "to_csv": "tables",
-        "to_markdown": "tables",
-    },
-)
+if not TYPE_CHECKING:  # which would take any misspelt name for an object
+    __getattr__ = lazily(
+        __name__,
+        {
+            "cost_accuracy": "figures",
+            "regret_curves": "figures",
+            "render": "tables",
+            "to_csv": "tables",
+            "to_markdown": "tables",
+        },
+    )

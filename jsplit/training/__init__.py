@@ -23,4 +23,5 @@ __all__ = [
     "train",
 ]
 
-__getattr__ = lazily(__name__, {"Interrupted": "loop", "train": "loop"})
+if not TYPE_CHECKING:  # which would take any misspelt name for an object
+    __getattr__ = lazily(__name__, {"Interrupted": "loop", "train": "loop"})
