@@ -112,8 +112,8 @@ class Profile:
         ...                   Link(mbps=8, rtt_ms=20), server)
         >>> profile.costs("ms").compute
         array([200., 800.])
-        >>> profile.costs("ms").offload[0]  # 20 + 10 to send + 6 + 0.002 on the server
-        36.002
+        >>> profile.costs("ms").offload[:1]  # 20 + 10 to send + 6 + 0.002 on the server
+        array([36.002])
     """
 
     layer_flops: ArrayLike
@@ -254,7 +254,7 @@ def link_states(
         Links by name, slowest first, and the drift to use them with in a `Scenario`.
 
     Example:
-        >>> links, drift = link_states([1, 1, 10, 10, 1], num_states=2, rtt_ms=20)
+        >>> links, drift = link_states([1, 1, 10, 10], num_states=2, rtt_ms=20)
         >>> [link.mbps for link in links.values()], drift.num_conditions
         ([1.0, 10.0], 2)
     """

@@ -29,7 +29,7 @@ def summary(logits: Any, xp: Any = np) -> tuple[Any, Any, Any]:
 
     Example:
         >>> import numpy as np
-        >>> from jsplit import softmax
+        >>> from jsplit.traces import softmax
         >>> [round(float(x), 4) for x in softmax.summary(np.log([0.25, 0.75]))]
         [0.75, 0.5623, 1.0]
     """
