@@ -15,7 +15,7 @@ def build(folder: pathlib.Path) -> None:
         folder: where to write, made if need be.
     """
     # pdoc looks into dictionaries of modules, where names that load when used are not.
-    for module in (jsplit, jsplit.report, jsplit.training):
+    for module in (jsplit, jsplit.recording, jsplit.report, jsplit.training):
         for name in module.__all__:
             setattr(module, name, getattr(module, name))
     footer = f"jsplit {jsplit.__version__}"

@@ -72,7 +72,7 @@ COMMANDS = {
     "evaluate small.csv oracle --num-replicas 8 --out out": "no figures: "
     "jsplit.report.cost_accuracy needs matplotlib",
     "train digits --out m": "jsplit: train needs flax",
-    "record m digits --out a.npz": "jsplit: jsplit.recording needs flax",
+    "record m digits --out a.npz": "jsplit: record needs flax",
     "quickstart --out q": "jsplit: quickstart needs flax",
     "bench models": "jsplit: bench needs flax",
     "evaluate small.parquet": "jsplit: reading Parquet needs pyarrow",
@@ -81,7 +81,7 @@ TOKENS = [f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")]
 NAMES = {
     "jsplit.models": "jsplit.models needs flax",
     "from jsplit.models import CNN": "jsplit.models needs flax",
-    "jsplit.record": "jsplit.recording needs flax",
+    "jsplit.record": "jsplit.recording.record needs flax",
     "jsplit.train": "jsplit.training.train needs flax",
     "jsplit.report.cost_accuracy": "jsplit.report.cost_accuracy needs matplotlib",
     f"jsplit.data.Tokenizer({TOKENS})": "jsplit.data.Tokenizer needs tokenizers",

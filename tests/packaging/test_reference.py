@@ -29,7 +29,7 @@ def test_reference_has_every_public_name(tmp_path):
             assert (tmp_path / f"{value.__name__.replace('.', '/')}.html").exists()
         else:
             assert f'id="{name}"' in page, name
-    for module in (jsplit.report, jsplit.training):
+    for module in (jsplit.recording, jsplit.report, jsplit.training):
         page = (tmp_path / f"{module.__name__.replace('.', '/')}.html").read_text()
         for name in module.__all__:
             assert f'id="{name}"' in page, name
