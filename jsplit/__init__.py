@@ -8,11 +8,12 @@ The tree, from the bottom up. A row imports only what it names, always rows abov
 
 types        the words: plan, outcome, feedback, protocol |
 checks       bad input, refused in one clear line | types
+extras       which extra of the install brings a library that is missing |
 grammar      how a name with values is written | types checks
 progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with |
 writing      files that are written whole or not at all | types
-traces       what a network said | types checks writing
+traces       what a network said | types checks extras writing
 policies     who decides: plans, selectors, the registry | types checks grammar
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
@@ -23,17 +24,18 @@ evaluation   one question: these policies on this scenario | types checks progre
              stats traces environment policies engine results
 fitting      rules fitted on a held-out part | types checks grammar stats traces
              environment policies
-models       networks with several exits | types checks writing
-data         from data sets to arrays | types checks progress writing
-training     networks that learn | types checks progress writing version data models
-recording    networks to traces, in one pass | types checks progress version traces data
+models       networks with several exits | types checks extras writing
+data         from data sets to arrays | types checks extras progress writing
+training     networks that learn | types checks extras progress writing version data
              models
-report       tables and figures | types checks writing stats results
+recording    networks to traces, in one pass | types checks extras progress version
+             traces data models
+report       tables and figures | types checks extras writing stats results
 bench        how fast all this is | types checks traces environment policies
              evaluation models
 quickstart   the whole path in a minute | everything
 commands     what the command line offers | everything
-cli          parses, runs one command, ends in one line | types checks version
+cli          parses, runs one command, ends in one line | types checks extras version
              commands
 """
 
@@ -48,6 +50,7 @@ from jsplit.environment.scenario import Condition, Scenario
 from jsplit.evaluation.evaluate import evaluate
 from jsplit.evaluation.exact import exact_values
 from jsplit.evaluation.until import evaluate_until
+from jsplit.extras import lazily
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.registry import make_policy, policy_names
 from jsplit.results.result import (
@@ -77,8 +80,8 @@ if TYPE_CHECKING:
     from jsplit.recording import record
     from jsplit.training import train
 
-# What needs flax, optax, matplotlib or rich, or only some evaluations need, loads when
-# used: packages of jsplit, and names with the package they come from.
+# What needs an extra, or only some evaluations need, loads when used: packages of
+# jsplit, and names with the package they come from.
 _PACKAGES = ("bench", "data", "fitting", "models", "recording", "report", "training")
 _NAMES = {
     "best_split": "fitting",
@@ -156,14 +159,8 @@ __all__ = [
 use_all_cores()
 
 
-def __getattr__(name: str) -> object:
-    import importlib
-
-    if name in _PACKAGES:
-        return importlib.import_module(f"jsplit.{name}")
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"jsplit.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'jsplit' has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would take any misspelt name for an object
+    __getattr__ = lazily(__name__, {one: one for one in _PACKAGES} | _NAMES)
 
 
 def __dir__() -> list[str]:

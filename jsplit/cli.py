@@ -23,6 +23,7 @@ from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
 from jsplit.commands.record import Record
 from jsplit.commands.train import Train, with_preset
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 from jsplit.version import versions
 
@@ -48,12 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: from the parser, for --help.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a file in a code page of Windows
     try:
         if arguments[:1] == ["--version"]:
             own, *others = map(" ".join, versions().items())
             print(f"{own} ({', '.join(others)})")
         else:
-            _parse(arguments).run()
+            command = _parse(arguments)
+            with naming(arguments[0]):
+                command.run()
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough; nothing more may be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,7 @@
 """The whole way in one minute: train, record, replay, compare, on real images.
 
 Here: the story that `jsplit quickstart` tells, made of public functions only, so that a
-reader can copy any part of it. Called by `cli`.
+reader can copy any part of it.
 """
 
 import dataclasses
@@ -10,10 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from flax import nnx
 
 import jsplit
-from jsplit import report
+from jsplit.data import distort, load
+from jsplit.models import CNN
 from jsplit.policies.registry import BASIC_POLICIES, make_policy
+from jsplit.recording import record
+from jsplit.report import cost_accuracy, regret_curves, to_csv, to_markdown
+from jsplit.training import train
 from jsplit.writing import write_text
 
 STREAMS = ("shuffle", "bootstrap")
@@ -94,13 +99,6 @@ def record_digits(
     *, num_epochs: int, seed: int, progress: bool
 ) -> dict[str, jsplit.Trace]:
     """Returns traces of a freshly trained CNN on pristine, blurred and noisy digits."""
-    from flax import nnx
-
-    from jsplit.data import distort, load
-    from jsplit.models import CNN
-    from jsplit.recording import record
-    from jsplit.training import train
-
     training, test = load("digits", "train"), load("digits", "test")
     model = CNN(training.num_classes, rngs=nnx.Rngs(seed))
     train(
@@ -149,21 +147,21 @@ def write_report(
     """Writes tables as CSV and Markdown and figures; returns the files' names."""
     files = []
     for (name, stream), table in tables.items():
-        report.to_csv(table, out / f"table-{name}-{stream}.csv")
+        to_csv(table, out / f"table-{name}-{stream}.csv")
         files.append(f"table-{name}-{stream}.csv")
     sections = [
-        f"## {name} digits, {stream} streams\n\n{report.to_markdown(table)}"
+        f"## {name} digits, {stream} streams\n\n{to_markdown(table)}"
         for (name, stream), table in tables.items()
     ]
     write_text(out / "tables.md", "\n\n".join(sections) + "\n")
     files.append("tables.md")
     for name in dict.fromkeys(name for name, _ in tables):
-        report.cost_accuracy(
+        cost_accuracy(
             tables[name, "shuffle"],
             out / f"cost-accuracy-{name}.png",
             behind=tables[name, "bootstrap"],
         )
         result = results[name, "shuffle"]
-        report.regret_curves(result, out / f"regret-{name}.png", policies=CURVES)
+        regret_curves(result, out / f"regret-{name}.png", policies=CURVES)
         files += [f"cost-accuracy-{name}.png", f"regret-{name}.png"]
     return files

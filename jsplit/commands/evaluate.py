@@ -15,6 +15,7 @@ from jsplit.commands.common import (
     print_json,
     rows_of,
 )
+from jsplit.extras import MissingExtra
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
 
@@ -128,8 +129,11 @@ class Evaluate:
             for name, one in tables.items():
                 report.to_csv(one, self.out / f"{name}.csv")
                 write_text(self.out / f"{name}.md", report.to_markdown(one))
-            report.cost_accuracy(table, self.out / "cost-accuracy.png")
-            report.regret_curves(result, self.out / "regret.png")
+            try:
+                report.cost_accuracy(table, self.out / "cost-accuracy.png")
+                report.regret_curves(result, self.out / "regret.png")
+            except MissingExtra as missing:
+                print(f"no figures: {missing}", file=sys.stderr)
         if self.as_json:
             rows = {"rows": rows_of(table)}
             if self.then:

@@ -51,7 +51,8 @@ class Train:
         import rich
         from rich.table import Table
 
-        from jsplit.training import Interrupted, job
+        from jsplit.training import job
+        from jsplit.training.loop import Interrupted
 
         wanted = dataclasses.replace(
             self.job, arguments=parse_settings("set", self.set)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jsplit import checks
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 
 
@@ -28,7 +29,8 @@ def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
         [N, H, W, channels] uint8.
 
     Raises:
-        JsplitError: if Pillow is missing or cannot read an image.
+        JsplitError: if an image cannot be read.
+        MissingExtra: if Pillow is not installed.
     """
     Image, ImageOps = _pillow()
     height, width, channels = shape
@@ -51,7 +53,8 @@ def checked(content: bytes, name: str) -> bytes:
         name: what it is called, for the message.
 
     Raises:
-        JsplitError: if Pillow is missing or cannot read all of the image.
+        JsplitError: if Pillow cannot read all of the image.
+        MissingExtra: if it is not installed.
     """
     _opened(content, name)
     return content
@@ -106,8 +109,6 @@ def _opened(content: bytes, name: str) -> Any:
 
 
 def _pillow() -> tuple[Any, Any]:
-    try:
+    with naming("reading images"):
         from PIL import Image, ImageOps
-    except ImportError:
-        raise JsplitError("images need Pillow: run `pip install pillow`") from None
     return Image, ImageOps

@@ -13,12 +13,14 @@ import json
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
 from jsplit.data import digits
 from jsplit.data.catalogue import Entry, entry_of, folder_entry
+from jsplit.extras import naming
 from jsplit.progress import watched
 from jsplit.types import JsplitError
 
@@ -223,7 +225,8 @@ def open_split(data: Prepared, split: str) -> Sequence[Mapping[str, Any]]:
             f"{data.full_name} split {split} holds {stored} records, but {INFO} "
             f"promises {promised}; delete {data.folder} and prepare it again"
         )
-    import tensorflow_datasets as tfds
+    with naming("reading prepared data"):
+        import tensorflow_datasets as tfds
 
     # Images stay encoded: TFDS would decode them by whatever is installed.
     encoded = {
@@ -274,11 +277,11 @@ def _shards(
 
 
 def _array_record() -> Any:
-    try:
-        from array_record.python import array_record_module  # type: ignore[attr-defined]
-    except ImportError as error:
+    if sys.platform == "win32":
         raise JsplitError(
             "reading prepared data needs array_record, which has wheels for Linux and "
-            f"macOS: pip install array_record ({error})"
-        ) from None
+            "macOS only"
+        )
+    with naming("reading prepared data"):
+        from array_record.python import array_record_module  # type: ignore[attr-defined]
     return array_record_module

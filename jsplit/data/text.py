@@ -15,6 +15,7 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.data.wordpiece import learn
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 from jsplit.writing import write_text
 
@@ -191,14 +192,15 @@ def train_wordpiece(
 
 
 def _wordpiece(ids: dict[str, int], lowercase: bool) -> Any:
-    from tokenizers import (
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-    )
+    with naming("jsplit.data.Tokenizer"):
+        from tokenizers import (
+            Tokenizer,
+            decoders,
+            models,
+            normalizers,
+            pre_tokenizers,
+            processors,
+        )
 
     engine = Tokenizer(
         models.WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100)

@@ -23,6 +23,7 @@ from jsplit.data.read import FORMAT, Prepared, data_folder, find, versions
 from jsplit.data.sources import reader_of
 from jsplit.data.sources.common import Splits
 from jsplit.data.sources.folders import class_folders
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 
 
@@ -184,7 +185,8 @@ def _quiet(progress: bool) -> Iterator[None]:
 
     Nor does a download warn of each of its ten attempts per file.
     """
-    import tensorflow_datasets as tfds
+    with naming("preparing data"):
+        import tensorflow_datasets as tfds
 
     progress = progress and sys.stderr.isatty()
     retries = logging.getLogger("urllib3")

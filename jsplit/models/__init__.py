@@ -7,21 +7,24 @@ shipped at a split (`shipping`). Not here: training (`jsplit.training`) and turn
 network into a trace (`jsplit.recording`).
 """
 
-from jsplit.models.files import load_model, save_model
-from jsplit.models.multi_exit import MultiExit
-from jsplit.models.networks.bert import BERT
-from jsplit.models.networks.cnn import CNN
-from jsplit.models.networks.mlp import MLP
-from jsplit.models.networks.mobilenet import MobileNetV2
-from jsplit.models.networks.resnet import ResNet
-from jsplit.models.networks.sparse_mlp import SparseMLP
-from jsplit.models.registry import make_model, model_names
-from jsplit.models.shipping import quantise, shipped_bytes
-from jsplit.models.sparse.layers import SparseConv, SparseLinear
-from jsplit.models.sparse.patterns import Pattern
-from jsplit.models.sparse.storage import storage_bytes
-from jsplit.models.weights.load import load_weights
-from jsplit.models.weights.tensors import read_weights
+from jsplit.extras import naming
+
+with naming("jsplit.models"):
+    from jsplit.models.files import load_model, save_model
+    from jsplit.models.multi_exit import MultiExit
+    from jsplit.models.networks.bert import BERT
+    from jsplit.models.networks.cnn import CNN
+    from jsplit.models.networks.mlp import MLP
+    from jsplit.models.networks.mobilenet import MobileNetV2
+    from jsplit.models.networks.resnet import ResNet
+    from jsplit.models.networks.sparse_mlp import SparseMLP
+    from jsplit.models.registry import make_model, model_names
+    from jsplit.models.shipping import quantise, shipped_bytes
+    from jsplit.models.sparse.layers import SparseConv, SparseLinear
+    from jsplit.models.sparse.patterns import Pattern
+    from jsplit.models.sparse.storage import storage_bytes
+    from jsplit.models.weights.load import load_weights
+    from jsplit.models.weights.tensors import read_weights
 
 __all__ = [
     "BERT",

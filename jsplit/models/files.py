@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from jsplit.extras import naming
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
 from jsplit.models.weights.tensors import Source, fill, variables
@@ -41,7 +42,8 @@ def save_model(
         JsplitError: if the class of `model` is not registered, or if the folder cannot
             be written.
     """
-    import safetensors.numpy
+    with naming("a network's folder"):
+        import safetensors.numpy
 
     name = next((k for k, v in REGISTRY.items() if type(model) is v), None)
     if name is None:
@@ -85,7 +87,8 @@ def load_model(
     Raises:
         JsplitError: if a file is missing or broken, or if it does not fit the other.
     """
-    import safetensors.numpy
+    with naming("a network's folder"):
+        import safetensors.numpy
 
     folder = pathlib.Path(folder)
     try:

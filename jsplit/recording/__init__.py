@@ -7,19 +7,13 @@ flax when a name is first used.
 
 from typing import TYPE_CHECKING
 
+from jsplit.extras import lazily
+
 if TYPE_CHECKING:
     from jsplit.recording.full_pass import record
     from jsplit.recording.layers import measure_layers
 
 __all__ = ["measure_layers", "record"]
 
-_HOMES = {"measure_layers": "layers", "record": "full_pass"}
-
-
-def __getattr__(name: str) -> object:
-    import importlib
-
-    if name not in _HOMES:
-        raise AttributeError(f"module 'jsplit.recording' has no attribute {name!r}")
-    module = importlib.import_module(f"jsplit.recording.{_HOMES[name]}")
-    return getattr(module, name)
+if not TYPE_CHECKING:  # which would take any misspelt name for an object
+    __getattr__ = lazily(__name__, {"measure_layers": "layers", "record": "full_pass"})

@@ -4,8 +4,9 @@ Here: the names of the two modules, imported when first used, so that neither ri
 nor matplotlib loads before. Not here: any number, which `results` and `stats` make.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jsplit.extras import lazily
 
 if TYPE_CHECKING:
     from jsplit.report.figures import cost_accuracy, regret_curves
@@ -19,17 +20,14 @@ __all__ = [
     "to_markdown",
 ]
 
-_HOME = {
-    "cost_accuracy": "figures",
-    "regret_curves": "figures",
-    "render": "tables",
-    "to_csv": "tables",
-    "to_markdown": "tables",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Imports the module of a public name when the name is first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+if not TYPE_CHECKING:  # which would take any misspelt name for an object
+    __getattr__ = lazily(
+        __name__,
+        {
+            "cost_accuracy": "figures",
+            "regret_curves": "figures",
+            "render": "tables",
+            "to_csv": "tables",
+            "to_markdown": "tables",
+        },
+    )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jsplit.checks import shown
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 
 PER_EXIT = (
@@ -161,13 +162,9 @@ def _read_csv(path: pathlib.Path) -> _Table:
 
 
 def _read_parquet(path: pathlib.Path) -> _Table:
-    try:
+    with naming("reading Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            'reading Parquet needs pyarrow: pip install "jsplit[parquet]"'
-        ) from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             table = file.read()

@@ -7,6 +7,7 @@ first used. Called by `commands`, the quick start, experiments and users.
 
 from typing import TYPE_CHECKING
 
+from jsplit.extras import lazily
 from jsplit.training.history import TrainLog
 from jsplit.training.settings import PRESETS, Settings, make_settings
 
@@ -22,10 +23,5 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in ("train", "Interrupted"):
-        raise AttributeError(f"module 'jsplit.training' has no attribute {name!r}")
-    from jsplit.training import loop
-
-    return getattr(loop, name)
+if not TYPE_CHECKING:  # which would take any misspelt name for an object
+    __getattr__ = lazily(__name__, {"Interrupted": "loop", "train": "loop"})

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsplit import checks
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder
 
@@ -43,7 +44,8 @@ class Checkpoints:
         Raises:
             JsplitError: if the folder cannot be made or not be written into.
         """
-        import orbax.checkpoint as ocp
+        with naming("a checkpoint"):
+            import orbax.checkpoint as ocp
 
         self._folder = pathlib.Path(folder).absolute()
         self._run = dict(run)

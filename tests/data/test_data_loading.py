@@ -153,7 +153,8 @@ def test_damaged_record(out):
 
 def test_missing_pillow(out, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
-    with pytest.raises(JsplitError, match="images need Pillow"):
+    wanted = r'reading images needs PIL: pip install "jsplit\[data\]"'
+    with pytest.raises(ImportError, match=wanted):
         loaded("mnist", "train", out)
 
 

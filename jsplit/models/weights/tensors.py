@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 from flax import nnx
 
+from jsplit.extras import naming
 from jsplit.types import JsplitError
 
 SHOWN = 5  # names of a fault that are listed; the rest is counted
@@ -213,8 +214,8 @@ def _read_parts(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    import safetensors
-
+    with naming("reading weights"):
+        import safetensors
     try:
         found = safetensors.deserialize(path.read_bytes())
     except safetensors.SafetensorError as error:
