@@ -81,6 +81,11 @@ def test_equals_transformers(tmp_path, suffix, attention):
     assert_equal(model, tokens, *outputs(theirs, named, tokens))
 
 
+def test_parameter_count_is_that_of_the_stored_weights(stored):
+    params = jax.tree.leaves(nnx.state(build(), nnx.Param))
+    assert sum(x.size for x in params) == sum(x.size for x in stored[1].values())
+
+
 def test_parameter_count_is_that_of_transformers():
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
