@@ -93,6 +93,8 @@ def test_parts_that_do_not_continue_are_refused(long_run):
     next_one = part.assign_attrs(first_replica=16)
     with pytest.raises(JsplitError, match="agree in policy"):
         dataset.join([part, next_one.isel(policy=[1, 0])])
+    with pytest.raises(JsplitError, match="agree in checkpoint"):
+        dataset.join([part, next_one.isel(checkpoint=slice(1, None))])
     with pytest.raises(JsplitError, match="parts must hold"):
         dataset.join([])
 

@@ -10,6 +10,8 @@ from conftest import random_trace
 
 import jsplit
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 LEARNERS = {
     "splitee": {"heads": "one", "side_information": None},
     "splitee_s": {"heads": "all", "side_information": "strict"},
