@@ -37,6 +37,15 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # XLA cuts a program into 32 parts, one a thread, which together take longer.
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_parallel_codegen_split_count=1"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """As many processes as cores, but each may take 2 GB of memory."""
+    return min(os.cpu_count() or 1, 4)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -59,11 +68,13 @@ def quick_compile():
     """XLA with fewer optimisations: the same arithmetic, half the compile time.
 
     For modules whose tests compare with other computations within rounding. Not for
-    those that ask for equal bits of the engine's programs, compiled as users do.
+    those that ask for equal bits of the engine's programs, compiled as users do: these
+    must not find programs that were compiled here.
     """
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
 
 
 @contextlib.contextmanager

@@ -126,6 +126,7 @@ def test_help_mentions_every_command(capsys):
 SMALL = ("splitee", "fixed_split(depth=2)", "--num-replicas", 128)
 
 
+@pytest.mark.core
 def test_evaluate_prints_the_table(capsys, folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("table.csv", "trace.npz"):

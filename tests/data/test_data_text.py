@@ -10,6 +10,8 @@ from make_wordpiece_reference import FILE, HARD, LENGTHS, PAIRS, encoded
 from jsplit.data import Tokenizer, train_wordpiece
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 # Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4, un 5, ##aff 6, ##able 7, ...
 WORDS = [*SPECIAL, "un", "##aff", "##able", "the", "cafe", "!", "Bert", "bert", "人"]
 

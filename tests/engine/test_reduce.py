@@ -5,9 +5,12 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import lax
 
 from jsplit.engine.reduce import Pair, _add
+
+pytestmark = pytest.mark.core
 
 
 def test_a_pair_keeps_what_a_float32_sum_forgets():

@@ -18,7 +18,7 @@ from make_bert_reference import (
 from jsplit.models import BERT, load_weights
 from jsplit.types import JsplitError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("quick_compile")]
 
 
 def build(**changes):

@@ -191,6 +191,7 @@ def test_cascades_equal_the_loop(protocol):
         assert run.offloaded == 0
 
 
+@pytest.mark.core
 def test_baselines_have_their_closed_form():
     trace = random_trace(200, 4, seed=1)
     costs = jsplit.Costs.splitee(4, offload=0.3)
@@ -210,6 +211,7 @@ def test_baselines_have_their_closed_form():
     np.testing.assert_allclose(result.cost, bills, rtol=1e-6)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("x64")
 def test_oracle_takes_the_best_split_of_every_sample():
     trace = random_trace(90, 4, seed=7)

@@ -25,6 +25,8 @@ from jsplit.policies.registry import (
 )
 from jsplit.types import Feedback, Now, Protocol
 
+pytestmark = pytest.mark.core
+
 README = pathlib.Path(__file__).parents[2] / "README.md"
 SHIPPED = 3  # the exit taken by a shipped sample of a 3-exit network
 

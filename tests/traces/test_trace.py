@@ -17,6 +17,8 @@ from jsplit.traces.loading import load_trace
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 N, L, C = 7, 3, 4
 
 

@@ -40,6 +40,7 @@ def test_joint_loss_equals_numpy():
     assert float(joint_loss(logits, labels, w)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.core
 def test_same_seed_gives_equal_weights_and_other_seed_does_not():
     models = [tiny(), tiny(), tiny()]
     logs = [fit(model, seed) for model, seed in zip(models, (0, 0, 1), strict=True)]
@@ -58,6 +59,7 @@ def test_new_numbers_do_not_compile_again():
     assert take_step._cache_size() == before
 
 
+@pytest.mark.core
 def test_every_epoch_shows_what_is_not_held_out_once_in_an_order_of_its_own(
     monkeypatch,
 ):
