@@ -67,12 +67,12 @@ def test_other_junctions_are_refused(kwargs, message):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_structured_patterns_have_fixed_degrees(shape):
     junction = make_junction(*shape[:2], out_degree=shape[2])
-    patterns = [patterns.structured(junction, seed) for seed in (0, 0, 1)]
-    for source in patterns:
+    drawn = [patterns.structured(junction, seed) for seed in (0, 0, 1)]
+    for source in drawn:
         assert_fixed_degrees(junction, source)
-    np.testing.assert_array_equal(patterns[0], patterns[1])
+    np.testing.assert_array_equal(drawn[0], drawn[1])
     if junction.density < 1:
-        assert (patterns[0] != patterns[2]).any()
+        assert (drawn[0] != drawn[2]).any()
 
 
 def test_structured_patterns_are_all_reached():
