@@ -2,9 +2,12 @@
 
 import contextlib
 import importlib
+import os
 import pathlib
 import re
+import shutil
 import sys
+import tempfile
 
 import jax
 import numpy as np
@@ -12,9 +15,37 @@ import pytest
 
 import jsplit
 
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+
 
 def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help="also run tests marked slow")
+
+
+def pytest_configure(config):
+    """Compiles a program once in a run, whichever file or process asks for it.
+
+    A folder named by JAX_COMPILATION_CACHE_DIR is used and kept. Programs found there
+    still count as `compilations`: JAX tells of both alike.
+    """
+    if CACHE not in os.environ:
+        folder = tempfile.mkdtemp(prefix="jsplit-tests-")
+        os.environ[CACHE] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    jax.config.update("jax_compilation_cache_dir", os.environ[CACHE])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    # XLA cuts a program into 32 parts, one a thread, which together take longer.
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_parallel_codegen_split_count=1"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """As many processes as cores, but each may take 2 GB of memory."""
+    return min(os.cpu_count() or 1, 4)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -37,11 +68,13 @@ def quick_compile():
     """XLA with fewer optimisations: the same arithmetic, half the compile time.
 
     For modules whose tests compare with other computations within rounding. Not for
-    those that ask for equal bits of the engine's programs, compiled as users do.
+    those that ask for equal bits of the engine's programs, compiled as users do: these
+    must not find programs that were compiled here.
     """
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ import pytest
 
 import jsplit
 
+pytestmark = pytest.mark.core
+
 ROOT = pathlib.Path(jsplit.__file__).parent
 
 ABOVE = {"", "__main__"}  # they show or start everything, and have no row

@@ -7,13 +7,13 @@ import time
 import jax
 import numpy as np
 import pytest
-from thin_mobilenet import as_torchvision, thin_mobilenet
+from make_mobilenet_reference import small, torch_logits
+from thin_mobilenet import thin_mobilenet
 
 from jsplit import cli
 from jsplit.bench import models, rivals
 from jsplit.bench.sizes import Passes
 from jsplit.models import BERT
-from jsplit.models.networks.mobilenet import PIXEL_MEAN, PIXEL_STD
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -72,20 +72,10 @@ def test_torch_bert_computes_the_same_hidden_state():
 
 
 def test_torch_mobilenet_is_the_same_network():
-    torch = pytest.importorskip("torch")
-    images = np.random.default_rng(1).random((3, 16, 16, 3), np.float32)
-    model = thin_mobilenet(stem="cifar")
+    pytest.importorskip("torch")
+    model, images = small()
     ours = np.asarray(jax.jit(lambda model, x: model(x))(model, images))[:, -1]
-    net = rivals.torch_mobilenet(torch, dict(model.arguments))
-    # Read, not counted, by PyTorch: batches seen, and exits that it does not have.
-    tensors = {k: torch.tensor(v) for k, v in as_torchvision(model).items()}
-    missing, unexpected = net.load_state_dict(tensors, strict=False)
-    assert all(name.endswith("num_batches_tracked") for name in missing)
-    assert all(name.startswith("exits.") for name in unexpected)
-    mean, std = map(np.float32, (PIXEL_MEAN, PIXEL_STD))
-    pixels = torch.tensor((images - mean) / std).permute(0, 3, 1, 2)
-    with torch.no_grad():
-        theirs = net(pixels).numpy()
+    theirs = torch_logits(model, images)
     assert np.ptp(theirs, axis=0).min() > 0.05
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 

@@ -17,6 +17,8 @@ from jsplit.policies.registry import make_policy, parse_policy
 from jsplit.results import files
 from jsplit.types import JsplitError, Protocol
 
+pytestmark = pytest.mark.core
+
 L = 3
 TRACE = random_trace(40, L)
 BARE = jsplit.Trace.from_arrays(TRACE.confidence, correct=TRACE.correct)

@@ -171,6 +171,7 @@ def test_actions_of_groups_are_named(capsys):
 SMALL = ("splitee", "fixed_split(depth=2)", "--num-replicas", 128)
 
 
+@pytest.mark.core
 def test_evaluate_prints_the_table(capsys, folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     for name in ("table.csv", "trace.npz"):

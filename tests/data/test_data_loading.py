@@ -13,6 +13,8 @@ from jsplit.data.loading import parse_split
 from jsplit.data.write import prepare
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 
 @needs_real_data
 def test_mnist_test_set(tmp_path):

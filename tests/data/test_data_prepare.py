@@ -21,6 +21,8 @@ from jsplit.data.sources import READERS
 from jsplit.data.write import prepare
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def source(tmp_path):

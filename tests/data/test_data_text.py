@@ -5,22 +5,15 @@ import itertools
 import numpy as np
 import pytest
 from data_files import REAL, SPECIAL, VOCAB, needs_real_data, texts_of
+from make_wordpiece_reference import FILE, HARD, LENGTHS, PAIRS, encoded
 
 from jsplit.data import Tokenizer, train_wordpiece
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 # Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4, un 5, ##aff 6, ##able 7, ...
 WORDS = [*SPECIAL, "un", "##aff", "##able", "the", "cafe", "!", "Bert", "bert", "人"]
-HARD = [
-    "",
-    "  The\tcafé -- UNAFFABLE!! ",
-    "naïve façade, e\u0301lan; d\u0130yarbak\u0131r",
-    "人工 intelligence\u200b and\u00a0spaces",
-    "don't   stop\x00\ufffd; $9.99 (50%)",
-    "a" * 120,
-    "SEP] in a text, ##able too",
-    "emoji 🙂 and ﬁ ligature",
-]
 
 
 def ids(text, pair=None, **options):
@@ -56,24 +49,28 @@ def test_the_longer_of_two_is_cut():
     assert ids("un", "the bert cafe ! the", max_length=6)[0] == [2, 5, 3, 8, 12, 3]
 
 
-@pytest.mark.parametrize("max_length", [8, 24, 64])
+@pytest.mark.parametrize("pairs", PAIRS)
+@pytest.mark.parametrize("max_length", LENGTHS)
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_equals_the_stored_ids_of_transformers(lowercase, max_length, pairs):
+    with np.load(FILE) as file:
+        words = file[f"vocab/{lowercase}"].tolist()
+        expected = file[f"{lowercase}/{max_length}/{pairs}"]
+    ours = Tokenizer(words, lowercase=lowercase)
+    got = ours.encode(HARD, PAIRS[pairs], max_length=max_length)
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("max_length", LENGTHS)
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_equals_transformers(tmp_path, max_length, lowercase):
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("transformers")
     path = tmp_path / "vocab.txt"
     ours = train_wordpiece(HARD * 2, 120, path, lowercase=lowercase)
-    theirs = transformers.BertTokenizer(str(path), do_lower_case=lowercase)
-    for pairs in (None, HARD[::-1]):
-        expected = theirs(
-            HARD,
-            pairs,
-            padding="max_length",
-            truncation="longest_first",
-            max_length=max_length,
-        )
+    for pairs in PAIRS.values():
+        expected = encoded(path, lowercase, max_length, pairs)
         got = ours.encode(HARD, pairs, max_length=max_length)
-        np.testing.assert_array_equal(got[:, 0], expected["input_ids"])
-        np.testing.assert_array_equal(got[:, 1], expected["token_type_ids"])
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_vocabulary_from_a_file(tmp_path):

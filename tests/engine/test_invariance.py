@@ -102,11 +102,13 @@ def together():
     return evaluate(FOUR)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("policies", [["splitee"], ["random_exit"], FOUR[::-1]])
 def test_results_do_not_depend_on_the_other_policies(policies, together):
     assert_same(evaluate(policies), together.sel(policy=policies))
 
 
+@pytest.mark.core
 def test_fewer_replicas_are_the_first_of_more(together):
     assert_same(evaluate(FOUR, num_replicas=5), together.isel(replica=slice(5)))
 

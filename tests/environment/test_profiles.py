@@ -11,6 +11,8 @@ from jsplit import Link, Machine, Profile, link_states
 from jsplit.environment.profiles import cellular
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 PHONE = Machine(gflops=2, watts=3, price=0.5)
 LINK = Link(mbps=4, rtt_ms=10, watts=1.5, price=0.2)
 SERVER = Machine(gflops=100, price=2)

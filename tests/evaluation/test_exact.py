@@ -8,6 +8,8 @@ import jsplit
 from jsplit import stats
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 TRACE = random_trace(150, 4)
 COSTS = jsplit.Costs.splitee(4, offload=0.3)
 POLICIES = ["final_exit", "offload_all", "fixed_split(depth=2)", "confidence_cascade"]

@@ -91,6 +91,7 @@ def test_four_replicas_share_a_resampled_test_set_in_other_orders(resampled):
     assert len(np.unique(order, axis=0)) == 16
 
 
+@pytest.mark.core
 def test_parts_that_do_not_continue_are_refused(long_run):
     part = long_run.data.isel(replica=slice(16))
 

@@ -18,7 +18,7 @@ from make_bert_reference import (
 from jsplit.models import BERT, load_weights
 from jsplit.types import JsplitError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("quick_compile")]
 
 
 def build(**changes):
@@ -79,6 +79,11 @@ def test_equals_transformers(tmp_path, suffix, attention):
     load_weights(model, file)
     tokens = texts(5, 17)
     assert_equal(model, tokens, *outputs(theirs, named, tokens))
+
+
+def test_parameter_count_is_that_of_the_stored_weights(stored):
+    params = jax.tree.leaves(nnx.state(build(), nnx.Param))
+    assert sum(x.size for x in params) == sum(x.size for x in stored[1].values())
 
 
 def test_parameter_count_is_that_of_transformers():

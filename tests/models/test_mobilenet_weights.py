@@ -1,14 +1,21 @@
-"""MobileNetV2 against `transformers`, and files with torchvision's names."""
+"""MobileNetV2 against what others compute, and files with torchvision's names."""
 
 import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 from flax import nnx
+from make_mobilenet_reference import (
+    FILE,
+    checksum,
+    large,
+    small,
+    transformers_outputs,
+)
 from thin_mobilenet import as_torchvision, thin_mobilenet
 
 from jsplit.models import MobileNetV2, load_weights
-from jsplit.models.networks.mobilenet import EXITS, PIXEL_MEAN, PIXEL_STD
+from jsplit.models.networks.mobilenet import EXITS
 from jsplit.models.weights.tensors import variables
 from jsplit.types import JsplitError
 
@@ -120,79 +127,49 @@ def test_names_everything_that_does_not_fit(tensors, tmp_path):
     )
 
 
-def transformers_name(name):
-    """The name in `transformers` of a tensor of torchvision's."""
-    _, number, rest = name.split(".", 2)
-    kind = name.rpartition(".")[2]
-    if number == "0":
-        part = ("conv_stem.first_conv", rest[0] == "0")
-    elif number == "18":
-        part = ("conv_1x1", rest[0] == "0")
-    else:
-        where = "conv_stem" if number == "1" else f"layer.{int(number) - 2}"
-        names = ["conv_3x3", "reduce_1x1"]
-        if number != "1":
-            names = ["expand_1x1", *names]
-        position = rest.removeprefix("conv.").split(".")
-        index = int(position[0])
-        last = len(names) - 1
-        if index < last:
-            part = (f"{where}.{names[index]}", position[1] == "0")
-        else:
-            part = (f"{where}.{names[last]}", index == last)
-    layer, convolution = part
-    return f"{layer}.{'convolution' if convolution else 'normalization'}.{kind}"
+@jax.jit
+def features_and_logits(model, x):
+    features, h = [], x
+    for group in model.blocks:
+        for feature in group.layers:
+            h = feature(h)
+            features.append(h)
+    return features, model.heads[-1](h)
+
+
+def assert_equal(model, images, hidden, expected_logits):
+    """Every inverted residual and the final logits, within 1e-4."""
+    features, logits = features_and_logits(model, images)
+    # Theirs begin behind our third feature block: stem and first residual are one.
+    assert len(hidden) == EXITS[-2] - 2
+    for ours, expected in zip(features[2:18], hidden, strict=True):
+        assert expected.std() > 0.1
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+    assert np.ptp(expected_logits, axis=0).min() > 0.05
+    np.testing.assert_allclose(logits, expected_logits, rtol=1e-4, atol=1e-4)
+
+
+def test_equals_the_stored_numbers_of_transformers():
+    model, images = large()
+    with np.load(FILE) as file:
+        stored = dict(file)
+    assert checksum(model) == stored["checksums"][0], "other weights: make FILE again"
+    hidden = [stored[name] for name in sorted(stored) if name.startswith("hidden/")]
+    assert_equal(model, images, hidden, stored["logits"])
+
+
+def test_equals_the_stored_logits_of_torch():
+    model, images = small()
+    with np.load(FILE) as file:
+        theirs, weights = file["small_logits"], file["checksums"][1]
+    assert checksum(model) == weights, "other weights: make FILE again"
+    ours = np.asarray(jax.jit(lambda model, x: model(x))(model, images))[:, -1]
+    assert np.ptp(theirs, axis=0).min() > 0.05
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_equals_transformers():
-    """Every inverted residual and the final logits, within 1e-4.
-
-    Thinner ones would differ: where stem and first residual have equal widths,
-    torchvision adds the input of the residual and `transformers` does not.
-    """
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    config = transformers.MobileNetV2Config(
-        depth_multiplier=0.3, tf_padding=False, layer_norm_eps=1e-5, num_labels=3
-    )
-    model = thin_mobilenet(width=0.3)
-    tensors = as_torchvision(model)
-    theirs = transformers.MobileNetV2ForImageClassification(config).eval()
-    named = {
-        "mobilenet_v2." + transformers_name(name): torch.from_numpy(value.copy())
-        for name, value in tensors.items()
-        if name.startswith("features")
-    }
-    for kind in ("weight", "bias"):
-        value = tensors[f"classifier.1.{kind}"].copy()
-        named[f"classifier.{kind}"] = torch.from_numpy(value)
-    missing, unexpected = theirs.load_state_dict(named, strict=False)
-    assert not unexpected
-    assert all(name.endswith("num_batches_tracked") for name in missing)
-
-    images = np.random.default_rng(3).uniform(size=(4, 64, 64, 3)).astype(np.float32)
-    pixels = (images - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD)
-    with torch.no_grad():
-        out = theirs(
-            torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()),
-            output_hidden_states=True,
-        )
-
-    @jax.jit
-    def run(model, x):
-        features, h = [], x
-        for group in model.blocks:
-            for feature in group.layers:
-                h = feature(h)
-                features.append(h)
-        return features, model.heads[-1](h)
-
-    features, logits = run(model, images)
-    # Theirs begin behind our third feature block: stem and first residual are one.
-    assert len(out.hidden_states) == EXITS[-2] - 2
-    for ours, hidden in zip(features[2:18], out.hidden_states, strict=True):
-        expected = hidden.numpy().transpose(0, 2, 3, 1)
-        assert expected.std() > 0.1
-        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
-    assert np.ptp(out.logits.numpy(), axis=0).min() > 0.05
-    np.testing.assert_allclose(logits, out.logits.numpy(), rtol=1e-4, atol=1e-4)
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    model, images = large()
+    assert_equal(model, images, *transformers_outputs(model, images))

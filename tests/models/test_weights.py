@@ -13,6 +13,8 @@ from jsplit.models import CNN, load_weights, read_weights
 from jsplit.models.weights.tensors import Source, fill
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 TENSORS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
     "half": np.array([0.5, -2.0], np.float16),

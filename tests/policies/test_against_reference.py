@@ -10,6 +10,8 @@ from conftest import random_trace
 
 import jsplit
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 LEARNERS = {
     "splitee": {"heads": "one", "side_information": None},
     "splitee_s": {"heads": "all", "side_information": "strict"},
@@ -204,6 +206,7 @@ def test_cascades_equal_the_loop(protocol):
         assert run.offloaded == 0
 
 
+@pytest.mark.core
 def test_baselines_have_their_closed_form():
     trace = random_trace(200, 4, seed=1)
     costs = jsplit.Costs.splitee(4, offload=0.3)
@@ -223,6 +226,7 @@ def test_baselines_have_their_closed_form():
     np.testing.assert_allclose(result.cost, bills, rtol=1e-6)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("x64")
 def test_oracle_takes_the_best_split_of_every_sample():
     trace = random_trace(90, 4, seed=7)

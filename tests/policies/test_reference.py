@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import reference as ref
 
+pytestmark = pytest.mark.core
+
 # Three exits, five samples, alpha = .8. Sample 4 meets the threshold exactly.
 ALPHA = 0.8
 CONFIDENCE = np.array(

@@ -75,6 +75,16 @@ def test_arms_equal_the_twin(name):
     assert len(chosen) > 1  # or the index never mattered
 
 
+def test_beta_thompson_draws_although_rounding_lifts_a_mean_above_1(monkeypatch):
+    """Successes of a million perfect rewards are then more than the plays."""
+    monkeypatch.setattr(bayes, "best_arm", lambda draws: draws)
+    selector, params = bayes.ThompsonBeta(), bayes.BetaParams(0.01, 0.01)
+    mean = jnp.nextafter(jnp.ones(2, jnp.float32), jnp.float32(2))
+    state = selector.init(params, 2)._replace(mean=mean, known=jnp.full(2, 2.0**20))
+    draws = selector.select(params, state, jax.random.key(0), Now(jnp.int32(1), None))
+    assert ((draws > 0.99) & (draws <= 1)).all()
+
+
 def drive(selector, params, rewards, twin, draws_of, check=lambda state: None):
     """Plays [T, K] rewards step by step beside the twin, which sees the same draws."""
     num_arms = rewards.shape[1]

@@ -12,7 +12,7 @@ from jsplit import stats, version
 from jsplit.results import metrics
 from jsplit.types import Protocol
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("quick_compile")]
 
 N, L, R = 120, 4, 128
 POLICIES = ["splitee", "final_exit", "fixed_split(depth=2)", "random_exit", "oracle"]

@@ -6,6 +6,8 @@ from jsplit import stats
 from jsplit.stats import intervals
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 REPETITIONS = 4_000
 # Three standard deviations of a binomial proportion, about one percentage point.
 TOLERANCE = 3 * np.sqrt(0.95 * 0.05 / REPETITIONS)

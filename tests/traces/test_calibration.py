@@ -16,6 +16,8 @@ from jsplit.traces.calibration import (
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 L, C = 3, 4
 TRUE = np.array([0.2, 1.0, 6.0])  # by what honest logits were multiplied
 

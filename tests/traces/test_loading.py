@@ -8,6 +8,8 @@ from jsplit.traces.loading import load_trace, sample_names, sample_trace
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 
 def test_every_sample_trace_is_whole_and_says_where_it_comes_from():
     assert "digits" in sample_names()

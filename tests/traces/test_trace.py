@@ -17,6 +17,8 @@ from jsplit.traces.loading import load_trace
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
+pytestmark = pytest.mark.core
+
 N, L, C = 7, 3, 4
 
 
@@ -222,6 +224,8 @@ BAD_ARRAYS = {
     "inf": ({"confidence": [[0.5, -np.inf]], "correct": YES}, "finite -inf (1 of 2"),
     "above 1": ({"confidence": [[0.5, 1.01]], "correct": YES}, "in [0, 1] 1.01"),
     "percent": ({"confidence": [[50, 90]], "correct": YES}, "in [0, 1] 50.0 2 of 2"),
+    "a little above 1": ({"confidence": [[0.5, 1 + 5e-6]], "correct": YES}, "1.000005"),
+    "a little below 0": ({"confidence": [[0.5, -5e-6]], "correct": YES}, "-5e-06"),
     "below 0": ({"confidence": [[0.5, -0.1]], "correct": YES}, "in [0, 1] -0.1"),
     "text": ({"confidence": [["a", "b"]], "correct": YES}, "confidence numbers <U1"),
     "None": ({"confidence": [[0.5, None]], "correct": YES}, "confidence object"),

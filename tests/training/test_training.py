@@ -5,7 +5,7 @@ from flax import nnx
 
 from jsplit.data import load
 from jsplit.models import CNN
-from jsplit.training import train
+from jsplit.training import loop, make_settings, train
 from jsplit.training.loss import joint_loss
 from jsplit.training.step import take_step
 from jsplit.types import JsplitError
@@ -40,6 +40,7 @@ def test_joint_loss_equals_numpy():
     assert float(joint_loss(logits, labels, w)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.core
 def test_same_seed_gives_equal_weights_and_other_seed_does_not():
     models = [tiny(), tiny(), tiny()]
     logs = [fit(model, seed) for model, seed in zip(models, (0, 0, 1), strict=True)]
@@ -56,6 +57,29 @@ def test_new_numbers_do_not_compile_again():
     before = take_step._cache_size()
     fit(tiny(5), seed=3, num_epochs=4, learning_rate=1e-3, exit_weights=(1, 2))
     assert take_step._cache_size() == before
+
+
+@pytest.mark.core
+def test_every_epoch_shows_what_is_not_held_out_once_in_an_order_of_its_own(
+    monkeypatch,
+):
+    shown = []
+
+    def record(state, inputs, labels, *numbers, **options):
+        shown.append(np.asarray(inputs)[:, 0, 0, 0])
+        return state
+
+    monkeypatch.setattr(loop, "take_step", record)
+    inputs = np.zeros((20, 4, 4, 1), np.float32)
+    inputs[:, 0, 0, 0] = np.arange(20)
+    settings = make_settings(num_epochs=3, batch_size=5, validation=0.25)
+    training = loop.Training(tiny(), inputs, LABELS, settings, None)
+    training.run(progress=False)
+    epochs = np.array(shown).reshape(3, 15)
+    for epoch in epochs:
+        assert set(epoch) == set(range(20)) - set(training.held_out)
+    assert len(training.held_out) == 5
+    assert len(np.unique(epochs, axis=0)) == 3
 
 
 def test_exit_weight_zero_leaves_that_head_alone():

@@ -1,5 +1,6 @@
 """One step of training against NumPy, numbers of a step, devices, augmentation."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from thin_mobilenet import thin_mobilenet
 
 from jsplit.data import augment
-from jsplit.models import CNN, MobileNetV2, MultiExit, ResNet, SparseMLP
+from jsplit.models import CNN, MultiExit, ResNet, SparseMLP
 from jsplit.training import Settings, make_settings, step, train
 from jsplit.training.loop import Training, _hold_out
 from jsplit.training.loss import exit_losses
@@ -278,7 +280,7 @@ def test_bfloat16_computes_lower_and_keeps_float32():
 @pytest.mark.parametrize(
     "build",
     [
-        lambda rngs: MobileNetV2(3, width=0.05, rngs=rngs),
+        lambda rngs: thin_mobilenet(stem="cifar"),
         lambda rngs: ResNet(3, widths=(2, 3), blocks_per_stage=1, rngs=rngs),
         lambda rngs: SparseMLP(3, num_features=192, out_degrees=(5, 8, 3), rngs=rngs),
         lambda rngs: CNN(3, in_channels=3, widths=(2, 3), rngs=rngs),
@@ -289,10 +291,13 @@ def test_bfloat16_reaches_every_block(build):
     settings = Settings(bf16=True, batch_size=4)
     begun = Training(build(nnx.Rngs(0)), images, np.zeros(4, int), settings, None)
 
+    def apply(h, block):
+        return block(h)
+
     def activations(params):
         low = step._lower(params)
         model = nnx.merge(begun.graphdef, low, begun.state.rest, copy=True)
-        return [model.head(images, i + 1) for i in range(model.num_exits)]
+        return list(itertools.accumulate(model.blocks, apply, initial=images))[1:]
 
     for activation in jax.eval_shape(activations, begun.state.params):
         assert activation.dtype == jnp.bfloat16
