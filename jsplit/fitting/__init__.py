@@ -2,8 +2,7 @@
 
 Here: `split_trace`, which cuts a trace in two, functions that return a policy with one
 plan, and `fit_rule`, which calls one by name. Not here: policies that learn while they
-run (`policies`) or what runs them (`evaluate`, `exact_values`). Called by users and the
-command line.
+run (`policies`) or what runs them (`evaluation`).
 
 =========================  ==========================================================
 function                   what is fitted
@@ -14,9 +13,10 @@ function                   what is fitted
 `risk_controlled_split`    one exit and threshold, for a drop in accuracy
 =========================  ==========================================================
 
-A fitted policy's label names the numbers that were found and, as `fitted_on`, the first
-digits of the held-out trace's sha256. A result judged on that same trace, whose sha256
-it stores, is in hindsight: an upper bound, no fair competitor.
+The label of a fitted policy shows the numbers that were found. It also shows, as
+"fitted_on", the first digits of the sha256 of the held-out trace. A result stores the
+sha256 of its trace. Where the two agree, the policy is judged in hindsight: it is an
+upper bound and no fair competitor.
 """
 
 from jsplit.fitting.budget import budget_cascade

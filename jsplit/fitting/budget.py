@@ -20,14 +20,17 @@ LARGEST_LOG_RATIO = 50.0
 def budget_cascade(held_out: Trace, costs: Costs, budget: float) -> Policy:
     """Returns MSDNet's cascade: a threshold per exit, for a mean cost per sample.
 
-    The share of samples that should leave at exit i is geometric, q_i = z ratio^i with
-    z such that all shares sum to 1; `ratio` is the largest with sum_i q_i C_i <=
-    budget, C_i = compute_i + head_1 + ... + head_i being what leaving at exit i costs.
-    The threshold of exit i is then the confidence that lets so many of the held-out
-    samples that reach exit i leave there.
+    The share of samples that should leave at exit i is geometric, q_i = z ratio^i, with
+    z such that all shares sum to 1. Leaving at exit i costs C_i = compute_i + head_1 +
+    ... + head_i, and `ratio` is the largest with
 
-    On the held-out samples the mean cost is at most `budget`; on others it is so only
-    as far as confidences are distributed alike: `budget` is aimed at, not promised.
+        sum_i q_i C_i <= budget.
+
+    The threshold of exit i is the confidence at which this share of the held-out
+    samples leaves there.
+
+    On the held-out samples the mean cost is at most `budget`. On other samples that is
+    aimed at, not promised: their confidences may be distributed differently.
 
     Args:
         held_out: N samples, L exits; no labels needed.
@@ -40,7 +43,7 @@ def budget_cascade(held_out: Trace, costs: Costs, budget: float) -> Policy:
         Protocol()).threshold[0]`.
 
     Raises:
-        JsplitError: An argument is out of range.
+        JsplitError: if an argument is out of range.
 
     Example:
         >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7], [0.7, 0.9]]
@@ -53,11 +56,13 @@ def budget_cascade(held_out: Trace, costs: Costs, budget: float) -> Policy:
         Huang et al., Multi-Scale Dense Networks for Resource Efficient Image
         Classification, ICLR 2018, arXiv 1703.09844 (budgeted batch classification).
 
-    Differences from the paper and its released code: the paper's 1 - q is `ratio` and
-    at most 1, so budgets above the mean of the C_i cannot be met; the code tries ratios
-    from 0.05 to 1.95 in steps, here any ratio > 0 is solved for. The code rounds the
-    number that leaves at each exit down, which can exceed the budget; here so many
-    leave up to each exit that it is never exceeded.
+    Differences from the paper and its released code:
+
+    - The paper's 1 - q is `ratio` and at most 1, so it cannot use up a budget above the
+      mean of the C_i. The code tries ratios from 0.05 to 1.95 in steps. Here any
+      ratio > 0 is solved for.
+    - The code rounds down the number that leaves at each exit, which can exceed the
+      budget. Here so many leave up to each exit that it is never exceeded.
     """
     check_inputs(held_out, costs)
     exit_costs = costs.compute + costs.head.cumsum()
@@ -73,7 +78,7 @@ def exit_shares(exit_costs: np.ndarray, budget: float) -> np.ndarray:
 
     Args:
         exit_costs: [L] cost of leaving at each exit, non-decreasing.
-        budget: at least the first of them.
+        budget: mean cost per sample, >= `exit_costs[0]`.
     """
     exits = np.arange(exit_costs.size)
 

@@ -23,16 +23,16 @@ def split_trace(
 
     Args:
         trace: N >= 2 samples.
-        share: of the samples that are held out for fitting, 0..1; neither part may be
+        share: share of the samples held out for fitting, 0..1; neither part may be
             empty.
-        seed: >= 0; the same seed gives the same parts.
+        seed: seed of the draw, >= 0; the same seed gives the same parts.
 
     Returns:
         (held_out, judged). Their meta["part"] says which part of which trace (sha256)
         they are, with share and seed.
 
     Raises:
-        JsplitError: An argument is out of range, or a part would be empty.
+        JsplitError: if an argument is out of range, or a part would be empty.
 
     Example:
         >>> from jsplit.fitting import split_trace

@@ -34,23 +34,28 @@ def risk_controlled_cascade(
     *,
     alphas: ArrayLike = ALPHAS,
 ) -> Policy:
-    """Returns the cheapest confidence cascade that is sure not to drop accuracy much.
+    """Returns the cheapest confidence cascade whose drop in accuracy is at most `risk`.
 
     The drop of a rule is P(exit L is right) - P(the rule is right), over the population
-    of samples. Thresholds are tried from the largest on; each is a hypothesis "the drop
-    is `risk` or more", tested at size `delta` on 1{exit L right} - 1{rule right}, which
-    is -1, 0 or 1 (`stats.betting_p_value`). The first that is not rejected ends the
-    search and the one before it is taken, the cheapest so far: a smaller threshold
-    never costs more, whatever the costs are, because deeper exits cost no less. So no
-    costs are needed.
+    of samples. Thresholds are tried from the largest on. Each is a hypothesis, "the
+    drop is `risk` or more", tested at size `delta` on 1{exit L right} - 1{rule right},
+    which is -1, 0 or 1 (`stats.betting_p_value`). The first hypothesis that is not
+    rejected ends the search, and the threshold before it is taken. It is the cheapest
+    so far: deeper exits cost no less, so a smaller threshold never costs more. No costs
+    are needed to know this.
 
-    Promised: if the held-out samples are independent draws from the population, then
-    with probability at least 1 - delta over them the drop of the returned rule on the
-    population is at most `risk`. A wrong rule is returned only if the first true
-    hypothesis of the sequence is rejected, so testing one after another costs nothing.
-    Not promised: the drop on any one finite test set, which scatters around that on
-    the population; anything for samples distributed otherwise; anything about each of
-    several rules fitted on the same samples at once.
+    Promised: with probability at least 1 - delta over the held-out samples, the drop of
+    the returned rule on the population is at most `risk`. The held-out samples must be
+    independent draws from the population. A wrong rule is returned only if the first
+    true hypothesis of the sequence is rejected, so testing one after another costs
+    nothing.
+
+    Not promised:
+
+    - The drop on any one finite test set; it scatters around the drop on the
+      population.
+    - Anything for samples that are distributed differently.
+    - That several rules fitted on the same samples all hold together.
 
     Args:
         held_out: N samples with correct answers known, L exits.
@@ -63,7 +68,7 @@ def risk_controlled_cascade(
         none could be certified, and exit L answers everything.
 
     Raises:
-        JsplitError: An argument is out of range.
+        JsplitError: if an argument is out of range.
 
     Example:
         >>> confidence, correct = [[0.9, 0.95]] * 500, [[True, True]] * 500
@@ -106,14 +111,13 @@ def risk_controlled_split(
     *,
     alphas: ArrayLike = ALPHAS,
 ) -> Policy:
-    """Returns the cheapest split that is sure not to drop accuracy much.
+    """Returns the cheapest split whose drop in accuracy is at most `risk`.
 
     As `risk_controlled_cascade`, for SplitEE's actions: run to depth i, answer there if
-    confident, ship otherwise. There is one sequence of thresholds for each depth below
-    L, tested at delta / (L - 1); of all splits certified, and the final exit, whose
-    drop is 0, the one with the lowest mean cost on the held-out samples is taken. All
-    certified splits keep the promise together with probability 1 - delta, so that
-    choice is free.
+    confident, ship otherwise. Each depth below L has its own sequence of thresholds,
+    tested at size delta / (L - 1). All certified splits keep the promise together with
+    probability 1 - delta. So any of them may be chosen, or the final exit, whose drop
+    is 0: the one with the lowest mean cost on the held-out samples is taken.
 
     Args:
         held_out: N samples with correct answers known, L exits.
@@ -126,7 +130,7 @@ def risk_controlled_split(
         A policy with one plan; depth=L in its label means the final exit.
 
     Raises:
-        JsplitError: An argument is out of range.
+        JsplitError: if an argument is out of range.
 
     Reference:
         As `risk_controlled_cascade`.
@@ -178,10 +182,10 @@ def _num_certified(
 
     Args:
         held_out: N samples.
-        answers: gives the [N] right answers at a threshold.
-        alphas: thresholds in the order in which they are tested.
-        risk: drop that is tested.
-        size: of each test.
+        answers: threshold -> [N] bool, True = right answer.
+        alphas: thresholds in [0, 1], in the order in which they are tested.
+        risk: drop in accuracy that is tested, 0 <= risk < 1.
+        size: size of each test, in (0, 1).
     """
     # The test bets in order, and a file may be sorted, by class for instance.
     order = np.random.default_rng(0).permutation(held_out.num_samples)

@@ -1,6 +1,6 @@
 """The best exit and threshold, found exactly.
 
-Here: `best_split`. Not here: its reward on other samples (`exact_values`, `evaluate`).
+Here: `best_split`. Not here: its reward on other samples (`evaluation`).
 """
 
 from typing import Literal
@@ -29,11 +29,11 @@ def best_split(
 ) -> Policy:
     """Returns the split (depth, alpha) with the largest mean on the held-out samples.
 
-    One exit and one threshold are what SplitEE could at best learn, were alpha learned
-    too. Between two confidences next to each other every threshold does the same, so
-    the N confidences of an exit, and 1, are all thresholds there are; with samples
-    sorted by confidence all are judged at once: of c_1 >= c_2 >= ... at depth i, the
-    reward of answering the first k on the device and shipping the others is
+    This is the most SplitEE could learn, were alpha learned too. All thresholds between
+    two neighbouring confidences do the same. So the N confidences of an exit, and 1,
+    are all thresholds that matter. Samples sorted by confidence judge them all at once:
+    with c_1 >= c_2 >= ... at depth i, the reward of answering the first k on the device
+    and shipping the others is
 
         (sum_{n <= k} c_n + sum_{n > k} (remote_n - mu offload_i)) / N
             - mu (compute_i + head_i).
@@ -45,15 +45,15 @@ def best_split(
     Args:
         held_out: N samples, L exits.
         costs: costs for the L exits.
-        alphas: thresholds in [0, 1] to choose from; all there are by default.
-        objective: "reward" is by confidence and needs no label; "true_reward" has
-            1 for a right answer and 0 for a wrong one instead of the confidence.
+        alphas: thresholds in [0, 1] to choose from; None: all that matter.
+        objective: "reward" counts the confidence of an answer and needs no label;
+            "true_reward" counts 1 for a right answer and 0 for a wrong one.
 
     Returns:
         A policy with one plan.
 
     Raises:
-        JsplitError: An argument is out of range.
+        JsplitError: if an argument is out of range.
 
     Example:
         >>> confidence = [[0.95, 0.9], [0.8, 0.9], [0.4, 0.7]]

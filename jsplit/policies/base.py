@@ -164,7 +164,7 @@ def context_of(seen: Now | Feedback) -> Array:
     """
     if seen.context is None:
         raise JsplitError(
-            "context must be set in a policy whose selector reads it, such as "
+            "context must be asked for by a policy whose selector reads it, such as "
             'Policy(..., context=Context("condition")), got None'
         )
     return seen.context
