@@ -270,3 +270,12 @@ def test_interrupted_decoding_leaves_nothing(out, monkeypatch):
 def test_slices(split, rows):
     name, window = parse_split(split)
     assert (name, window(11)) == ("train", rows)
+
+
+def test_image_that_is_none_or_cut_short_is_named():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 1), np.uint8)
+    whole = images.encode_png(pixels)
+    np.testing.assert_array_equal(images.decode([whole], (4, 4, 1)), [pixels])
+    for broken in (b"no image", whole[: len(whole) // 2]):
+        with pytest.raises(JsplitError, match=r"^image 1 of a batch is damaged or no"):
+            images.decode([whole, broken], (4, 4, 1))

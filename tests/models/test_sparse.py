@@ -134,6 +134,14 @@ def test_operations_are_those_of_the_stored_weights(kind):
     assert 40 <= extra <= 60 + (2 * 80 * 4 if kind == "random" else 0)
 
 
+def test_patterns_are_values():
+    """Equal ones draw the same weights; a field more makes another."""
+    assert Pattern("random", density=0.5) == Pattern("random", density=0.5)
+    assert len({Pattern(), Pattern(), Pattern(seed=1), Pattern(form="compact")}) == 3
+    with pytest.raises(AttributeError):
+        Pattern().seed = 1  # type: ignore[misc]
+
+
 def weights(modules):
     return sum(
         leaf.size
@@ -300,6 +308,10 @@ def test_mlp_refuses_bad_arguments(kwargs, message):
             r"density of a junction 8 x 4 must be k / 4, got 0.3",
         ),
         (lambda rngs: Pattern(seed=-1), r"seed must be an integer >= 0, got -1"),
+        (
+            lambda rngs: Pattern(in_degree=2, density=0.5),
+            r"give one of in_degree, out_degree and density, got in_degree, density",
+        ),
     ],
 )
 def test_layers_refuse_bad_arguments(build, message):
