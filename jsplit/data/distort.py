@@ -205,8 +205,9 @@ def jpeg_quantise(images: ArrayLike, quality: int) -> Array:
     Example:
         >>> import jax.numpy as jnp
         >>> from jsplit.data.distort import jpeg_quantise
-        >>> jpeg_quantise(jnp.full((1, 8, 8, 1), 0.25), 50)[0, 0, 0]
-        Array([0.2509804], dtype=float32)
+        >>> grey = jpeg_quantise(jnp.full((1, 8, 8, 1), 0.5), 50)
+        >>> round(float(grey[0, 0, 0, 0]), 3)
+        0.502
     """
     images = _checked(images)
     if images.shape[-1] not in (1, 3):
