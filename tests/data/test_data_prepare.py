@@ -325,7 +325,7 @@ def test_nothing_imports_tensorflow(source, out):
     source_files.mnist(source)
     script = (
         "import sys; from jsplit.data import load; "
-        "from jsplit.data.prepare import prepare; "
+        "from jsplit.data.write import prepare; "
         f"prepare('mnist', {str(source)!r}, {str(out)!r}, progress=False); "
         f"load('mnist', 'train', {str(out)!r}, cache_dir={str(out / 'c')!r}); "
         "print('tensorflow_datasets' in sys.modules, 'tensorflow' in sys.modules)"
