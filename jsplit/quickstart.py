@@ -1,7 +1,7 @@
 """The whole way in one minute: train, record, replay, compare, on real images.
 
 Here: the story that `jsplit quickstart` tells, made of public functions only, so that a
-reader can copy any part of it. Called by `cli`.
+reader can copy any part of it.
 """
 
 import dataclasses

@@ -2,8 +2,7 @@
 
 Here: `split_trace`, which cuts a trace in two, functions that return a policy with one
 plan, and `fit_rule`, which calls one by name. Not here: policies that learn while they
-run (`policies`) or what runs them (`evaluate`, `exact_values`). Called by users and the
-command line.
+run (`policies`) or what runs them (`evaluate`, `exact_values`).
 
 =========================  ==========================================================
 function                   what is fitted
