@@ -1,7 +1,8 @@
 """How far a long loop is, on standard error: a bar, or lines where nobody watches.
 
 Here: `counted` and `watched`. On a terminal a bar that vanishes at the end; otherwise,
-as in a log file, a line about every ten seconds and one at the end.
+as in a log file, a line about every ten seconds and one at the end, unless the caller
+has just written one.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ class Count:
 class _Lines(Count):
     def __init__(self, what: str, total: int, done: int) -> None:
         self._what, self._total, self._first, self._done = what, total, done, done
-        self._note = ""
+        self._note, self._told = "", -1
         self._start = self._last = time.perf_counter()
 
     def advance(self, number: int = 1, note: str = "") -> None:
@@ -45,6 +46,11 @@ class _Lines(Count):
 
     def line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+        self._told = self._done
+
+    def end(self) -> None:
+        if self._told != self._done:
+            self.say()
 
     def say(self) -> None:
         self._last = time.perf_counter()
@@ -80,7 +86,7 @@ def counted(what: str, total: int, *, show: bool, done: int = 0) -> Iterator[Cou
     if not console.is_terminal:
         lines = _Lines(what, total, done)
         yield lines
-        lines.say()
+        lines.end()
         return
     from rich.progress import (
         BarColumn,

@@ -45,6 +45,7 @@ ONLY_IN = {
     "tensorflow_datasets": {"data"},
     "PIL": {"data"},
     "tokenizers": {"data"},
+    "tyro": {"commands", "cli", "training.request", "recording.request"},
 }
 HEAVY = [
     "flax",

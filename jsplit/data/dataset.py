@@ -1,8 +1,7 @@
 """Labelled examples in memory, as NumPy arrays.
 
 Here: the container and its checks. Not here: where the examples come from (`loading`,
-`digits`), how they are distorted (`distort`), any network. Called by everything in
-`data`, by `training`, `recording`, `cli` and by users.
+`digits`), how they are distorted (`distort`), any network.
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Here: `train` and what it takes and gives. Not here: networks (`models`), data (`data`),
 or what to do with a trained network (`recording`). Loads flax and optax when `train` is
-first used. Called by `commands`, the quick start, experiments and users.
+first used.
 """
 
 from typing import TYPE_CHECKING
