@@ -97,7 +97,7 @@ def _parse(
         about: what the help says of them.
 
     Raises:
-        JsplitError: for what cannot be parsed, in one line instead of tyro's box.
+        JsplitError: if they cannot be parsed, in one line instead of tyro's box.
     """
     here = path
     if arguments and not arguments[0].startswith("-"):

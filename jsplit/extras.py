@@ -1,7 +1,7 @@
 """What the base install leaves out: names that load when used, errors that name extras.
 
 Here: which extra brings which library, and the two helpers around such imports. Not
-here: the versions (`pyproject.toml`).
+here: the versions, which pyproject.toml states.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """The data sets that jsplit knows by a short name, in one explicit table.
 
 Here: where TFDS keeps each set, which features to read, the classes in the order of
-their ids, where the source files come from. Not here: reading (`prepared`), writing
-(`prepare`). A new set is one entry, and one line in `sources` if it can be prepared.
+their ids, where the source files come from. Not here: reading (`read`), writing
+(`write`). A new set is one entry, and one line in `sources` if it can be prepared.
 """
 
 import dataclasses
@@ -17,19 +17,19 @@ class Entry:
     """One data set.
 
     Attributes:
-        name: What users type, for example "sst2".
-        tfds: Its name in TensorFlow Datasets, for example "glue/sst2": the folder below
+        name: what users type, for example "sst2".
+        tfds: its name in TensorFlow Datasets, for example "glue/sst2": the folder below
             the data directory and above the version.
-        version: What `prepare` writes; any version is read.
+        version: what `prepare` writes; any version is read.
         kind: "images" or "texts".
-        features: What makes up an input: one image, one text, or two texts.
-        classes: Names in the order of the labels; empty where folders name them.
-        splits: Splits that carry labels.
-        about: Authors, year and content.
-        home: Where the source files come from.
-        image_shape: Height, width and channels; None for texts and where images differ.
-        label: Feature that holds the class.
-        shipped: Whether it comes with jsplit, so that nothing is to be prepared.
+        features: what makes up an input: one image, one text, or two texts.
+        classes: names in the order of the labels; empty where folders name them.
+        splits: splits that carry labels.
+        about: authors, year and content.
+        home: where the source files come from.
+        image_shape: height, width and channels; None for texts and where images differ.
+        label: feature that holds the class.
+        shipped: whether it comes with jsplit, so that nothing is to be prepared.
     """
 
     name: str
@@ -266,7 +266,7 @@ def entry_of(name: str) -> Entry:
     CIFAR-10-C is 95 data sets, "cifar10_c/CORRUPTION_SEVERITY".
 
     Raises:
-        JsplitError: No such entry.
+        JsplitError: if there is no such entry.
 
     Example:
         >>> from jsplit.data.catalogue import entry_of

@@ -24,8 +24,8 @@ class Dataset:
             float32 in [0, 1] (a model takes either); texts are int32 [N, 2, S], token
             ids (0 = padding) over segment ids.
         labels: [N] int32 classes, 0..num_classes - 1.
-        name: For example "digits"; becomes `meta["dataset"]` of a trace.
-        split: For example "test".
+        name: for example "digits"; becomes `meta["dataset"]` of a trace.
+        split: for example "test".
         num_classes: C >= 2.
         meta: JSON-able facts, such as how many examples were left out and why.
 
@@ -70,7 +70,7 @@ def check_examples(
         labels: [N] int32.
 
     Raises:
-        JsplitError: A shape, a dtype or a value is not as above.
+        JsplitError: if a shape, a dtype or a value is not as above.
     """
     inputs, labels = np.asarray(inputs), np.asarray(labels)
     if inputs.ndim < 2 or len(inputs) == 0:

@@ -1,6 +1,6 @@
 """One split of a prepared data set, decoded, cached and mapped into memory.
 
-Here: `load` and `load_texts`. Not here: where data sets lie (`prepared`), what is
+Here: `load` and `load_texts`. Not here: where data sets lie (`read`), what is
 known about them (`catalogue`), how arrays are kept (`cache`).
 """
 
@@ -45,18 +45,18 @@ def load(
     Args:
         name: A data set of the catalogue, see `jsplit data list`, or images of your
             own, prepared under this name.
-        split: Such as "train", or a slice of one: "train[:90%]", "train[90%:]",
+        split: such as "train", or a slice of one: "train[:90%]", "train[90%:]",
             "test[:1000]". It counts the labelled examples, in the order of the files
             (TFDS shuffles them once, when it writes).
-        data_dir: Folder of all data sets; by default JSPLIT_DATA_DIR, TFDS_DATA_DIR or
+        data_dir: folder of all data sets; by default JSPLIT_DATA_DIR, TFDS_DATA_DIR or
             ~/tensorflow_datasets.
-        tokenizer: Needed for texts and unused for images; a path is read by
+        tokenizer: needed for texts and unused for images; a path is read by
             `Tokenizer.from_vocab`.
-        max_length: Tokens of a text or a pair, S; longer ones are cut.
-        image_size: Pixels, or (height, width): images are cropped at the centre to
+        max_length: tokens of a text or a pair, S; longer ones are cut.
+        image_size: pixels, or (height, width): images are cropped at the centre to
             this shape and resized. Needed where images differ in size.
-        cache_dir: Folder of the cache; by default JSPLIT_CACHE_DIR or ~/.cache/jsplit.
-        progress: Whether to show a progress bar on standard error while decoding.
+        cache_dir: folder of the cache; by default JSPLIT_CACHE_DIR or ~/.cache/jsplit.
+        progress: whether to show a progress bar on standard error while decoding.
 
     Returns:
         Images [N, H, W, channels] uint8 (the digits, which come with jsplit: float32
@@ -66,7 +66,7 @@ def load(
         labelled examples they are (`rows`, first and one after the last).
 
     Raises:
-        JsplitError: The data set is unknown, not prepared, damaged or not readable
+        JsplitError: if the data set is unknown, not prepared, damaged or not readable
             without TensorFlow; the split is unknown or empty; a tokenizer is missing.
     """
     base, window = parse_split(split)
@@ -174,12 +174,12 @@ def load_texts(
 
     Args:
         name: A data set of texts.
-        split: The name of a split, without a slice.
-        data_dir: See `load`.
-        progress: Whether to show a progress bar.
+        split: the name of a split, without a slice.
+        data_dir: see `load`.
+        progress: whether to show a progress bar.
 
     Raises:
-        JsplitError: As for `load`; also where the data set holds images.
+        JsplitError: if `load` would raise it, or if the data set holds images.
     """
     data = find(name, data_dir)
     if data.entry.kind != "texts":

@@ -35,12 +35,12 @@ class Prepared:
     """A data set on disk.
 
     Attributes:
-        entry: What it is.
-        folder: Its version folder, for example DATA_DIR/mnist/3.0.1.
-        counts: Examples of each split, as dataset_info.json tells.
-        shards: Files of each split.
+        entry: what it is.
+        folder: its version folder, for example DATA_DIR/mnist/3.0.1.
+        counts: examples of each split, as dataset_info.json tells.
+        shards: files of each split.
         num_classes: C.
-        image_shape: Height, width and channels, None where images differ; None for
+        image_shape: height, width and channels, None where images differ; None for
             texts.
     """
 
@@ -96,13 +96,13 @@ def find(name: str, data_dir: str | os.PathLike[str] | None = None) -> Prepared:
 
     Args:
         name: A name of the catalogue, or of images of your own that were prepared.
-        data_dir: See `data_folder`.
+        data_dir: see `data_folder`.
 
     Returns:
         The highest version that is there.
 
     Raises:
-        JsplitError: It is unknown, not prepared, or not in ArrayRecord, or its
+        JsplitError: if it is unknown, not prepared, or not in ArrayRecord, or its
             description cannot be read.
     """
     top = data_folder(data_dir)
@@ -200,13 +200,13 @@ def open_split(data: Prepared, split: str) -> Sequence[Mapping[str, Any]]:
 
     Args:
         data: A data set.
-        split: The name of a split, without a slice.
+        split: the name of a split, without a slice.
 
     Returns:
         Records by position; texts and images as bytes, the latter still encoded.
 
     Raises:
-        JsplitError: No such split, a shard is missing or broken, or the number of
+        JsplitError: if there is no such split, a shard is missing or broken, or the number of
             records is not that of dataset_info.json.
     """
     data.check_split(split)
@@ -245,12 +245,12 @@ def read_batches(
 
     Args:
         data: A data set.
-        split: The name of a split, without a slice.
-        what: What to write beside the progress bar.
-        progress: Whether to show one.
+        split: the name of a split, without a slice.
+        what: what to write beside the progress bar.
+        progress: whether to show one.
 
     Raises:
-        JsplitError: See `open_split`; or a record cannot be read.
+        JsplitError: if `open_split` raises it or a record cannot be read.
     """
     source: Any = open_split(data, split)
     for start in watched(range(0, len(source), _BATCH), what, show=progress):

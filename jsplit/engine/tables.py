@@ -1,6 +1,6 @@
 """Outcomes of K plans on N samples, packed for the replay loop.
 
-Here: which numbers the loop gathers and how they are laid out. Called by `evaluate`.
+Here: which numbers the loop gathers and how they are laid out.
 Random access dominates a step, so a cell is one float and one int32.
 """
 

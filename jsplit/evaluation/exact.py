@@ -48,7 +48,7 @@ def exact_values(
         cost, reward (by confidence), true_reward (accuracy - mu * cost).
 
     Raises:
-        JsplitError: for an argument out of its range or a policy that learns.
+        JsplitError: if an argument is out of its range or a policy learns.
 
     Example:
         >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]

@@ -38,7 +38,7 @@ def fit_rule(text: str, held_out: Trace, costs: Costs) -> Policy:
         What the function called RULE returns.
 
     Raises:
-        JsplitError: the text is not of this form, names what does not exist, lacks a
+        JsplitError: if the text is not of this form, names what does not exist, lacks a
             number that the rule needs, or gives one out of its range.
 
     Example:

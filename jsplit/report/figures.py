@@ -2,7 +2,7 @@
 
 Here: everything that imports matplotlib. Only Figure objects are made, never the
 global state of pyplot, so figures work without a display and inside programs that
-plot for themselves. Not here: the statistics (`stats`). Called by `cli` and users.
+plot for themselves. Not here: the statistics (`stats`).
 """
 
 import os
@@ -72,7 +72,7 @@ def cost_accuracy(
 
     Args:
         table: from `jsplit.summarize` or `jsplit.exact_values`, which has no baseline.
-        path: File to write, ending in .png, .pdf or .svg; None = none.
+        path: file to write, ending in .png, .pdf or .svg; None = none.
         behind: A second summary with the same policies, drawn lighter behind: usually
             of stream="bootstrap", whose wider intervals cover the test-set error.
 
@@ -80,7 +80,7 @@ def cost_accuracy(
         The figure.
 
     Raises:
-        JsplitError: If `behind` lacks a policy or the file cannot be written.
+        JsplitError: if `behind` lacks a policy or the file cannot be written.
     """
     expect("table", table, Summary, ExactValues)
     labels = table.policies
@@ -128,10 +128,10 @@ def regret_curves(
 
     Args:
         result: from `jsplit.evaluate`.
-        path: File to write, ending in .png, .pdf or .svg; None = none.
+        path: file to write, ending in .png, .pdf or .svg; None = none.
         which: "pseudo_regret" or "realised_regret".
-        level: Probability that a band covers, in (0, 1).
-        policies: Labels to draw; None = all.
+        level: probability that a band covers, in (0, 1).
+        policies: labels to draw; None = all.
         bands: "pointwise" bands hold at each checkpoint taken alone; "simultaneous"
             ones, wider, hold for the whole of one curve.
 
@@ -139,7 +139,7 @@ def regret_curves(
         The figure; the curves' names stand at their ends, the largest on top.
 
     Raises:
-        JsplitError: For an unknown regret, band, policy or level, and if the file
+        JsplitError: if a regret, band, policy or level is unknown, or if the file
             cannot be written.
     """
     checks.choice("which", which, REGRETS)

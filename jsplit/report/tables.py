@@ -155,10 +155,10 @@ def to_csv(table: Shown, path: str | os.PathLike[str]) -> None:
 
     Args:
         table: a `Summary`, `ConditionSummary`, `ExactValues` or `Recovery`.
-        path: File to write; an existing one is replaced.
+        path: file to write; an existing one is replaced.
 
     Raises:
-        JsplitError: If the file cannot be written.
+        JsplitError: if the file cannot be written.
     """
     _of(table)
     data = table.data

@@ -1,6 +1,8 @@
 """From what happened to claims, as labelled data.
 
-Here: `dataset` (results of a run), `bills` (the same decisions in other units),
-`summary` (means, intervals, differences), `recovery` (after a change). Not here: the
-formulas of intervals (`stats`) or how results look (`report`).
+Here: the kinds that users hold (`result`, `tables`, both `labelled`, in `files`); what
+a run was (`building`, `bills`, `curves`), what it measures (`metrics`), parts put
+together (`joining`); and the claims: `summary` (means, intervals, differences),
+`conditions`, `recovery`. Not here: formulas of intervals (`stats`), how results look
+(`report`).
 """

@@ -1,8 +1,8 @@
 """What the same decisions cost in other units: latency, energy, money; means and tails.
 
 Here: from how often each (condition, plan, exit) was visited to bills, and what they
-are called in a result. Called by `evaluate` and `results`. A decision takes one of few
-exits, so a replica's visits hold its whole distribution of costs, and any other costs
+are called in a result. Not here: prices (`environment`). A decision takes one of few
+exits. So a replica's visits hold its whole distribution of costs, and any other costs
 can be charged to it afterwards, exactly.
 """
 

@@ -173,9 +173,7 @@ def test_every_library_comes_with_the_install_or_an_extra():
     base = {"jax", "numpy", "scipy", "xarray", "rich", "tyro"}
     assert {normal(one) for one in PROJECT["dependencies"]} == base
     used = {one.name.split(".")[0] for found in IMPORTS.values() for one in found}
-    others = (
-        used - set(sys.stdlib_module_names) - base - {"jsplit", "ml_dtypes"}
-    )
+    others = used - set(sys.stdlib_module_names) - base - {"jsplit", "ml_dtypes"}
     assert others <= set(EXTRA_OF)
 
 
