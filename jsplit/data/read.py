@@ -206,8 +206,8 @@ def open_split(data: Prepared, split: str) -> Sequence[Mapping[str, Any]]:
         Records by position; texts and images as bytes, the latter still encoded.
 
     Raises:
-        JsplitError: if there is no such split, a shard is missing or broken, or the number of
-            records is not that of dataset_info.json.
+        JsplitError: if there is no such split, a shard is missing or broken, or the
+            number of records is not that of dataset_info.json.
     """
     data.check_split(split)
     module = _array_record()

@@ -6,8 +6,8 @@ Not here: the built-in ones (`registry`). A package says in its pyproject.toml:
     [project.entry-points."jsplit.policies"]
     shrinking = "their_package.policies:shrinking"
 
-and `shrinking`, a function of keyword numbers with defaults that returns a `Policy` of
-this name, has a name wherever a built-in policy has one.
+The function takes numbers by keyword, all with defaults, and returns a policy of this
+name. The policy then has a name wherever a built-in one has.
 """
 
 import inspect
