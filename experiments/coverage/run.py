@@ -17,7 +17,7 @@ import population
 import jsplit
 from jsplit import stats
 from jsplit.engine import streams
-from jsplit.results import dataset
+from jsplit.stats import moments
 
 SEED = 20
 BATCH = 500
@@ -69,12 +69,17 @@ def make_pool(seed):
     trace = population.draw_trace(np.random.default_rng(seed), 80)
     costs = jsplit.Costs.splitee(trace.num_exits, offload=0.3)
     result = jsplit.evaluate(
-        trace, LEARNERS, costs, num_replicas=POOL, seed=seed, num_checkpoints=16
+        trace,
+        LEARNERS,
+        costs,
+        num_replicas=POOL,
+        seed=seed,
+        num_checkpoints=16,
+        keep_curves=True,
     )
-    pool = {name: dataset.per_replica(result, name) for name in dataset.METRICS[:2]}
-    pool["reward"] = dataset.per_replica(result, "reward")
-    pool["regret"] = dataset.per_replica(result, "pseudo_regret")
-    pool["curve"] = result.pseudo_regret.values[0].T.copy()  # [pool, checkpoints]
+    pool = {name: result.metric(name) for name in ("accuracy", "cost", "reward")}
+    pool["regret"] = result.metric("pseudo_regret")
+    pool["curve"] = result["pseudo_regret_curve"].values[0].T.copy()  # [pool, points]
     return pool
 
 
@@ -240,19 +245,27 @@ def simultaneous(pool, rng, evaluations, num_replicas=256):
     def one_batch(count):
         pick = rng.integers(len(curves), size=(count, num_replicas))
         drawn = curves[pick].swapaxes(-1, -2)
+        streams = stats.Streams()
+        kept = moments.moments(drawn, streams)
         whole = stats.simultaneous_band(drawn)
-        point = stats.mean_interval(drawn)
+        plugin = moments.plugin_band(kept, streams)
+        point = moments.pointwise_band(kept, streams)
         # The first checkpoint has one value: its width is zero, its mean exact.
         slack = 1e-9
         return {
             name: ((band.low <= truth + slack) & (truth - slack <= band.high)).all(-1)
-            for name, band in (("simultaneous", whole), ("pointwise", point))
+            for name, band in (
+                ("simultaneous", whole),
+                ("from moments", plugin),
+                ("pointwise", point),
+            )
         }
 
     found = gather(evaluations, one_batch, 100)
     where = f"whole curve of {truth.size} checkpoints, R = {num_replicas}"
     return [
         Row("bands", f"simultaneous, {where}", found["simultaneous"], 95, 100),
+        Row("bands", f"from moments, {where}", found["from moments"], 94, 100),
         Row("bands", f"pointwise, {where} (not claimed)", found["pointwise"], 0, 94),
     ]
 
@@ -284,7 +297,7 @@ def engine(rng, evaluations, num_samples=200, num_replicas=256):
     far = jsplit.evaluate(
         whole, policies, costs, num_replicas=16_384, horizon=num_samples, seed=1
     )
-    truth = jsplit.summarize(far)
+    truth = far.summarize().data
     metrics = ["accuracy", "cost", "reward", "true_reward", "realised_regret"]
     found = {}
     for number in range(evaluations):
@@ -298,7 +311,7 @@ def engine(rng, evaluations, num_samples=200, num_replicas=256):
             seed=number,
             num_checkpoints=2,
         )
-        table = jsplit.summarize(result)
+        table = result.summarize().data
         # What never varies has zero width, and a float32 rounding.
         inside = (table.low - 1e-6 <= truth["mean"]) & (
             truth["mean"] <= table.high + 1e-6

@@ -28,7 +28,7 @@ POLICIES = [
 ]
 
 
-def evaluation() -> "jsplit.results.Dataset":
+def evaluation() -> jsplit.Result:
     """Returns the replicas of every policy over the three distortions."""
     costs = jsplit.Costs.isplitee(7, offload=1.0, mu=0.1)
     scenario = jsplit.Scenario(
@@ -41,13 +41,14 @@ def evaluation() -> "jsplit.results.Dataset":
         num_replicas=REPLICAS,
         horizon=3 * EACH,
         checkpoints=range(100, 3 * EACH + 1, 100),
+        keep_curves=True,
         progress=True,
     )
 
 
-def recovered(result: "jsplit.results.Dataset") -> str:
+def recovered(result: jsplit.Result) -> str:
     """Returns when replicas are back after the change to noise, as Markdown."""
-    found = jsplit.recovery(result, at=2 * EACH)
+    found = result.recovery(at=2 * EACH).data
     lines = [
         "| policy | back after noise, % | half after, steps | 95 % |",
         "| --- | ---: | ---: | ---: |",
@@ -68,7 +69,7 @@ def recovered(result: "jsplit.results.Dataset") -> str:
 
 if __name__ == "__main__":
     result = evaluation()
-    table = report.to_markdown(jsplit.summarize_conditions(result))
+    table = report.to_markdown(result.summarize_conditions())
     text = f"{table}\n{recovered(result)}"
     (HERE / "table.md").write_text(text, encoding="utf-8")
     report.regret_curves(result, HERE / "regret.png")

@@ -79,9 +79,7 @@ def chosen() -> list[str]:
     ]
 
 
-def evaluation(
-    scenario: jsplit.Scenario, policies: list[str]
-) -> "jsplit.results.Dataset":
+def evaluation(scenario: jsplit.Scenario, policies: list[str]) -> jsplit.Result:
     """Returns the replicas of every policy before and after the change."""
     return jsplit.evaluate(
         scenario,
@@ -89,14 +87,15 @@ def evaluation(
         num_replicas=REPLICAS,
         horizon=HORIZON,
         checkpoints=range(EVERY, HORIZON + 1, EVERY),
+        keep_curves=True,
         progress=True,
     )
 
 
-def table(result: "jsplit.results.Dataset") -> str:
+def table(result: jsplit.Result) -> str:
     """Returns recovery and dynamic regret of every policy as Markdown."""
-    found = jsplit.recovery(result, at=CHANGE)
-    regret = result.pseudo_regret
+    found = result.recovery(at=CHANGE).data
+    regret = result["pseudo_regret_curve"]
     before = regret.sel(checkpoint=CHANGE)
     after = regret.sel(checkpoint=HORIZON) - before
     lines = [
@@ -104,7 +103,7 @@ def table(result: "jsplit.results.Dataset") -> str:
         "regret after |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for label in result.policy.values:
+    for label in result.policies:
         row = found.sel(policy=label)
         steps = [float(row[name]) for name in ("early", "half", "late")]
         cells = [

@@ -16,7 +16,6 @@ import numpy as np
 
 import jsplit
 from jsplit import stats
-from jsplit.results import dataset
 
 HERE = pathlib.Path(__file__).parent
 TRACES = ("imdb", "cifar10")
@@ -57,7 +56,7 @@ def replay(trace, protocol, num_replicas):
         seed=SEED,
         num_checkpoints=2,
     )
-    return {metric: dataset.per_replica(result, metric) for metric in METRICS}
+    return {metric: result.metric(metric) for metric in METRICS}
 
 
 def study(trace, num_replicas):

@@ -54,10 +54,11 @@ def replay(means, num_samples, policies, num_replicas, horizon):
             horizon=horizon,
             seed=SEED,
             num_checkpoints=73,  # 12 to a decade
+            keep_curves=True,
         )
-        steps = result.checkpoint.values
+        steps = result["checkpoint"].values
         late = steps >= START
-        curves[name] = result.pseudo_regret.values[0][late]
+        curves[name] = result["pseudo_regret_curve"].values[0][late]
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
     return steps[late].astype(float), curves
 

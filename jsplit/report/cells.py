@@ -108,12 +108,20 @@ def opening(attrs: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def footnotes(rows: Sequence[Row], level: float) -> list[str]:
-    """Returns the sentences that explain the marks in these rows."""
+def footnotes(
+    rows: Sequence[Row], level: float, exact: str = "the same in every replica"
+) -> list[str]:
+    """Returns the sentences that explain the marks in these rows.
+
+    Args:
+        rows: of the table.
+        level: of its intervals.
+        exact: what an interval of width zero means.
+    """
     shown = [cell for row in rows for cell in row.cells]
     sentences = []
     if any(cell.interval == EXACT for cell in shown):
-        sentences.append(f"{EXACT}: the same in every replica.")
+        sentences.append(f"{EXACT}: {exact}.")
     if any(cell.interval == UNKNOWN for cell in shown):
         sentences.append(f"{UNKNOWN}: these replicas cannot tell its error.")
     if any(cell.value.endswith(STAR) for cell in shown):

@@ -48,4 +48,6 @@ def caption(table: ExactValues) -> str:
         f"Cost is the mean per sample in {attrs['cost_unit']}; reward is confidence "
         "minus mu times cost, true reward has accuracy instead of confidence.",
     ]
-    return " ".join([*sentences, *footnotes(layout(table), attrs["level"])])
+    exact = "the same whatever the samples"
+    marks = footnotes(layout(table), attrs["level"], exact)
+    return " ".join([*sentences, *marks])

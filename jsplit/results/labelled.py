@@ -8,7 +8,6 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from jsplit import checks
 from jsplit.results import files
 from jsplit.types import JsplitError
 
@@ -119,13 +118,19 @@ def expect(name: str, value: Any, *kinds: type[Kind]) -> Kind:
     """
     if isinstance(value, kinds):
         return value
-    wanted = " or ".join(f"a {kind.__name__} from {kind.made_by}" for kind in kinds)
+    *others, last = map(_described, kinds)
+    wanted = f"{', '.join(others)} or {last}" if others else last
     got = type(value).__name__
     if isinstance(value, Labelled):
-        got = f"a {got} from {value.made_by}"
+        got = _described(type(value))
     elif hasattr(value, "to_netcdf"):
-        got = f"an xarray.Dataset; wrap it as jsplit.{kinds[0].__name__}(dataset)"
-    raise JsplitError(f"{name} must be {wanted}, got {checks.shown(got, 90)[1:-1]}")
+        got = f"an xarray Dataset; jsplit.{kinds[0].__name__}(dataset) wraps it"
+    raise JsplitError(f"{name} must be {wanted}, got {got}")
+
+
+def _described(kind: type[Labelled]) -> str:
+    article = "an" if kind.__name__[0] in "AEIO" else "a"
+    return f"{article} {kind.__name__} from {kind.made_by}"
 
 
 def _class_of(kind: str) -> str:
