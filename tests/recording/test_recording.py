@@ -68,7 +68,7 @@ def test_metadata_says_where_the_trace_comes_from(model):
     assert meta["dataset"] == "toy"
     assert meta["split"] == "mine"
     assert meta["seed"] == 4
-    assert set(meta["versions"]) == {"jax", "flax", "jsplit"}
+    assert set(meta["versions"]) == {"flax", "jax", "jsplit", "numpy", "python"}
     assert meta["split_bytes"] == [8 * 8 * 4 * 4, 4 * 4 * 8 * 4]
 
 
