@@ -52,7 +52,7 @@ MUTANTS = (
     ),
     Mutant(
         "parts of different checkpoints are joined",
-        "jsplit/results/dataset.py",
+        "jsplit/results/joining.py",
         'for name in ("policy", "checkpoint"):',
         'for name in ("policy",):',
         "tests/evaluation/test_until.py::test_parts_that_do_not_continue_are_refused",

@@ -109,19 +109,18 @@ def evaluate(
     """
     scenario = Scenario.of(trace, costs)
     charges = billing.checked(bills, deadlines, scenario, METRICS)
-    horizon = scenario.num_samples if horizon is None else horizon
-    run = Run(
+    run = make_run(
+        scenario,
         horizon=horizon,
-        checkpoints=chosen_checkpoints(
-            horizon, num_checkpoints, checkpoints, log=scenario.drift is None
-        ),
+        num_checkpoints=num_checkpoints,
+        checkpoints=checkpoints,
+        protocol=protocol,
         num_replicas=num_replicas,
         first_replica=first_replica,
         stream=stream,
         seed=seed,
-        protocol=Protocol.named(protocol),
         keep=Keep(steps=record_arms, visits=charges is not None, curves=keep_curves),
-        devices=None if devices is None else devices,  # type: ignore[arg-type]
+        devices=devices,
         block_size=block_size,
     )
     chosen = chosen_policies(policies)
@@ -129,6 +128,35 @@ def evaluate(
     total = len(chosen) * run.num_replicas
     with counted("replaying", total, show=progress) as count:
         return replay_all(bound, scenario, run, charges, count.advance)
+
+
+def make_run(
+    scenario: Scenario,
+    *,
+    horizon: int | None,
+    num_checkpoints: int,
+    checkpoints: Sequence[int] | None,
+    protocol: str | Protocol,
+    **fields: Any,
+) -> Run:
+    """Returns how a scenario is replayed, from the arguments of `evaluate`.
+
+    Args:
+        scenario: what is replayed.
+        horizon: T; None for N.
+        num_checkpoints: at most so many, >= 1, unless they are given.
+        checkpoints: steps in 1..T, or None.
+        protocol: "paper", "released" or a `Protocol`.
+        **fields: the other fields of `Run`.
+    """
+    horizon = scenario.num_samples if horizon is None else horizon
+    log = scenario.drift is None
+    return Run(
+        horizon=horizon,
+        checkpoints=_steps(horizon, num_checkpoints, checkpoints, log=log),
+        protocol=Protocol.named(protocol),
+        **fields,
+    )
 
 
 def replay_all(
@@ -200,17 +228,10 @@ def chosen_policies(policies: Sequence[str | Policy]) -> list[Policy]:
     return chosen
 
 
-def chosen_checkpoints(
+def _steps(
     horizon: int, number: int, given: Sequence[int] | None, *, log: bool
 ) -> tuple[int, ...]:
-    """Returns the steps at which regret is kept, T among them.
-
-    Args:
-        horizon: T.
-        number: at most so many, >= 1, unless they are given.
-        given: steps in 1..T.
-        log: log-spaced rather than evenly.
-    """
+    """Returns the steps at which regret is kept, T among them."""
     horizon = checks.integer("horizon", horizon, 1, MAX_STEPS)
     number = checks.integer("num_checkpoints", number, 1)
     if given is None:

@@ -10,14 +10,14 @@ from typing import Any
 
 from jsplit import checks, stats
 from jsplit.engine import streams
-from jsplit.engine.run import MAX_REPLICAS, Keep, Run
+from jsplit.engine.run import MAX_REPLICAS, Keep
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import bind
 from jsplit.evaluation.evaluate import (
     NUM_CHECKPOINTS,
-    chosen_checkpoints,
     chosen_policies,
+    make_run,
     replay_all,
 )
 from jsplit.policies.base import Policy
@@ -117,19 +117,18 @@ def evaluate_until(
         )
     max_replicas = checks.integer("max_replicas", max_replicas, 2, MAX_REPLICAS)
     chunk = checks.integer("chunk", chunk, 2)
-    horizon = scenario.num_samples if horizon is None else horizon
-    run = Run(
+    run = make_run(
+        scenario,
         horizon=horizon,
-        checkpoints=chosen_checkpoints(
-            horizon, num_checkpoints, checkpoints, log=scenario.drift is None
-        ),
+        num_checkpoints=num_checkpoints,
+        checkpoints=checkpoints,
+        protocol=protocol,
         stream=stream,
         seed=seed,
-        protocol=Protocol.named(protocol),
         # All curves until the end: moments of all replicas at once are the same bits
         # however many chunks there were.
         keep=Keep(steps=record_arms, visits=charges is not None, curves=True),
-        devices=devices,  # type: ignore[arg-type]
+        devices=devices,
         block_size=block_size,
     )
     bound = [bind(policy, scenario, run.protocol) for policy in chosen]
