@@ -3,12 +3,12 @@
 Models make logits; plans, policies and the engine turn logits into decisions;
 statistics and reports turn decisions into claims.
 
-The tree, from the bottom up. A row imports only what it names, always rows above it
-(a test reads this table):
+The tree, from the bottom up: a package, what it is, and after the bar which rows above
+it may import (a test reads this table):
 
 types        the words: plan, outcome, feedback, protocol |
 checks       bad input, refused in one clear line | types
-extras       which extra of the install brings a library that is missing |
+extras       errors that name the extra to install, for libraries that are missing |
 grammar      how a name with values is written | types checks
 progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with |

@@ -55,7 +55,6 @@ HEAVY = [
     "tokenizers",
     "xarray",
     "matplotlib",
-    "sklearn",
     "pandas",
     "rich",
 ]

@@ -36,15 +36,15 @@ def test_policy_of_your_own_takes_one_file_and_one_line(monkeypatch):
         jsplit.Costs.splitee(4, offload=0.2),
         num_replicas=2,
     )
-    assert (result.pulls.sum("plan") == 60).all()
-    assert (result.pulls >= 1).all()
+    assert (result["pulls"].sum("plan") == 60).all()
+    assert (result["pulls"] >= 1).all()
 
 
 def test_rules_are_fitted_on_the_trace_of_the_first_example():
     names = {}
     setup = readme_examples()[0].split("result =")[0]
     exec(compile(setup + readme_examples()[4], "README.md", "exec"), names)
-    assert names["values"].sizes["policy"] == 5
+    assert len(names["values"].policies) == 5
     assert len(readme_examples()) == 5
 
 

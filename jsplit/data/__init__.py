@@ -1,8 +1,10 @@
 """Data sets: real ones prepared by TFDS, cached as memory maps; digits; distortions.
 
-Here: the names users type. `load` reads what `jsplit data prepare` or TensorFlow
-Datasets wrote; nothing here needs TensorFlow or a network. Everything heavy
-(tensorflow_datasets, Pillow, tokenizers) loads when it is first used.
+Here: `catalogue` (the sets known by name), `loading` (a split as arrays), `read` and
+`write` (records in the layout of TensorFlow Datasets), `sources` (the files authors
+distribute), `cache`, `images`, `text` and `wordpiece`, `digits` (ships with jsplit),
+`distort`, `jpeg` and `augment`, `inspect` (what is prepared, and is it whole). Nothing
+needs TensorFlow or a network. Everything heavy loads when it is first used.
 """
 
 from jsplit.data.dataset import Dataset, check_examples

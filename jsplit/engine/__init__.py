@@ -1,5 +1,7 @@
 """The engine: thousands of replicas of one policy, in parallel.
 
-`tables` packs outcomes, `replay` is the loop, `reduce` says what is kept of it, and
-`shard` spreads it over devices. Knows `policies.base` and no concrete policy.
+Here: `replay`, the loop over steps; `shard`, which spreads it over devices; `streams`,
+the order of the samples; `tables`, outcomes as the loop gathers them; `reduce`, what is
+kept of a step; `settings` and `schedule`, how long and for whom it runs. Not here: any
+concrete policy; the engine knows `policies.base` only.
 """

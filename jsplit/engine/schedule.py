@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from jsplit.engine import reduce, streams
-from jsplit.engine.run import Run
+from jsplit.engine.settings import Run
 from jsplit.types import Protocol
 
 

@@ -17,8 +17,8 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from jsplit.engine import replay
 from jsplit.engine.reduce import Pair
-from jsplit.engine.run import Run
 from jsplit.engine.schedule import Numbers, Schedule, make_numbers
+from jsplit.engine.settings import Run
 from jsplit.engine.tables import Tables
 from jsplit.policies.base import Selector
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jsplit.engine import tables
-from jsplit.engine.run import MAX_INDEX
+from jsplit.engine.settings import MAX_INDEX
 from jsplit.engine.shard import Replicas
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs

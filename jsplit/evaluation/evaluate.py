@@ -9,8 +9,15 @@ from typing import Any
 
 from jsplit import checks
 from jsplit.engine import shard, streams
-from jsplit.engine.run import MAX_STEPS, Keep, Run, evenly_spaced, log_spaced, with_end
 from jsplit.engine.schedule import make_schedule
+from jsplit.engine.settings import (
+    MAX_STEPS,
+    Keep,
+    Run,
+    evenly_spaced,
+    log_spaced,
+    with_end,
+)
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import Bound, bind

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsplit import checks, stats
 from jsplit.engine import streams
-from jsplit.engine.run import MAX_REPLICAS, Keep
+from jsplit.engine.settings import MAX_REPLICAS, Keep
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import bind

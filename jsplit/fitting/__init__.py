@@ -20,8 +20,8 @@ upper bound and no fair competitor.
 """
 
 from jsplit.fitting.budget import budget_cascade
+from jsplit.fitting.held_out import split_trace
 from jsplit.fitting.named import RULES, fit_rule
-from jsplit.fitting.parts import split_trace
 from jsplit.fitting.risk import risk_controlled_cascade, risk_controlled_split
 from jsplit.fitting.splits import best_split
 

@@ -9,13 +9,13 @@ name                              what it is for
 ================================  ====================================================
 `Policy`, `Selector`              what to return, and what picks among its plans
 `NoParams`                        the params of a selector that has no numbers
-`IndexSelector`, `UCB`            selectors that play the largest index, and UCB's
+`IndexSelector`, `UCB`            `index`: plays the largest index; the UCB index
 `over_splits`, `split_plans`      SplitEE's splits, as a policy and as plans
 `plans`                           builders of other plans
 `MeanStats`, `MomentStats`        running means, with variances too
 `fold`, `known_rewards`           feedback into statistics, or as rewards per arm
 `best_arm`, `one_hot`, `at_arm`   arms and their values, for any number of lanes
-`on_unit_rewards`                 a selector told its rewards scaled to [0, 1]
+`on_unit_rewards`                 a selector that sees rewards scaled to [0, 1]
 `make_policy`, `parse_policy`     a policy by its name and numbers, or by its label
 `policy_names`                    the names there are
 ================================  ====================================================

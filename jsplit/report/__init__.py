@@ -1,7 +1,10 @@
 """What a reader sees of an evaluation: tables and figures.
 
-Here: the names of the two modules, imported when first used, so that neither rich
-nor matplotlib loads before. Not here: any number, which `results` and `stats` make.
+Here: `tables` draws and writes every kind of table; what stands in which column is in
+`comparison`, `conditions`, `exact` and `recovery`, one per kind, and digits are chosen
+in `cells`. `figures` draws, and `placing` finds room for names. They load when first
+used, so that neither rich nor matplotlib does before. Not here: any number, which
+`results` and `stats` make.
 """
 
 from typing import TYPE_CHECKING

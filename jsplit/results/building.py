@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jsplit import stats
-from jsplit.engine.run import Run
+from jsplit.engine.settings import Run
 from jsplit.engine.shard import Replicas
 from jsplit.environment.drift import Chain
 from jsplit.environment.scenario import Scenario

@@ -1,8 +1,10 @@
 """Training all exits of a network together.
 
-Here: `train` and what it takes and gives. Not here: networks (`models`), data (`data`),
-or what to do with a trained network (`recording`). Loads flax and optax when `train` is
-first used.
+Here: `loop` (epochs, early stopping, interruption), `step` (one batch on all devices),
+`loss`, `optimizer`, `settings` (every choice that changes the weights), `checkpoint`,
+`history`, and `job`, which makes a folder from what a `request` names. Not here:
+networks (`models`), data (`data`), what to do with a trained network (`recording`).
+Loads flax and optax when `train` is first used.
 """
 
 from typing import TYPE_CHECKING

@@ -42,9 +42,10 @@ for devices, block_size in settings:
         costs,
         num_replicas=700,
         record_arms=True,
+        keep_curves=True,
         devices=jax.devices()[:devices],
         block_size=block_size,
-    )
+    ).data
     first = result if first is None else first
     assert set(result) == set(first) and "arm" in result and "order" in result
     for name in result:
@@ -81,13 +82,19 @@ def test_results_do_not_depend_on_devices_or_blocks(policies, settings):
         },
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "compared 10 700\n"
+    assert done.stdout == "compared 13 700\n"
 
 
 def evaluate(policies, *, costs=COSTS, trace=None, num_replicas=16, **options):
     trace = random_trace(N, L, seed=2) if trace is None else trace
     return jsplit.evaluate(
-        trace, policies, costs, num_replicas=num_replicas, record_arms=True, **options
+        trace,
+        policies,
+        costs,
+        num_replicas=num_replicas,
+        record_arms=True,
+        keep_curves=True,
+        **options,
     ).data
 
 
@@ -154,9 +161,13 @@ def test_single_plan_has_no_variance_under_shuffles(passes):
             False,
         )
         run = result.sel(policy=policy.label).isel(replica=0)
-        for field in ("reward", "cost", "accuracy"):
+        for name, field in (
+            ("reward", "reward"),
+            ("cost", "cost"),
+            ("accuracy", "correct"),
+        ):
             mean = np.asarray(getattr(table, field), np.float64).mean()
-            np.testing.assert_allclose(run[field], mean, rtol=1e-12, err_msg=field)
+            np.testing.assert_allclose(run[name], mean, rtol=1e-12, err_msg=name)
         shipped = (np.asarray(table.exit) == L).mean()
         np.testing.assert_allclose(run.offloaded, shipped, rtol=1e-12)
 
@@ -291,5 +302,5 @@ def test_float32_sums_stay_exact_over_many_passes():
     realised = (reward[order, best] - earned).cumsum(1)[:, at].T
     pseudo = (reward.mean(0)[best] - reward.mean(0)[arm]).cumsum(1)[:, at].T
     assert realised[-1].min() > 10  # so that 1e-2 says something
-    np.testing.assert_allclose(run.realised_regret, realised, atol=1e-2)
-    np.testing.assert_allclose(run.pseudo_regret, pseudo, atol=1e-2)
+    np.testing.assert_allclose(run.realised_regret_curve, realised, atol=1e-2)
+    np.testing.assert_allclose(run.pseudo_regret_curve, pseudo, atol=1e-2)

@@ -130,13 +130,14 @@ def test_summary_and_table_show_tails_and_late_steps():
         num_replicas=2,
         bills={"bytes": jsplit.Costs([0.0] * 4, offload=7.0)},
         deadlines={"cost": 0.3},
-    ).data
-    table = jsplit.Result(result).summarize().data
+    )
+    summary = result.summarize()
+    table = summary.data
     extra = ["cost_p95", "cost_p99", "cost_late", "bytes", "bytes_p95", "bytes_p99"]
     assert table.metric.values[-6:].tolist() == extra
     means = table["mean"].sel(metric=extra).values
     np.testing.assert_allclose(means[0], [0.34, 0.34, 1, 0, 0, 0])
     np.testing.assert_allclose(means[1], [0.28, 0.28, 0, 7, 7, 7])
-    text = jsplit.report.to_markdown(table)
+    text = jsplit.report.to_markdown(summary)
     assert "| cost late % |" in text
     assert "Late: cost above 0.3." in text

@@ -267,7 +267,9 @@ def test_regret_is_to_the_best_plan_of_each_steps_condition(result, routes, poli
         at = np.array([*CHECKPOINTS, T]) - 1
         for name, values in (("pseudo_regret", pseudo), ("realised_regret", realised)):
             want = np.cumsum(values)[at]
-            np.testing.assert_allclose(run[name].values[:, replica], want, atol=1e-9)
+            np.testing.assert_allclose(
+                run[f"{name}_curve"].values[:, replica], want, atol=1e-9
+            )
         np.testing.assert_array_equal(
             run.best_played_curve.values[:, replica], np.cumsum(good)[at]
         )
@@ -397,7 +399,7 @@ def assert_same(result, other, names=None):
 
 def test_one_condition_is_the_trace_itself():
     trace, costs = trace_of(0), costs_of(0)
-    how = {"num_replicas": REPLICAS, "record_arms": True}
+    how = {"num_replicas": REPLICAS, "record_arms": True, "keep_curves": True}
     policies = ["splitee", "contextual_ucb", "final_exit"]
     plain = jsplit.evaluate(trace, policies, costs, **how).data
     alone = jsplit.Scenario({"only": (trace, costs)})
@@ -455,12 +457,12 @@ def test_best_plan_alone_is_best_at_every_step(x64):
             [f"fixed_split(depth={d})" for d in range(1, L + 1)],
             costs,
             num_replicas=1,
-        ).data.isel(replica=0, checkpoint=-1)
+        ).data.isel(replica=0)
         arms = twins.splits(L, 0.7)
         here = Routes((trace,), (costs,))
         means = np.array([mean_reward(here, arm) for arm in arms])
         best = means == means.max()
-        np.testing.assert_array_equal(found.best_played_curve, N * best)
+        np.testing.assert_array_equal(found.best_played, N * best)
         assert (found.pseudo_regret.values[best] == 0).all()
 
 
@@ -525,15 +527,16 @@ def test_bootstrap_resamples_under_drift(routes):
 def test_short_runs_have_a_checkpoint_at_every_step():
     pair = (trace_of(0), costs_of(0))
     short = jsplit.Scenario({"a": pair, "b": pair}, drift.abrupt(5))
-    found = jsplit.evaluate(short, ["random_exit"], num_replicas=4, horizon=20).data
+    how = {"num_replicas": 4, "horizon": 20, "keep_curves": True}
+    found = jsplit.evaluate(short, ["random_exit"], **how).data
     assert found.checkpoint.values.tolist() == [*range(1, 21)]
-    regret = found.pseudo_regret.values
+    regret = found.pseudo_regret_curve.values
     assert (np.diff(regret, axis=1) >= 0).all()
-    even = jsplit.evaluate(
-        short, ["random_exit"], num_replicas=4, horizon=20, num_checkpoints=4
-    ).data
+    even = jsplit.evaluate(short, ["random_exit"], num_checkpoints=4, **how).data
     assert even.checkpoint.values.tolist() == [5, 10, 15, 20]
-    np.testing.assert_allclose(even.pseudo_regret, regret[:, [4, 9, 14, 19]], 1e-5)
+    np.testing.assert_allclose(
+        even.pseudo_regret_curve, regret[:, [4, 9, 14, 19]], 1e-5
+    )
 
 
 # Provenance.

@@ -69,7 +69,7 @@ with open("said.json", "w") as file:
 POSIX = ["fcntl", "grp", "pwd", "resource", "termios"]
 
 COMMANDS = {
-    "evaluate small.csv oracle --num-replicas 8 --out out": "cost_accuracy needs "
+    "evaluate small.csv oracle --num-replicas 8 --quiet --out out": "cost_accuracy needs "
     "matplotlib",
     "train digits --out m": "needs flax",
     "record m digits --out a.npz": "needs flax",
@@ -92,7 +92,7 @@ NAMES = {
         "reading prepared data needs array_record"
     ),
     "jsplit.report.to_markdown": "fine",
-    "jsplit.load_result('out/result.nc')": "fine",
+    "jsplit.load_result('out/result.nc.gz')": "fine",
 }
 
 
@@ -130,7 +130,7 @@ def test_evaluate_of_a_table_prints_and_writes_all_but_figures(base):
     folder, printed, _ = base
     assert "oracle?" in printed  # rather than an error after all the work
     written = {path.name for path in (folder / "out").iterdir()}
-    assert written == {"result.nc", "table.csv", "table.md"}
+    assert written == {"result.nc.gz", "table.csv", "table.md"}
     assert "oracle†" in (folder / "out" / "table.md").read_text("utf-8")
 
 
@@ -174,6 +174,7 @@ def test_every_library_comes_with_the_install_or_an_extra():
     assert {normal(one) for one in PROJECT["dependencies"]} == base
     used = {one.name.split(".")[0] for found in IMPORTS.values() for one in found}
     others = used - set(sys.stdlib_module_names) - base - {"jsplit", "ml_dtypes"}
+    others -= {"pandas"}  # which xarray brings
     assert others <= set(EXTRA_OF)
 
 

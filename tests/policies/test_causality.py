@@ -15,7 +15,7 @@ from conftest import random_trace
 import jsplit
 from jsplit.engine.tables import BEST_SHIFT
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import prepare
+from jsplit.evaluation.binding import bind
 from jsplit.policies.registry import REGISTRY
 from jsplit.types import JsplitError
 
@@ -112,7 +112,7 @@ def play(policy, trace, protocol):
 
 def steps(policy, trace, protocol, run):
     """Reward, correctness, cost number and shipped bit of every step of a run."""
-    tables = prepare(policy, Scenario.of(trace, COSTS), protocol).tables
+    tables = bind(policy, Scenario.of(trace, COSTS), protocol).tables
     cell = run.order.values * tables.num_plans + run.arm.values
     # All but whether no plan was better, which only the whole trace can tell.
     seen = np.asarray(tables.cell)[cell] & ~(1 << BEST_SHIFT)

@@ -70,7 +70,7 @@ def test_policy_of_a_package_has_a_name(install, capsys, monkeypatch, tmp_path):
     result = jsplit.evaluate(
         trace, ["bold(beta=2)"], jsplit.Costs.splitee(3), num_replicas=2
     )
-    assert result.policy.values.tolist() == ["bold(beta=2)"]
+    assert result.policies == ["bold(beta=2)"]
     assert cli.main(["policies", "--json"]) == 0
     rows = {row["policy"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["bold"]["package"] == "brave-policies"

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from jsplit.engine.run import Keep, Run, evenly_spaced, log_spaced, with_end
+from jsplit.engine.settings import Keep, Run, evenly_spaced, log_spaced, with_end
 from jsplit.types import JsplitError
 
 RUN = Run(horizon=50, checkpoints=(10, 50))
