@@ -69,8 +69,9 @@ with open("said.json", "w") as file:
 POSIX = ["fcntl", "grp", "pwd", "resource", "termios"]
 
 COMMANDS = {
-    "evaluate small.csv oracle --num-replicas 8 --quiet --out out": "cost_accuracy needs "
-    "matplotlib",
+    "evaluate small.csv oracle --num-replicas 8 --quiet --out out": (
+        "cost_accuracy needs matplotlib"
+    ),
     "train digits --out m": "needs flax",
     "record m digits --out a.npz": "needs flax",
     "quickstart --out q": "needs flax",
