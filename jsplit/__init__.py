@@ -22,6 +22,8 @@ results      what happened, as labelled data, and claims from it | types checks 
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks progress
              stats traces environment policies engine results
+sweeps       many questions: a grid of settings | types checks progress writing traces
+             environment policies engine results evaluation
 fitting      rules fitted on a held-out part | types checks grammar stats traces
              environment policies
 models       networks with several exits | types checks extras writing
@@ -41,7 +43,16 @@ cli          parses, runs one command, ends in one line | types checks extras ve
 
 from typing import TYPE_CHECKING
 
-from jsplit import engine, environment, evaluation, policies, results, stats, traces
+from jsplit import (
+    engine,
+    environment,
+    evaluation,
+    policies,
+    results,
+    stats,
+    sweeps,
+    traces,
+)
 from jsplit.engine.shard import use_all_cores
 from jsplit.environment import drift
 from jsplit.environment.costs import Costs
@@ -61,7 +72,9 @@ from jsplit.results.result import (
     summarize,
     summarize_conditions,
 )
+from jsplit.results.runs import Runs, RunsSummary
 from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
+from jsplit.sweeps.sweep import sweep
 from jsplit.traces.calibration import calibrate, expected_calibration_error
 from jsplit.traces.loading import load_trace, sample_names, sample_trace
 from jsplit.traces.trace import Trace
@@ -111,6 +124,8 @@ __all__ = [
     "Protocol",
     "Recovery",
     "Result",
+    "Runs",
+    "RunsSummary",
     "Scenario",
     "Selector",
     "Summary",
@@ -151,6 +166,8 @@ __all__ = [
     "stats",
     "summarize",
     "summarize_conditions",
+    "sweep",
+    "sweeps",
     "traces",
     "train",
     "training",

@@ -22,6 +22,7 @@ from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
 from jsplit.commands.record import Record
+from jsplit.commands.sweep import Sweep
 from jsplit.commands.train import Train, with_preset
 from jsplit.extras import naming
 from jsplit.types import JsplitError
@@ -37,6 +38,7 @@ COMMANDS: dict[str, type] = {
     "train": Train,
     "record": Record,
     "evaluate": Evaluate,
+    "sweep": Sweep,
     "policies": Policies,
     "bench": Bench,
 }

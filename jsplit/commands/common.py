@@ -15,9 +15,15 @@ AsJson = Annotated[
 ]
 
 
-def rows_of(table: Any) -> list[dict[str, Any]]:
-    """Returns a summary as JSON rows; NaN and infinities, unknown to JSON, as null."""
-    rows = table.to_dataframe().reset_index().to_dict("records")
+def rows_of(frame: Any) -> list[dict[str, Any]]:
+    """Returns a data frame as JSON rows; NaN and infinities, unknown to JSON, as null.
+
+    Args:
+        frame: a `pandas.DataFrame`, or what has a `to_dataframe`.
+    """
+    if hasattr(frame, "to_dataframe"):
+        frame = frame.to_dataframe().reset_index()
+    rows = frame.to_dict("records")
 
     def plain(value: Any) -> Any:
         unknown = isinstance(value, float) and not math.isfinite(value)

@@ -19,6 +19,7 @@ import numpy as np
 from jsplit.report import comparison, conditions, exact, recovery
 from jsplit.report.cells import DAGGER, Cell, Row
 from jsplit.results.labelled import Labelled, expect
+from jsplit.results.runs import RunsSummary
 from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
 from jsplit.writing import replacing
 
@@ -147,22 +148,22 @@ def to_markdown(table: Shown) -> str:
     return f"{body}\n\n{caption(table)}\n"
 
 
-def to_csv(table: Shown, path: str | os.PathLike[str]) -> None:
+def to_csv(table: Shown | RunsSummary, path: str | os.PathLike[str]) -> None:
     """Writes every number of a summary, one row per policy (, condition) and metric.
 
     Columns: policy (, condition), metric, then the variables of the summary in full
     precision (reading a field back gives the same float64); "nan" = no such number.
 
     Args:
-        table: a `Summary`, `ConditionSummary`, `ExactValues` or `Recovery`.
+        table: any of these, or a `RunsSummary`.
         path: file to write; an existing one is replaced.
 
     Raises:
         JsplitError: if the file cannot be written.
     """
-    _of(table)
-    data = table.data
-    keys = [name for name in ("policy", "condition", "metric") if name in data.dims]
+    data = expect("table", table, *LAYOUTS, RunsSummary).data
+    *axes, last = data[next(iter(data.data_vars))].dims
+    keys = [*map(str, axes), str(last)]
     fields = [str(name) for name in data.data_vars if set(keys) == {*data[name].dims}]
     numbers = np.stack([data[name].transpose(*keys).values for name in fields], -1)
     labels = itertools.product(*(data[name].values for name in keys))

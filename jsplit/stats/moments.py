@@ -18,7 +18,7 @@ from jsplit.stats.base import (
     is_constant,
     open_unit,
 )
-from jsplit.stats.errors import Error, error_of_mean_squares
+from jsplit.stats.errors import Error, error_of_moments
 from jsplit.stats.simultaneous import MIN_UNITS
 
 
@@ -160,11 +160,4 @@ def plugin_band(
 def _error(curves: Moments, streams: Streams) -> Error:
     """Returns the [.., C] standard error of the mean curves; NaN of a single unit."""
     variance = np.diagonal(curves.covariance, axis1=-2, axis2=-1)
-    num = curves.num_units
-    if num < 2:
-        unknown = np.full(variance.shape, np.nan)
-        return Error(unknown, np.ones(variance.shape))
-    if streams.resampled:
-        orders = streams.num_orders
-        return error_of_mean_squares(orders * variance, curves.within, num, orders)
-    return Error(np.sqrt(variance / num), np.full(variance.shape, num - 1.0))
+    return error_of_moments(variance, curves.within, curves.num_units, streams)

@@ -1,0 +1,204 @@
+"""`jsplit sweep`."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from jsplit.commands.common import AsJson, Quiet, Seed, print_json, rows_of
+from jsplit.types import JsplitError
+from jsplit.writing import make_folder
+
+OVER = (
+    "axes as NAME=VALUES: a list (offload=0.1,0.3,0.5), a range of evenly spaced "
+    "values (offload=0.1:0.5:9) or of log-spaced ones (beta=0.1:10:5:log). An axis is "
+    "a number of the costs, of policies (alpha; splitee.alpha for one of them), or "
+    "horizon, protocol or stream."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Evaluate policies for every combination of settings.
+
+    Every cell has the numbers that `jsplit evaluate` gives for it. A folder keeps
+    finished parts: the same command goes on where it stopped.
+
+    Example: jsplit sweep trace.npz splitee final_exit --over offload=0.1:0.5:9 alpha=0.6,0.8 --out sweep
+
+    Example: jsplit sweep clear.npz --traces blurred.npz --over offload=0.1,0.5 --show
+    """  # noqa: E501
+
+    trace: tyro.conf.Positional[pathlib.Path]
+    """the trace or table to judge on, see `jsplit evaluate --help`."""
+    policies: tyro.conf.Positional[tuple[str, ...]] = ("splitee", "final_exit")
+    """policies, see `jsplit policies`."""
+    over: Annotated[tuple[str, ...], tyro.conf.arg(help=OVER)] = ()
+    traces: tuple[pathlib.Path, ...] = ()
+    """more traces; all of them are then the axis "trace"."""
+    costs: Literal["splitee", "isplitee"] = "splitee"
+    """published costs to use; their arguments may be axes."""
+    baseline: str | None = None
+    """policy to compare with (final_exit, or the first policy)."""
+    num_replicas: int = 1024
+    """replicas per cell, R."""
+    stream: Literal["shuffle", "bootstrap", "fixed"] = "shuffle"
+    """other orders of the test set, other test sets, or the order of the data."""
+    horizon: int | None = None
+    """steps of a run (the size of the data set)."""
+    protocol: Literal["paper", "released"] = "paper"
+    """the published mathematics, or what the authors' code does."""
+    metric: str = "reward"
+    """what the best cell of a policy is best in."""
+    out: pathlib.Path | None = None
+    """folder for finished parts, sweep.nc.gz and table.csv."""
+    show: bool = False
+    """print the axes and the work, and run nothing."""
+    seed: Seed = 0
+    quiet: Quiet = False
+    as_json: AsJson = False
+
+    def run(self) -> None:
+        """Runs the sweep."""
+        import jsplit
+        from jsplit import checks, report
+        from jsplit.results.runs import RUN_METRICS
+
+        checks.choice("metric", self.metric, RUN_METRICS)
+        trace = self._traces()
+        over = parse_axes(self.over)
+        costs = getattr(jsplit.Costs, self.costs)
+        if self.show:
+            self._show(trace, costs, over)
+            return
+        runs = jsplit.sweep(
+            trace,
+            self.policies,
+            costs,
+            over,
+            baseline=self.baseline,
+            num_replicas=self.num_replicas,
+            stream=self.stream,
+            horizon=self.horizon,
+            protocol=self.protocol,
+            seed=self.seed,
+            out=None if self.out is None else self.out / "parts",
+            progress=not self.quiet,
+        )
+        if self.out is not None:
+            make_folder(self.out, "out")
+            runs.save(self.out / "sweep.nc.gz")
+            report.to_csv(runs.summarize(), self.out / "table.csv")
+        best = runs.best(self.metric)
+        if self.as_json:
+            print_json({"axes": runs.axes, "best": rows_of(best)})
+            return
+        _print_best(best, self.metric, runs)
+
+    def _traces(self) -> Any:
+        import jsplit
+
+        first = jsplit.load_trace(self.trace)
+        if not self.traces:
+            return first
+        found = {self.trace.stem: first}
+        for path in self.traces:
+            if path.stem in found:
+                raise JsplitError(
+                    f"traces must have other names, got {path.stem} twice"
+                )
+            found[path.stem] = jsplit.load_trace(path)
+        return found
+
+    def _show(self, trace: Any, costs: Any, over: dict[str, list[Any]]) -> None:
+        """Prints the axes and how many replicas there are to run."""
+        from jsplit.evaluation.evaluate import chosen_policies
+        from jsplit.sweeps.grid import make_grid
+
+        grid = make_grid(trace, chosen_policies(self.policies), costs, over)
+        for axis in grid.axes:
+            print(f"{axis.name}: {', '.join(map(str, axis.values))}")
+        cells, work = grid.num_cells(), grid.num_evaluations()
+        print(
+            f"{cells:,} cells, {work:,} evaluations of one policy with "
+            f"{self.num_replicas:,} replicas each: {work * self.num_replicas:,} runs"
+        )
+
+
+def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Returns the values of axes such as "offload=0.1:0.5:9", by name.
+
+    Raises:
+        JsplitError: if a text is not of this form, or an axis is given twice.
+
+    Example:
+        >>> from jsplit.commands.sweep import parse_axes
+        >>> parse_axes(["beta=0.1:10:3:log", "protocol=paper,released"])
+        {'beta': [0.1, 1.0, 10.0], 'protocol': ['paper', 'released']}
+    """
+    from jsplit.grammar import read_value
+
+    axes: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, inside = (piece.strip() for piece in text.partition("="))
+        if not equals or not name or not inside:
+            raise JsplitError(f"over must be NAME=VALUES, got {text!r}")
+        if name in axes:
+            raise JsplitError(f"over must name every axis once, got {name} twice")
+        if ":" in inside:
+            axes[name] = _range(name, inside)
+        else:
+            axes[name] = [read_value(piece.strip()) for piece in inside.split(",")]
+    return axes
+
+
+def _range(name: str, inside: str) -> list[float]:
+    """Returns the values of LOW:HIGH:COUNT, or LOW:HIGH:COUNT:log."""
+    import numpy as np
+
+    from jsplit import checks
+
+    low, high, count, *scale = inside.split(":") + [""] * (2 - inside.count(":"))
+    if scale not in ([], ["log"]):
+        raise JsplitError(
+            f"axis {name} must be LOW:HIGH:COUNT or LOW:HIGH:COUNT:log, got {inside!r}"
+        )
+    try:
+        ends, number = (float(low), float(high)), int(count)
+    except ValueError:
+        raise JsplitError(
+            f"axis {name} must be LOW:HIGH:COUNT, such as 0.1:0.5:9, got {inside!r}"
+        ) from None
+    for end in ends:
+        checks.number(f"end of axis {name}", end)
+    checks.integer(f"count of axis {name}", number, 1, 10**6)
+    if scale and min(ends) <= 0:
+        raise JsplitError(
+            f"axis {name} must lie above 0 to be log-spaced, got {inside}"
+        )
+    values = (np.geomspace if scale else np.linspace)(*ends, number)
+    # Without the last digits of an addition: 0.3, not 0.30000000000000004.
+    return [float(f"{value:.12g}") for value in values]
+
+
+def _print_best(best: Any, metric: str, runs: Any) -> None:
+    """Prints the best cell of every policy as a table."""
+    import rich
+    from rich.table import Table
+
+    table = Table(
+        *(str(name) for name in best.columns[:-3]),
+        metric,
+        "95 % interval",
+        title=repr(runs),
+        caption="The best cell of every policy. The best of many is also the luckiest: "
+        "run it again with fresh replicas.",
+    )
+    for _, row in best.iterrows():
+        *labels, mean, low, high = row.tolist()
+        cells = ["–" if x != x else str(x) for x in labels]
+        interval = f"[{low:.5g}, {high:.5g}]"
+        table.add_row(*cells, f"{mean:.5g}", interval)
+    rich.print(table)

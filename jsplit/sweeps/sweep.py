@@ -1,0 +1,163 @@
+"""The loop over the cells of a sweep, one environment after the other.
+
+Here: `sweep`. All policies of an environment are replayed over the same streams, and
+environments of equal length share them too, so differences between cells are paired.
+Not here: axes (`grid`), files (`chunks`), what is made of the numbers (`results.runs`).
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jsplit import checks
+from jsplit.engine import streams
+from jsplit.engine.settings import Keep, Run
+from jsplit.environment.costs import Costs
+from jsplit.environment.scenario import Scenario
+from jsplit.evaluation.binding import bind
+from jsplit.evaluation.evaluate import (
+    NUM_CHECKPOINTS,
+    chosen_policies,
+    make_run,
+    replay_all,
+)
+from jsplit.policies.base import Policy
+from jsplit.progress import counted
+from jsplit.results.result import Result
+from jsplit.results.runs import Chunk, Runs, assemble
+from jsplit.sweeps.chunks import Folder, description_of, name_of
+from jsplit.sweeps.grid import MakeCosts, Place, make_grid
+from jsplit.traces.trace import Trace
+from jsplit.types import Protocol
+
+DEFAULT_BASELINE = "final_exit"
+
+
+def sweep(
+    trace: Trace | Mapping[str, Trace],
+    policies: Sequence[str | Policy],
+    costs: Costs | MakeCosts,
+    over: Mapping[str, Sequence[Any]],
+    *,
+    baseline: str | None = None,
+    num_replicas: int = 1024,
+    first_replica: int = 0,
+    stream: streams.Kind = "shuffle",
+    horizon: int | None = None,
+    protocol: str | Protocol = "paper",
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    block_size: int | None = None,
+    devices: Sequence[Any] | None = None,
+    progress: bool = False,
+) -> Runs:
+    """Evaluates policies for every combination of settings.
+
+    Every cell has the numbers that `evaluate` gives for it alone. No program is
+    compiled for another number, only for another structure (a policy, a window's
+    length, the number of samples or steps).
+
+    A policy that has no number of an axis, or was given one such as
+    "splitee(alpha=0.6)", is run once and shown at every value. Replica r has the same
+    order of samples in every cell with as many samples, so differences between cells
+    are paired.
+
+    Args:
+        trace: what the network says at every exit, or several by name, which are then
+            the axis "trace".
+        policies: names, labels or policies from `make_policy`, all different.
+        costs: costs for the L exits, or a function of the number of exits whose other
+            arguments may be axes, such as `Costs.splitee`.
+        over: values by axis. An axis is an argument of `costs` ("offload"), a number of
+            policies ("alpha"; "splitee.alpha" for one of them), or "horizon",
+            "protocol" or "stream".
+        baseline: label of the policy that others are compared with, at the same values
+            of its axes; by default final_exit, or the first policy where that is not
+            among them.
+        num_replicas: R >= 1 replicas per cell.
+        first_replica: number of the first one, >= 0. Other replicas are fresh ones: run
+            the winners again with these before they are reported.
+        stream: as for `evaluate`, and so are the arguments below but `out`.
+        horizon: see there.
+        protocol: see there.
+        seed: see there.
+        out: folder for finished parts; the same call goes on where it stopped. Parts
+            that are damaged are set aside and computed again.
+        block_size: see `evaluate`.
+        devices: see there.
+        progress: show how far it is.
+
+    Returns:
+        Means and variances over the replicas of every cell, policy and metric, and of
+        the differences to the baseline; see `Runs`.
+
+    Raises:
+        JsplitError: if an argument is out of its range, an axis belongs to nothing, or
+            `out` holds another sweep.
+
+    Example:
+        >>> import jsplit
+        >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
+        >>> correct = [[False, True], [True, True], [True, False]]
+        >>> trace = jsplit.Trace.from_arrays(confidence, correct=correct)
+        >>> over = {"offload": [0.1, 0.5], "alpha": [0.6, 0.8]}
+        >>> runs = sweep(trace, ["fixed_split", "final_exit"], Costs.splitee, over)
+        >>> runs["mean"].sel(policy="final_exit", metric="cost").values.round(3)
+        array([[0.18, 0.18],
+               [0.18, 0.18]])
+    """
+    chosen = chosen_policies(policies)
+    labels = [policy.label for policy in chosen]
+    if baseline is None:
+        baseline = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else labels[0]
+    base = chosen[labels.index(checks.choice("baseline", baseline, labels))]
+    grid = make_grid(trace, chosen, costs, over)
+    how = {
+        "num_replicas": num_replicas,
+        "first_replica": first_replica,
+        "stream": stream,
+        "horizon": horizon,
+        "protocol": Protocol.named(protocol),
+        "seed": seed,
+    }
+    places = [(place, _run(place, how, block_size, devices)) for place in grid.places()]
+    folder = Folder(out, description_of(grid, baseline=baseline, **how))
+    rows = grid.rows(base)
+    policies_here = [one for policy in chosen for _, one in grid.variants(policy)]
+    total = grid.num_evaluations() * num_replicas
+    parts = []
+    with counted("sweeping", total, show=progress) as count:
+        for place, run in places:
+            name = name_of(place, policies_here, baseline, run)
+            chunk = folder.find(name)
+            if chunk is None:
+                chunk = Chunk.of(_replay(place, policies_here, run), rows)
+                folder.keep(name, chunk)
+            for problem in folder.set_aside:
+                count.line(f"computed again: {problem}")
+            folder.set_aside.clear()
+            count.advance(len(policies_here) * num_replicas)
+            parts.append((place.at, chunk))
+    axes = {axis.name: axis.values for axis in grid.axes}
+    return assemble(axes, labels, rows, parts, baseline)
+
+
+def _run(
+    place: Place, how: Mapping[str, Any], block_size: int | None, devices: Any
+) -> Run:
+    """Returns how the replicas of an environment are run, checked."""
+    return make_run(
+        Scenario.of(place.trace, place.costs),
+        **{**how, **place.run},
+        num_checkpoints=NUM_CHECKPOINTS,  # as `evaluate`, for the same bits
+        checkpoints=None,
+        keep=Keep(),
+        block_size=block_size,
+        devices=devices,
+    )
+
+
+def _replay(place: Place, policies: Sequence[Policy], run: Run) -> Result:
+    scenario = Scenario.of(place.trace, place.costs)
+    bound = (bind(policy, scenario, run.protocol) for policy in policies)
+    return replay_all(bound, scenario, run, None)
