@@ -247,7 +247,7 @@ BAD = {
     "trace": ({"trace": 5}, "trace must be a jsplit.Trace or a dict of them"),
     "costs": ({"costs": 5}, "costs must be a jsplit.Costs or a function"),
     "costs that make none": (
-        {"costs": lambda n: n},
+        {"costs": lambda num_exits: num_exits, "over": {}},
         "costs must return a jsplit.Costs",
     ),
     "over": ({"over": [1]}, "over must be a dict of values by axis"),
