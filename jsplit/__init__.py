@@ -1,6 +1,6 @@
 """jsplit: judge split-computing and early-exit policies.
 
-Models make logits; plans, policies and the engine turn logits into decisions;
+Models make logits; plans, policies and the engine turn logits into decisions; sweeps,
 statistics and reports turn decisions into claims.
 
 The tree, from the bottom up: a package, what it is, and after the bar which rows above
