@@ -120,6 +120,16 @@ def random_trace(
     )
 
 
+def whole_result(dataset):
+    """A result of these variables, and zeros for all others that it needs."""
+    sizes = {name: dataset.sizes.get(name, 1) for name in ("policy", "replica")}
+    zeros = (tuple(sizes), np.zeros(tuple(sizes.values())))
+    lacking = [name for name in jsplit.Result.needs if name not in dataset.variables]
+    coords = {name: [0] for name in lacking if name == "checkpoint"}
+    variables = {name: zeros for name in lacking if name != "checkpoint"}
+    return jsplit.Result(dataset.assign(variables).assign_coords(coords))
+
+
 def readme_examples():
     """The Python of the README, example by example."""
     text = (pathlib.Path(__file__).parents[1] / "README.md").read_text("utf-8")

@@ -59,7 +59,7 @@ def recovered(result: jsplit.Result) -> str:
             100 * float(row[name])
             for name in ("recovered", "recovered_low", "recovered_high")
         )
-        steps = [float(row[name]) for name in ("half", "late")]
+        steps = [float(row[name]) for name in ("steps_50", "steps_95")]
         times = ["never" if s == float("inf") else f"{s:,.0f}" for s in steps]
         lines.append(
             f"| {label} | {share:.1f} [{low:.1f}, {high:.1f}] | {' | '.join(times)} |"

@@ -105,7 +105,7 @@ def table(result: jsplit.Result) -> str:
     ]
     for label in result.policies:
         row = found.sel(policy=label)
-        steps = [float(row[name]) for name in ("early", "half", "late")]
+        steps = [float(row[name]) for name in ("steps_5", "steps_50", "steps_95")]
         cells = [
             f"{100 * float(row.recovered):.1f} [{100 * float(row.recovered_low):.1f}, "
             f"{100 * float(row.recovered_high):.1f}]",

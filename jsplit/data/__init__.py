@@ -7,6 +7,7 @@ distribute), `cache`, `images`, `text` and `wordpiece`, `digits` (ships with jsp
 needs TensorFlow or a network. Everything heavy loads when it is first used.
 """
 
+from jsplit.data import distort
 from jsplit.data.dataset import Dataset, check_examples
 from jsplit.data.loading import load, load_texts
 from jsplit.data.text import Tokenizer, train_wordpiece
@@ -15,6 +16,7 @@ __all__ = [
     "Dataset",
     "Tokenizer",
     "check_examples",
+    "distort",
     "load",
     "load_texts",
     "train_wordpiece",

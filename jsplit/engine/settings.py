@@ -80,6 +80,19 @@ class Run:
                 f"streams, got {self.first_replica}"
             )
         whole("horizon", 1, MAX_STEPS)
+        steps = tuple(checks.integer("checkpoints", x, 1) for x in self.checkpoints)
+        if not steps or steps[-1] != self.horizon or [*steps] != sorted({*steps}):
+            raise JsplitError(
+                f"checkpoints must increase and end with horizon {self.horizon}, got "
+                f"{checks.shown(steps)}"
+            )
+        put("checkpoints", steps)
+        for name, kind in (("protocol", Protocol), ("keep", Keep)):
+            if not isinstance(getattr(self, name), kind):
+                raise JsplitError(
+                    f"{name} must be a {kind.__name__}, got "
+                    f"{checks.shown(getattr(self, name))}"
+                )
         put("seed", checks.seed(self.seed))
         if self.block_size is not None:
             whole("block_size", 1)

@@ -17,3 +17,7 @@ __all__ = ["measure_layers", "record"]
 
 if not TYPE_CHECKING:  # which would take any misspelt name for an object
     __getattr__ = lazily(__name__, {"measure_layers": "layers", "record": "full_pass"})
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

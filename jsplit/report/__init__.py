@@ -34,3 +34,7 @@ if not TYPE_CHECKING:  # which would take any misspelt name for an object
             "to_markdown": "tables",
         },
     )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

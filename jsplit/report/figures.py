@@ -22,7 +22,7 @@ from jsplit import checks, stats
 from jsplit.report.cells import percent
 from jsplit.report.cells import replicas as count_replicas
 from jsplit.report.placing import box, free_place
-from jsplit.results.curves import BANDS
+from jsplit.results.curves import BANDS, Bands, Regret
 from jsplit.results.labelled import Labelled, expect
 from jsplit.results.metrics import privileged_policies
 from jsplit.results.result import Result
@@ -113,10 +113,10 @@ def regret_curves(
     result: Result,
     path: str | os.PathLike[str] | None = None,
     *,
-    which: str = "pseudo_regret",
+    which: Regret = "pseudo_regret",
     level: float = 0.95,
     policies: Sequence[str] | None = None,
-    bands: str = "pointwise",
+    bands: Bands = "pointwise",
 ) -> Figure:
     """Draws the mean cumulative regret against steps, with bands.
 

@@ -16,9 +16,9 @@ NEVER = "never"
 HEADERS = {
     "policy": "policy",
     "recovered": "recovered %",
-    "early": "steps, first 5 %",
-    "half": "steps, half",
-    "late": "steps, 95 %",
+    "steps_5": "steps, 5 %",
+    "steps_50": "steps, half",
+    "steps_95": "steps, 95 %",
     "final_best": "best at the end %",
 }
 
@@ -33,7 +33,10 @@ def layout(table: Recovery) -> list[Row]:
     """Returns one row per policy, see `tables.layout`."""
     columns = {
         **{name: _share(table, name) for name in ("recovered", "final_best")},
-        **{name: _steps(table[name].values) for name in ("early", "half", "late")},
+        **{
+            name: _steps(table[name].values)
+            for name in ("steps_5", "steps_50", "steps_95")
+        },
     }
     cells = [columns[name] for name in HEADERS if name != "policy"]
     privileged = privileged_policies(table.data)

@@ -149,7 +149,7 @@ def _means(ran: Sequence[Ran], unit: str, horizon: int) -> dict[str, tuple[Any, 
             ("reward", "reward", "mean reward", "confidence"),
             ("cost", "cost", "mean billed cost", unit),
             ("accuracy", "correct", "accuracy", "fraction"),
-            ("offloaded", "offloaded", "fraction shipped", "fraction"),
+            ("offloaded", "offloaded", "fraction offloaded", "fraction"),
         )
     }
 
@@ -211,10 +211,10 @@ def _by_condition(ran: Sequence[Ran], unit: str) -> dict[str, tuple[Any, ...]]:
         found[name] = ("policy", "replica", "condition"), np.stack(rows), told
 
     for name, field, long, units in (
-        ("reward", "reward", "summed reward", "confidence"),
-        ("cost", "cost", "summed billed cost", unit),
-        ("accuracy", "correct", "right answers", "steps"),
-        ("offloaded", "offloaded", "shipped samples", "steps"),
+        ("reward_sum", "reward", "summed reward", "confidence"),
+        ("cost_sum", "cost", "summed billed cost", unit),
+        ("accuracy_sum", "correct", "right answers", "steps"),
+        ("offloaded_sum", "offloaded", "offloaded samples", "steps"),
         ("realised_regret", "realised_regret", "realised regret", "confidence"),
     ):
         rows = [getattr(one.replicas.by_condition, field) for one in ran]

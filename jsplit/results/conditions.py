@@ -52,7 +52,7 @@ def _per_step(
     """Returns means per step of a condition, ratios of sums over replicas."""
     mu = json.loads(result.attrs["costs"])["mu"]
     sums = {
-        name: _sums(result, name)
+        name: _sums(result, f"{name}_sum")
         for name in ("accuracy", "cost", "offloaded", "reward")
     }
     sums["true_reward"] = sums["accuracy"] - mu * sums["cost"]

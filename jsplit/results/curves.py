@@ -6,7 +6,7 @@ Here: the variables of curves in a result. A result has every replica's curves
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 else:
     Dataset = Any
 
-REGRETS = ("pseudo_regret", "realised_regret")
-BANDS = ("pointwise", "simultaneous")
+Regret = Literal["pseudo_regret", "realised_regret"]
+Bands = Literal["pointwise", "simultaneous"]
+REGRETS: tuple[Regret, ...] = get_args(Regret)
+BANDS: tuple[Bands, ...] = get_args(Bands)
 _ALL = ("policy", "checkpoint", "replica")
 _MEAN = ("policy", "checkpoint")
 _SQUARE = ("policy", "checkpoint", "checkpoint_too")

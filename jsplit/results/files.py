@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ def read(path: str | os.PathLike[str]) -> tuple[Dataset, str]:
     attributes = header.get("attributes")
     if (
         not isinstance(kind, str)
-        or not isinstance(version, int)
+        or type(version) is not int
+        or version < 1
         or not isinstance(attributes, dict)
     ):
         raise JsplitError(f"{path} was not written by jsplit: it names no kind")
@@ -97,12 +99,18 @@ def _unpacked(path: str, packed: bytes) -> tuple[Dataset, dict[str, Any]]:
 
     try:
         content = gzip.decompress(packed)
-        data = xarray.load_dataset(io.BytesIO(content), engine="scipy")
-        header = json.loads(data.attrs.pop(FORMAT))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # xarray's, about foreign contents
+            data = xarray.load_dataset(io.BytesIO(content), engine="scipy")
+            for name in data.variables:  # texts are decoded when first looked at
+                np.asarray(data[name].values).astype(str)
+        header = json.loads(data.attrs.pop(FORMAT, "{}"))
     except Exception as error:  # gzip, scipy, xarray and json raise many kinds
         reason = checks.shown(str(error), 80)
         raise JsplitError(f"{path} is damaged or truncated: {reason}") from None
-    return data, header if isinstance(header, dict) else {}
+    if not isinstance(header, dict):
+        header = {}
+    return data, header
 
 
 def _checksum(data: Dataset, kind: str) -> str:
@@ -131,4 +139,9 @@ def _plain(attributes: Any) -> dict[str, Any]:
 
 def _narrow(values: Any) -> Any:
     narrow = _NARROW.get(values.dtype)
-    return values if narrow is None else values.astype(narrow)
+    if narrow is None:
+        return values
+    found = values.astype(narrow)
+    if not (found == values).all():
+        raise JsplitError(f"{values.name} must fit 32 bits to be saved, and does not")
+    return found

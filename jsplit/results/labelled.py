@@ -35,6 +35,19 @@ class Labelled:
     made_by: ClassVar[str]  # what returns it
     needs: ClassVar[tuple[str, ...]]  # dimensions and variables that it always has
 
+    def __post_init__(self) -> None:
+        if not hasattr(self.data, "data_vars"):
+            raise JsplitError(
+                f"{type(self).__name__} must hold an xarray.Dataset, got "
+                f"{type(self.data).__name__}"
+            )
+        missing = [name for name in self.needs if name not in self.data.variables]
+        if missing:
+            raise JsplitError(
+                f"{type(self).__name__} must hold data of {self.made_by}, got a "
+                f"Dataset without {', '.join(missing)}"
+            )
+
     def __getitem__(self, name: str) -> DataArray:
         """Returns one of the variables or coordinates."""
         return self.data[name]
@@ -84,18 +97,21 @@ class Labelled:
                 f"{os.fspath(path)} must hold a {cls.kind}, got a {kind}: load it with "
                 f"jsplit.{_class_of(kind)}.load"
             )
-        missing = [name for name in cls.needs if name not in data.variables]
-        if missing:
-            raise JsplitError(f"{os.fspath(path)} holds no {cls.kind}: lacks {missing}")
-        return cls(data)
+        try:
+            return cls(data)
+        except JsplitError as error:
+            raise JsplitError(f"{os.fspath(path)}: {error}") from None
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{n} {self._plural(name, n)}" for name, n in self._sizes())
         return f"{type(self).__name__}({self.attrs.get('dataset', '?')}: {sizes})"
 
     def _repr_html_(self) -> str:
-        """Shows the numbers in a notebook."""
-        return f"<p>{self!r}</p>{self.data._repr_html_()}"
+        """Shows the numbers in a notebook, as a table where they are one."""
+        return f"<p>{self!r}</p>{self._html()}"
+
+    def _html(self) -> str:
+        return self.data._repr_html_()
 
     def _sizes(self) -> list[tuple[str, int]]:
         dims = ("policy", "replica", "condition", "metric")
@@ -124,7 +140,7 @@ def expect(name: str, value: Any, *kinds: type[Kind]) -> Kind:
     if isinstance(value, Labelled):
         got = _described(type(value))
     elif hasattr(value, "to_netcdf"):
-        got = f"an xarray Dataset; jsplit.{kinds[0].__name__}(dataset) wraps it"
+        got = "an xarray Dataset; the kind of result that it is wraps it"
     raise JsplitError(f"{name} must be {wanted}, got {got}")
 
 
@@ -134,7 +150,7 @@ def _described(kind: type[Labelled]) -> str:
 
 
 def _class_of(kind: str) -> str:
-    names = {one.kind: one.__name__ for one in _all_kinds(Labelled)}
+    names = {x.kind: x.__name__ for x in _all_kinds(Labelled) if hasattr(x, "kind")}
     return names.get(kind, "Result")
 
 

@@ -40,9 +40,9 @@ def recover(
     waited = np.where(enough.any(1), time[first], np.inf)
     columns: dict[str, np.ndarray] = {
         "recovered": enough.any(1).mean(1),
-        "half": _quantile(waited, 0.5),
-        "early": _quantile(waited, 0.05),
-        "late": _quantile(waited, 0.95),
+        "steps_5": _quantile(waited, 0.05),
+        "steps_50": _quantile(waited, 0.5),
+        "steps_95": _quantile(waited, 0.95),
         "final_best": enough[:, -1].mean(1),
     }
     for name, hits in (("recovered", enough.any(1)), ("final_best", enough[:, -1])):

@@ -6,7 +6,7 @@ compute (`summary`, `conditions`, `recovery`, `joining`, `curves`).
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from jsplit import checks, stats
 from jsplit.environment.costs import Costs
@@ -35,8 +35,8 @@ class Result(Labelled):
             regret at the checkpoints there are moments over the replicas (`_mean`,
             `_covariance`) or, with `keep_curves`, all curves (`_curve`). With bills
             there are `bill_mean`, `bill_quantile` and `bill_late` by bill. In a
-            scenario `condition_pulls` and `condition_reward`, `condition_cost` and so
-            on are sums over the steps of each condition. `record_arms` adds `order`,
+            scenario `condition_pulls`, `condition_reward_sum`, `condition_cost_sum` and
+            so on are sums over the steps of each condition. `record_arms` adds `order`,
             the sample of every step, and `arm`, the plan that was played.
     """
 
@@ -57,7 +57,7 @@ class Result(Labelled):
         baseline: str | None = None,
         *,
         level: float = 0.95,
-        adjustment: str = "holm",
+        adjustment: Literal["holm", "bh"] = "holm",
     ) -> Summary:
         """Returns means, intervals and paired differences to a baseline, per policy.
 
@@ -98,7 +98,7 @@ class Result(Labelled):
             baseline = DEFAULT_BASELINE if known else self.policies[0]
         baseline = checks.choice("baseline", baseline, self.policies)
         level = checks.number("level", level, 0.0, 1.0)
-        adjustment = checks.choice("adjustment", adjustment, stats.ADJUSTMENTS)
+        checks.choice("adjustment", adjustment, stats.ADJUSTMENTS)
         return Summary(summary.compare(self.data, baseline, level, adjustment))
 
     def summarize_conditions(self, *, level: float = 0.95) -> ConditionSummary:
@@ -167,11 +167,11 @@ class Result(Labelled):
 
         Returns:
             By policy: `recovered`, the share of replicas that did, with Wilson's
-            interval `recovered_low` and `recovered_high`; `early`, `half` and `late`,
-            steps from the change to recovery in 5, 50 and 95 % of the replicas,
-            infinite where so many did not recover; `final_best`, the share of replicas
-            that play the best plan at least so often in the last stretch, with
-            `final_best_low` and `final_best_high`.
+            interval `recovered_low` and `recovered_high`; `steps_5`, `steps_50` and
+            `steps_95`, steps from the change until so many percent of the replicas
+            had recovered, infinite where so many did not; `final_best`, the share of
+            replicas that play the best plan at least so often in the last stretch,
+            with `final_best_low` and `final_best_high`.
 
         Raises:
             JsplitError: if `evaluate` did not keep the curves, if there are fewer than
@@ -193,7 +193,11 @@ class Result(Labelled):
         return Recovery(recover(self.data, at, until, share, level))
 
     def regret_band(
-        self, which: str = "pseudo_regret", *, level: float = 0.95, bands: str
+        self,
+        which: curves.Regret = "pseudo_regret",
+        *,
+        level: float = 0.95,
+        bands: curves.Bands = "pointwise",
     ) -> stats.Interval:
         """Returns mean regret and its band at every checkpoint.
 
@@ -272,7 +276,7 @@ def summarize(
     baseline: str | None = None,
     *,
     level: float = 0.95,
-    adjustment: str = "holm",
+    adjustment: Literal["holm", "bh"] = "holm",
 ) -> Summary:
     """Returns `result.summarize(...)`, see `Result.summarize`."""
     return expect("result", result, Result).summarize(

@@ -4,14 +4,31 @@ Here: what each kind is and holds. Not here: how it is computed (`summary`,
 `conditions`, `recovery`, `evaluation`), how it is drawn (`report`).
 """
 
-from typing import ClassVar
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jsplit.results.labelled import Labelled
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any
 
 _ESTIMATES = ("policy", "metric", "mean", "low", "high")
 
 
-class Summary(Labelled):
+class Estimates(Labelled):
+    """A table of means and intervals, by policy, metric and whatever else."""
+
+    def _html(self) -> str:
+        """Returns one row per policy (and condition), one column per metric."""
+        frame = self.data[["mean", "low", "high"]].to_dataframe()
+        text: Any = frame.apply(lambda row: _shown(*row), axis=1)
+        wide: DataFrame = text.unstack("metric")
+        return wide[list(self.data["metric"].values)].to_html()
+
+
+class Summary(Estimates):
     """Means, intervals and paired differences to a baseline, by policy and metric.
 
     Attributes:
@@ -30,7 +47,7 @@ class Summary(Labelled):
         return str(self.data.attrs["baseline"])
 
 
-class ConditionSummary(Labelled):
+class ConditionSummary(Estimates):
     """Means and intervals by policy, condition and metric.
 
     Attributes:
@@ -43,7 +60,7 @@ class ConditionSummary(Labelled):
     needs: ClassVar[tuple[str, ...]] = (*_ESTIMATES, "condition", "steps")
 
 
-class ExactValues(Labelled):
+class ExactValues(Estimates):
     """Values of rules that do not learn, without any simulation.
 
     Attributes:
@@ -59,10 +76,22 @@ class Recovery(Labelled):
     """How long policies take to find the best plan after a change.
 
     Attributes:
-        data: by policy: recovered, early, half, late, final_best; see
+        data: by policy: recovered, steps_5, steps_50, steps_95, final_best; see
             `Result.recovery`.
     """
 
     kind: ClassVar[str] = "recovery"
     made_by: ClassVar[str] = "recovery"
-    needs: ClassVar[tuple[str, ...]] = ("policy", "recovered", "half", "final_best")
+    needs: ClassVar[tuple[str, ...]] = ("policy", "recovered", "steps_50", "final_best")
+
+    def _html(self) -> str:
+        return self.to_dataframe().to_html(float_format="{:.4g}".format)
+
+
+def _shown(mean: float, low: float, high: float) -> str:
+    """Returns a number with its interval; nothing where there is no number."""
+    if math.isnan(mean):
+        return ""
+    if math.isnan(low) or low == high:
+        return f"{mean:.5g}"
+    return f"{mean:.5g} [{low:.5g}, {high:.5g}]"

@@ -27,3 +27,7 @@ __all__ = [
 
 if not TYPE_CHECKING:  # which would take any misspelt name for an object
     __getattr__ = lazily(__name__, {"Interrupted": "loop", "train": "loop"})
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

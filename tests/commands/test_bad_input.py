@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import xarray
-from conftest import random_trace
+from conftest import random_trace, whole_result
 
 import jsplit
 from jsplit import cli
@@ -23,7 +23,7 @@ L = 3
 TRACE = random_trace(40, L)
 BARE = jsplit.Trace.from_arrays(TRACE.confidence, correct=TRACE.correct)
 COSTS = jsplit.Costs.splitee(L)
-RESULT = jsplit.Result(xarray.Dataset(coords={"policy": ["splitee", "final_exit"]}))
+RESULT = whole_result(xarray.Dataset(coords={"policy": ["splitee", "final_exit"]}))
 
 
 def evaluate(policies=("final_exit",), trace=TRACE, costs=COSTS, **options):
@@ -315,7 +315,7 @@ def newer(path, result):
 
 
 def headless(path, result):
-    jsplit.Result(result.data.drop_vars("cost")).save(path)
+    files.write(result.data.drop_vars("cost"), "result", path)
 
 
 BAD_RESULTS = {
@@ -325,7 +325,7 @@ BAD_RESULTS = {
     "empty": (empty, "not written by jsplit: it is no result file"),
     "another kind": (summary, "must hold a result, got a summary jsplit.Summary.load"),
     "newer": (newer, "reads result format 1, got 99 a newer jsplit"),
-    "no numbers": (headless, "holds no result: lacks"),
+    "no numbers": (headless, "must hold data of evaluate, got a Dataset without cost"),
     "missing": (lambda path, result: None, "cannot read No such file"),
     "folder": (lambda path, result: path.mkdir(), "cannot read Is a directory"),
     "foreign": (foreign, "not written by jsplit"),

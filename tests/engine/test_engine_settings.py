@@ -36,6 +36,11 @@ def test_steps_end_with_the_run():
         ({"block_size": 0}, "block_size must be an integer >= 1"),
         ({"devices": "cpu"}, "devices must be a list of JAX devices"),
         ({"devices": []}, "devices must be a list of JAX devices"),
+        ({"checkpoints": ()}, "checkpoints must increase and end with horizon 50"),
+        ({"checkpoints": (10, 99)}, "checkpoints must increase and end with horizon"),
+        ({"checkpoints": (20, 10, 50)}, "checkpoints must increase"),
+        ({"protocol": "paper"}, "protocol must be a Protocol, got 'paper'"),
+        ({"keep": None}, "keep must be a Keep, got None"),
     ],
 )
 def test_what_is_out_of_range_is_named(changes, message):

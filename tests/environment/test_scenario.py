@@ -169,7 +169,8 @@ def test_sums_by_condition_equal_the_loop(result, routes, policy):
             for name, value in zip(names, step, strict=True):
                 sums[name][m] += value
         for name in names:
-            found = run[f"condition_{name}"].transpose("replica", "condition")
+            kept = f"condition_{name}_sum" if name in SUMS else f"condition_{name}"
+            found = run[kept].transpose("replica", "condition")
             np.testing.assert_allclose(
                 found[replica], sums[name], rtol=1e-12, atol=1e-9, err_msg=name
             )
@@ -181,10 +182,10 @@ def test_table_by_condition_has_means_per_step_of_all_replicas(result):
     assert (steps.std("replica") > 0).any()  # so that a mean of means is another
     np.testing.assert_array_equal(table.steps, steps.mean("replica")[0])
     right, paid = (
-        result[f"condition_{name}"].sum("replica") / steps.sum("replica")
+        result[f"condition_{name}_sum"].sum("replica") / steps.sum("replica")
         for name in ("accuracy", "cost")
     )
-    assert result.condition_accuracy.sum("condition").equals(
+    assert result.condition_accuracy_sum.sum("condition").equals(
         (result.accuracy * T).round().transpose("policy", "replica")
     )
     for metric, expected in (
@@ -200,7 +201,7 @@ def test_table_by_condition_has_means_per_step_of_all_replicas(result):
     whole = result.pseudo_regret.mean("replica")
     np.testing.assert_allclose(pseudo, whole, atol=1e-9)
     by_hand = stats.ratio_interval(
-        result.condition_cost[0, :, 1], steps[0, :, 1], level=0.9
+        result.condition_cost_sum[0, :, 1], steps[0, :, 1], level=0.9
     )
     row = table.isel(policy=0, condition=1).sel(metric="cost")
     assert [row["mean"], row.low, row.high] == list(by_hand)

@@ -23,6 +23,16 @@ reveal_type(costs)  # Costs
 reveal_type(jsplit.make_policy("splitee"))  # Policy
 reveal_type(jsplit.models.CNN)  # type[CNN]
 reveal_type(jsplit.training.Settings())  # Settings
+result = jsplit.evaluate(trace, ["splitee"], costs)
+reveal_type(result)  # Result
+reveal_type(result.summarize())  # Summary
+reveal_type(jsplit.exact_values(trace, ["final_exit"], costs))  # ExactValues
+reveal_type(jsplit.recovery(result, 5))  # Recovery
+reveal_type(jsplit.sweep(trace, ["splitee"], costs, {}))  # Runs
+jsplit.summarize(result.summarize())  # reportArgumentType
+jsplit.report.render(result)  # reportArgumentType
+jsplit.report.regret_curves(result, bands="wide")  # reportArgumentType
+jsplit.recovery(result.data, 5)  # reportArgumentType
 jsplit.Costs.splitee("4")  # reportArgumentType
 jsplit.make_policy(1)  # reportArgumentType
 jsplit.evaluate(costs, ["splitee"])  # reportArgumentType

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import whole_result
 from rich.console import Console
 
 from jsplit import report
 from jsplit.report import cells, comparison, figures, placing, tables
-from jsplit.results.result import Result
 from jsplit.results.tables import ConditionSummary, Summary
 from jsplit.types import JsplitError
 
@@ -382,20 +382,22 @@ def test_simultaneous_bands_are_wider_and_said_to_be(result):
     result = result.assign(pseudo_regret_curve=noisy)
     areas = []
     for bands in ("pointwise", "simultaneous"):
-        figure = report.regret_curves(Result(result), bands=bands, policies=["ucb1"])
+        figure = report.regret_curves(
+            whole_result(result), bands=bands, policies=["ucb1"]
+        )
         assert f"Bands: {bands} 95 %" in note_of(figure)
         (band,) = figure.axes[0].collections
         corners = band.get_paths()[0].vertices[:, 1]
         areas.append(np.ptp(corners))
     assert areas[1] > 1.01 * areas[0]
     with pytest.raises(JsplitError, match="bands must be one of"):
-        report.regret_curves(Result(result), bands="wide")
+        report.regret_curves(whole_result(result), bands="wide")
 
 
 @pytest.mark.parametrize("which", ["pseudo_regret", "realised_regret"])
 def test_regret_curves_show_means_and_bands_above_zero(result, which, tmp_path):
     path = tmp_path / "figure.pdf"
-    figure = report.regret_curves(Result(result), path, which=which, level=0.9)
+    figure = report.regret_curves(whole_result(result), path, which=which, level=0.9)
     (axes,) = figure.axes
     shown = POLICIES[:-1]
     assert len(axes.lines) == len(axes.collections) == len(shown)
@@ -416,20 +418,24 @@ def test_regret_curves_show_means_and_bands_above_zero(result, which, tmp_path):
 
 def test_regret_curves_draw_chosen_policies_only(result, tmp_path):
     path = tmp_path / "figure.svg"
-    figure = report.regret_curves(Result(result), path, policies=["ucb1", "splitee"])
+    figure = report.regret_curves(
+        whole_result(result), path, policies=["ucb1", "splitee"]
+    )
     assert sorted(texts_of(figure)) == ["splitee", "ucb1"]
     assert "Not above zero" not in note_of(figure)
     assert path.read_text().startswith("<?xml")
 
 
 def test_policies_keep_their_colour_between_figures(result):
-    every = report.regret_curves(Result(result)).axes[0].lines
-    (alone,) = report.regret_curves(Result(result), policies=["ucb1"]).axes[0].lines
+    every = report.regret_curves(whole_result(result)).axes[0].lines
+    (alone,) = (
+        report.regret_curves(whole_result(result), policies=["ucb1"]).axes[0].lines
+    )
     assert alone.get_color() == every[POLICIES.index("ucb1")].get_color()
 
 
 def test_regret_curves_without_anything_to_draw(result):
-    figure = report.regret_curves(Result(result), policies=["oracle"])
+    figure = report.regret_curves(whole_result(result), policies=["oracle"])
     assert texts_of(figure) == []
     assert "Not above zero at the last step: oracle." in note_of(figure)
 
@@ -442,11 +448,11 @@ def test_looks_differ_between_eighteen_policies():
 
 def test_wrong_arguments_are_named(table, result):
     with pytest.raises(JsplitError, match=r"which must be one of .* got 'regret'"):
-        report.regret_curves(Result(result), which="regret")
+        report.regret_curves(whole_result(result), which="regret")
     with pytest.raises(JsplitError, match=r"policies must .* did you mean 'ucb1'"):
-        report.regret_curves(Result(result), policies=["ucb"])
+        report.regret_curves(whole_result(result), policies=["ucb"])
     with pytest.raises(JsplitError, match="level must"):
-        report.regret_curves(Result(result), level=95)
+        report.regret_curves(whole_result(result), level=95)
     with pytest.raises(JsplitError, match=r"end in .png, .pdf, .svg, got figure.jpg"):
         report.cost_accuracy(Summary(table), "figure.jpg")
 
@@ -456,7 +462,7 @@ def test_unwritable_path_is_named_with_the_reason(table, result, tmp_path, write
     path = tmp_path / "missing" / "file.png"
     with pytest.raises(JsplitError, match="No such file or directory") as error:
         getattr(report, writer)(
-            Result(result) if writer == "regret_curves" else Summary(table), path
+            whole_result(result) if writer == "regret_curves" else Summary(table), path
         )
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
@@ -477,7 +483,7 @@ def test_what_stops_a_write_leaves_the_older_file(
     expected = JsplitError if isinstance(stop, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
         getattr(report, writer)(
-            Result(result) if writer == "regret_curves" else Summary(table), path
+            whole_result(result) if writer == "regret_curves" else Summary(table), path
         )
     assert path.read_text() == "older"
     assert [file.name for file in tmp_path.iterdir()] == ["file.svg"]

@@ -76,7 +76,7 @@ def test_every_kind_shows_itself_and_comes_back_from_a_file(kinds, kind, tmp_pat
     value = kinds[kind]
     assert repr(value).startswith(f"{kind}(")
     assert "\n" not in repr(value)
-    assert "<" in value._repr_html_()
+    assert ('class="dataframe"' in value._repr_html_()) == (kind != "Result")
     frame = value.to_dataframe()
     assert len(frame)
     assert frame.index.names[0] == "policy"
@@ -88,6 +88,25 @@ def test_every_kind_shows_itself_and_comes_back_from_a_file(kinds, kind, tmp_pat
     other = jsplit.Summary if kind != "Summary" else jsplit.Result
     with pytest.raises(JsplitError, match=rf"got a .*: load it with jsplit\.{kind}"):
         other.load(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "of"),
+    [
+        (jsplit.Summary, "Result"),
+        (jsplit.Summary, "ExactValues"),
+        (jsplit.Result, "Summary"),
+        (jsplit.ConditionSummary, "Summary"),
+        (jsplit.Recovery, "Result"),
+    ],
+)
+def test_data_of_another_kind_are_refused(kinds, kind, of):
+    with pytest.raises(
+        JsplitError, match=rf"{kind.__name__} must hold data of .* got a"
+    ):
+        kind(kinds[of].data)
+    with pytest.raises(JsplitError, match=r"must hold an xarray\.Dataset"):
+        kind(None)
 
 
 def test_a_result_gives_its_metrics_by_name(kinds):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray
+from conftest import whole_result
 
 import jsplit
 from jsplit.environment import drift
@@ -28,13 +29,13 @@ def test_times_and_shares_by_hand():
     # Plays of the best plan per stretch of ten: the change is at 20.
     per_stretch = [[9, 9, 2, 6, 9], [9, 9, 5, 0, 0], [9, 9, 0, 0, 4], [9, 9, 0, 0, 5]]
     found = jsplit.recovery(
-        jsplit.Result(counted(np.cumsum(per_stretch, 1))), at=20
+        whole_result(counted(np.cumsum(per_stretch, 1))), at=20
     ).data.sel(policy="learner")
     # Recovered 20, 10, never and 30 steps after the change.
     assert found.recovered == 0.75
-    assert found.early == 10
-    assert found.half == 20
-    assert np.isinf(found.late)
+    assert found.steps_5 == 10
+    assert found.steps_50 == 20
+    assert np.isinf(found.steps_95)
     assert found.final_best == 0.5
     low, high = found.recovered_low, found.recovered_high
     assert 0 < low < 0.75 < high < 1
@@ -42,17 +43,17 @@ def test_times_and_shares_by_hand():
 
 def test_share_and_until_bound_what_counts():
     result = counted(np.cumsum([[9, 9, 2, 6, 9]], 1))
-    assert jsplit.Result(result).recovery(at=20, share=0.9).data["half"] == 30
+    assert whole_result(result).recovery(at=20, share=0.9).data["steps_50"] == 30
     assert np.isinf(
-        jsplit.Result(result).recovery(at=20, share=0.9, until=40).data["half"]
+        whole_result(result).recovery(at=20, share=0.9, until=40).data["steps_50"]
     )
-    assert jsplit.Result(result).recovery(at=0).data["half"] == 10
+    assert whole_result(result).recovery(at=0).data["steps_50"] == 10
 
 
 def test_resampled_test_sets_are_refused():
     result = counted([[0] * 5]).assign_attrs(stream="bootstrap")
     with pytest.raises(JsplitError, match="shuffle or fixed"):
-        jsplit.Result(result).recovery(at=20)
+        whole_result(result).recovery(at=20)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_resampled_test_sets_are_refused():
 )
 def test_bad_arguments_are_named(options, message):
     with pytest.raises(JsplitError, match=message):
-        jsplit.Result(counted([[0] * 5])).recovery(**options)
+        whole_result(counted([[0] * 5])).recovery(**options)
 
 
 def test_a_window_recovers_within_its_length_and_a_mean_does_not():
@@ -91,8 +92,8 @@ def test_a_window_recovers_within_its_length_and_a_mean_does_not():
         checkpoints=range(50, 7_001, 50),
         keep_curves=True,
     ).data
-    found = jsplit.Result(result).recovery(at=6_000).data
-    window, mean, told = found["late"].values
+    found = whole_result(result).recovery(at=6_000).data
+    window, mean, told = found["steps_95"].values
     assert window <= 400
     assert told <= 400
     assert mean > 400
@@ -123,7 +124,7 @@ def test_published_forgetting_recovers_in_the_time_of_its_memory_and_ucb1_does_n
         keep_curves=True,
     ).data
     window, discounted, mean = (
-        jsplit.Result(result).recovery(at=6_000).data["late"].values
+        whole_result(result).recovery(at=6_000).data["steps_95"].values
     )
     assert window <= 400
     assert discounted <= 400
