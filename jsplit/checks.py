@@ -8,6 +8,8 @@ computed; `name` is what a message calls the value. Not here: checks of whole ar
 import difflib
 import math
 import numbers
+import os
+import pathlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -70,6 +72,15 @@ def integers(name: str, value: Any, low: int, at_least: int = 1) -> list[int]:
             f"{name} must have at least {at_least} {plural}, got {shown(given)}"
         )
     return given
+
+
+def path(name: str, value: Any) -> pathlib.Path:
+    """Returns `value` as a path, or raises if no file or folder can have this name."""
+    if isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        if isinstance(text, str) and text and "\0" not in text:
+            return pathlib.Path(text)
+    raise JsplitError(f"{name} must be a path such as 'runs/a.npz', got {shown(value)}")
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:

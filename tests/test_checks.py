@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -24,3 +26,26 @@ def test_integers_are_a_plain_list():
 def test_other_lists_are_refused(value, message):
     with pytest.raises(JsplitError, match=message):
         checks.integers("widths", value, 1, at_least=2)
+
+
+@pytest.mark.parametrize("given", ["a/b.npz", pathlib.Path("a/b.npz")])
+def test_paths_are_of_pathlib(given):
+    assert checks.path("out", given) == pathlib.Path("a", "b.npz")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "None"),
+        (5, "5"),
+        (["a"], r"\['a'\]"),
+        (b"a.npz", r"b'a\.npz'"),
+        ("", "''"),
+        ("a\0.npz", r"'a\\x00\.npz'"),
+        (pathlib.Path("a\0"), r"PosixPath\('a\\x00'\)"),
+    ],
+)
+def test_other_paths_are_refused(value, shown):
+    message = rf"^out must be a path such as 'runs/a\.npz', got {shown}$"
+    with pytest.raises(JsplitError, match=message):
+        checks.path("out", value)
