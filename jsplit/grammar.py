@@ -5,6 +5,7 @@ and values there are (`policies.registry`, `fitting.named`, `models.registry`).
 """
 
 import ast
+import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -34,8 +35,10 @@ def parse_call(what: str, text: object) -> tuple[str, dict[str, Any]]:
         JsplitError: if the text is not of this form, or a value is given twice.
 
     Example:
-        >>> parse_call("rule", "best_split(objective=truth, alphas=(0.5, 0.7))")
-        ('best_split', {'objective': 'truth', 'alphas': (0.5, 0.7)})
+        >>> parse_call("policy", "splitee(alpha=0.8, beta=2)")
+        ('splitee', {'alpha': 0.8, 'beta': 2})
+        >>> parse_call("rule", "best_split(objective=true_reward)")
+        ('best_split', {'objective': 'true_reward'})
     """
     found = _CALL.fullmatch(text) if isinstance(text, str) else None
     if found is None:
@@ -45,7 +48,8 @@ def parse_call(what: str, text: object) -> tuple[str, dict[str, Any]]:
         )
     name, inside = found.groups()
     rule = f"{what} {name}: expected number=value, every number once"
-    return name, _values(rule, filter(str.strip, _parts(inside or "")))
+    inside = (inside or "").strip()
+    return name, _values(rule, _parts(inside) if inside else ())
 
 
 def parse_settings(what: str, texts: Iterable[str]) -> dict[str, Any]:
@@ -91,7 +95,9 @@ def read_value(text: str) -> Any:
 def _is_plain(value: object) -> bool:
     if isinstance(value, tuple | list):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
+    if isinstance(value, float):
+        return math.isfinite(value)  # what overflows is shown as it was written
+    return value is None or isinstance(value, bool | int | str)
 
 
 def _values(rule: str, parts: Iterable[str]) -> dict[str, Any]:

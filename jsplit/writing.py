@@ -11,6 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 
+from jsplit import checks
 from jsplit.types import JsplitError
 
 
@@ -24,7 +25,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         path: where the file is in the end. The temporary name has the same ending.
 
     Raises:
-        JsplitError: if the body, which writes the temporary file, raises OSError.
+        JsplitError: if `path` is no path, or if the body, which writes the temporary
+            file, raises OSError.
 
     Example:
         >>> import tempfile
@@ -34,9 +36,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         ...     [file.name for file in pathlib.Path(folder).iterdir()]
         ['a.txt']
     """
-    target = pathlib.Path(path)
+    target = checks.path("path", path)
     token = secrets.token_hex(4)
-    temporary = target.with_name(f".{target.stem}.{token}.tmp{target.suffix}")
+    temporary = target.parent / f".{target.stem}.{token}.tmp{target.suffix}"
     try:
         yield temporary
         with open(temporary, "rb+") as file:
@@ -78,9 +80,10 @@ def make_folder(path: str | os.PathLike[str], argument: str, advice: str = "") -
             ...
         jsplit.types.JsplitError: out: cannot write into /dev/null/net: Not a directory
     """
+    folder = checks.path(argument, path)
     try:
-        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         reason = error.strerror or error
         raise JsplitError(

@@ -19,7 +19,7 @@ from jsplit.extras import MissingExtra
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
 
-HELD_OUT = 0.2  # share of the samples that rules are fitted on
+HELD_OUT = 0.2  # this very object says that none was given
 FIT = (
     "rules to fit on a held-out part of the (first) trace: "
     "best_split (exit and threshold of the largest mean reward), "
@@ -53,8 +53,8 @@ class Evaluate:
     then: tuple[str, ...] = ()
     """traces of the same samples that take over later, as TRACE@STEP."""
     fit: Annotated[tuple[str, ...], tyro.conf.arg(help=FIT)] = ()
-    held_out: float | None = None
-    """share of the samples that --fit uses, drawn with the seed (0.2)."""
+    held_out: float = HELD_OUT
+    """share of the samples that --fit uses, drawn with the seed."""
     costs: Literal["splitee", "isplitee"] = "splitee"
     """published costs to use."""
     offload: float = 0.5
@@ -84,7 +84,7 @@ class Evaluate:
         import jsplit
         from jsplit import report
 
-        if self.held_out is not None and not self.fit:
+        if self.held_out is not HELD_OUT and not self.fit:
             raise JsplitError("held-out belongs to --fit, which names no rule")
         traces, steps = _load(self.trace, self.then)
         trace = next(iter(traces.values()))
@@ -96,9 +96,15 @@ class Evaluate:
         if self.out is not None:
             make_folder(self.out, "out")
         if self.fit:
-            share = HELD_OUT if self.held_out is None else self.held_out
-            traces, fitted = _fitted(self.fit, traces, costs, share, self.seed)
+            traces, fitted = _fitted(self.fit, traces, costs, self.held_out, self.seed)
             policies = [*policies, *fitted]
+            if not self.quiet:
+                judged = next(iter(traces.values())).num_samples
+                print(
+                    f"fitted on {trace.num_samples - judged} samples, judged on the "
+                    f"other {judged}",
+                    file=sys.stderr,
+                )
         scenario = jsplit.Scenario(
             {name: (one, costs) for name, one in traces.items()},
             jsplit.drift.abrupt(*steps) if steps else None,
@@ -176,22 +182,22 @@ def _fitted(
     from jsplit.environment.scenario import same_samples
 
     share = checks.number("held-out", share, 0.0, 1.0)
+    seed = checks.seed(seed)
     first, *others = traces.values()
     if not all(same_samples(first, one) for one in others):
         raise JsplitError(
             "fit needs traces of the same samples in the same order, so that none is "
             "fitted and judged on, and their labels differ"
         )
-    parts = {
-        name: fitting.split_trace(one, share, seed=seed) for name, one in traces.items()
-    }
-    held_out, judged = next(iter(parts.values()))
+    try:
+        parts = {
+            name: fitting.split_trace(one, share, seed=seed)
+            for name, one in traces.items()
+        }
+    except JsplitError as error:
+        raise JsplitError(f"held-out: {error}") from None
+    held_out, _ = next(iter(parts.values()))
     policies = [fitting.fit_rule(rule, held_out, costs) for rule in rules]
-    print(
-        f"fitted on {held_out.num_samples} samples, judged on the other "
-        f"{judged.num_samples}",
-        file=sys.stderr,
-    )
     return {name: judged for name, (_, judged) in parts.items()}, policies
 
 

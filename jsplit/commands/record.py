@@ -38,7 +38,7 @@ class Record:
         if self.out.suffix != ".npz":
             raise JsplitError(f"out must end in .npz, got {str(self.out)!r}")
         make_folder(self.out.parent, "out")
-        trace = job.run(self.job, progress=not self.quiet, say=stages(quiet=False))
+        trace = job.run(self.job, progress=not self.quiet, say=stages(self.quiet))
         trace.save(self.out, compress=True)
         columns = {
             "accuracy": trace.accuracy.tolist(),

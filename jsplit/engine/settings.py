@@ -5,9 +5,10 @@ Not here: what is replayed (`environment`, `policies`) or how (`replay`, `shard`
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from jsplit import checks
@@ -97,12 +98,13 @@ class Run:
         if self.block_size is not None:
             whole("block_size", 1)
         if self.devices is not None:
-            if isinstance(self.devices, str) or not len(self.devices):
+            given = tuple(self.devices) if isinstance(self.devices, Iterable) else ()
+            if not given or not all(isinstance(one, jax.Device) for one in given):
                 raise JsplitError(
                     "devices must be a list of JAX devices such as jax.devices(), got "
                     f"{checks.shown(self.devices)}"
                 )
-            put("devices", tuple(self.devices))
+            put("devices", given)
 
     @property
     def orders_per_test_set(self) -> int:

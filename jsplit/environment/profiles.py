@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from jsplit import checks
 from jsplit.environment.costs import Costs
 from jsplit.environment.drift import Drift, recorded
-from jsplit.traces.trace import Trace
+from jsplit.traces.trace import Trace, check_trace
 from jsplit.types import JsplitError
 
 Unit = Literal["ms", "mJ", "bytes", "money"]
@@ -178,8 +178,9 @@ class Profile:
                 first layer.
 
         Raises:
-            JsplitError: if the metadata of the trace lack what is needed.
+            JsplitError: if this is no trace, or its metadata lack what is needed.
         """
+        check_trace("trace", trace)
         meta: dict[str, Any] = dict(trace.meta)
         if bits is None:
             bits = meta.get("quantise_bits")
@@ -272,8 +273,7 @@ def link_states(
         Links by name, slowest first, and the drift to use them with in a `Scenario`.
 
     Raises:
-        JsplitError: if rates are not > 0 or all in one state, or a number is out of
-            range.
+        JsplitError: if rates are not > 0 or all equal, or a number is out of range.
 
     Example:
         >>> links, drift = link_states([1, 1, 10, 10], num_states=2, rtt_ms=20)
@@ -298,6 +298,8 @@ def link_states(
     # A value on an edge belongs to the state above it; equal edges make one state less.
     state = np.searchsorted(np.unique(edges), rates, side="right")
     _, state = np.unique(state, return_inverse=True)
+    if state.max() == 0:  # every edge is the least rate, a state of its own then
+        state = (rates > rates.min()).astype(int)
     if state.max() == 0:
         raise JsplitError("mbps must hold at least two different rates")
     links = {}

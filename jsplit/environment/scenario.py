@@ -15,7 +15,7 @@ import numpy as np
 from jsplit import checks
 from jsplit.environment.costs import Costs
 from jsplit.environment.drift import Chain, Drift
-from jsplit.traces.trace import Trace
+from jsplit.traces.trace import Trace, check_trace
 from jsplit.types import JsplitError
 
 
@@ -150,15 +150,6 @@ class Scenario:
         return cls({"": Condition(trace, costs)})
 
 
-def check_trace(trace: Trace) -> None:
-    """Raises unless this is a trace."""
-    if not isinstance(trace, Trace):
-        raise JsplitError(
-            f"trace must be a jsplit.Trace, got {type(trace).__name__}; build one with "
-            "Trace.from_logits or load_trace"
-        )
-
-
 def same_samples(trace: Trace, other: Trace) -> bool:
     """Returns False if the labels of two traces differ, True if one has none."""
     if trace.label is None or other.label is None:
@@ -168,7 +159,7 @@ def same_samples(trace: Trace, other: Trace) -> bool:
 
 def check_inputs(trace: Trace, costs: Costs | None) -> None:
     """Raises unless these are a trace and costs for its exits."""
-    check_trace(trace)
+    check_trace("trace", trace)
     if not isinstance(costs, Costs):
         raise JsplitError(
             f"costs must be a jsplit.Costs, got {type(costs).__name__}; for instance "

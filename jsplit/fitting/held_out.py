@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jsplit import checks
-from jsplit.traces.trace import ARRAYS, Trace
+from jsplit.traces.trace import ARRAYS, Trace, check_trace
 from jsplit.types import JsplitError
 
 
@@ -41,8 +41,7 @@ def split_trace(
         >>> held_out.num_samples, judged.num_samples
         (2, 8)
     """
-    if not isinstance(trace, Trace):
-        raise JsplitError(f"trace must be a Trace, got {type(trace).__name__}")
+    check_trace("trace", trace)
     share = checks.number("share", share, 0.0, 1.0)
     seed = checks.integer("seed", seed, 0)
     num_held_out = round(share * trace.num_samples)

@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 
 from jsplit import checks, stats
 from jsplit.environment.costs import Costs
-from jsplit.environment.scenario import check_inputs, check_trace
+from jsplit.environment.scenario import check_inputs
 from jsplit.fitting.fitted import policy_of
 from jsplit.fitting.splits import descending_alphas
 from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.stats.base import open_unit
-from jsplit.traces.trace import Trace
+from jsplit.traces.trace import Trace, check_trace
 
 PER_DECADE, DECADES = 16, 6
 ALPHAS = np.round(1 - 10 ** (-np.arange(PER_DECADE * DECADES + 1) / PER_DECADE), 7)
@@ -82,7 +82,7 @@ def risk_controlled_cascade(
         arXiv 2110.01052 (fixed sequence testing); Jazbec et al., Fast yet safe: early
         exiting with risk control, NeurIPS 2024, arXiv 2405.20915.
     """
-    check_trace(held_out)
+    check_trace("held_out", held_out)
     risk, delta, grid = _checked(risk, delta, alphas)
     confidence, correct = held_out.confidence, held_out.correct
     rows = np.arange(held_out.num_samples)

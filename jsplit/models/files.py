@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from jsplit import checks
 from jsplit.extras import naming
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
@@ -50,7 +51,7 @@ def save_model(
         raise JsplitError(
             f"model must be one of {', '.join(REGISTRY)}, got {type(model).__name__}"
         )
-    folder = pathlib.Path(folder)
+    folder = checks.path("folder", folder)
     make_folder(folder, "folder")
     weights = safetensors.numpy.save(
         {
@@ -90,7 +91,7 @@ def load_model(
     with naming("a network's folder"):
         import safetensors.numpy
 
-    folder = pathlib.Path(folder)
+    folder = checks.path("folder", folder)
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         content = (folder / WEIGHTS).read_bytes()

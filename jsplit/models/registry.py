@@ -4,6 +4,7 @@ A new network is one file in `networks` and one line here.
 """
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from flax import nnx
@@ -46,7 +47,21 @@ def model_arguments(name: str) -> list[str]:
     return [x for x in signature.parameters if x not in ("self", "rngs")]
 
 
-def make_model(name: str, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
+def check_arguments(name: str, arguments: Iterable[str]) -> None:
+    """Raises unless a network's class takes arguments of these names.
+
+    Raises:
+        JsplitError: if there is no such network, or if it takes no such argument.
+    """
+    known = model_arguments(name)
+    unknown = [x for x in arguments if x not in known]
+    if unknown:
+        raise JsplitError(
+            f"model {name} takes {', '.join(known)}, got {', '.join(unknown)}"
+        )
+
+
+def make_model(name: str, /, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
     """Builds a network by name.
 
     Args:
@@ -66,12 +81,7 @@ def make_model(name: str, *, rngs: nnx.Rngs, **arguments: Any) -> MultiExit:
         >>> make_model("cnn", num_classes=10, rngs=nnx.Rngs(0)).num_exits
         6
     """
-    known = model_arguments(name)
-    unknown = [x for x in arguments if x not in known]
-    if unknown:
-        raise JsplitError(
-            f"model {name} takes {', '.join(known)}, got {', '.join(unknown)}"
-        )
-    if "num_classes" in known and "num_classes" not in arguments:
+    check_arguments(name, arguments)
+    if "num_classes" in model_arguments(name) and "num_classes" not in arguments:
         raise JsplitError(f"model {name} needs num_classes")
     return REGISTRY[name](rngs=rngs, **arguments)

@@ -20,6 +20,7 @@ from jsplit.policies.base import Policy
 from jsplit.types import JsplitError
 
 GROUP = "jsplit.policies"
+_FAILURES = (Exception, SystemExit)  # others' code may not end the command
 
 Factory = Callable[..., Policy]
 
@@ -55,7 +56,7 @@ def load(name: str, entries: list[metadata.EntryPoint]) -> Factory:
     try:
         factory = entries[0].load()
         numbers = numbers_of(factory)
-    except Exception as error:  # whatever their modules raise when they are imported
+    except _FAILURES as error:  # whatever their modules raise when they are imported
         raise JsplitError(
             f"{whose} cannot be loaded: {type(error).__name__}: "
             f"{checks.shown(str(error))}"
@@ -69,7 +70,7 @@ def load(name: str, entries: list[metadata.EntryPoint]) -> Factory:
             policy = factory(**given)
         except JsplitError:
             raise
-        except Exception as error:
+        except _FAILURES as error:
             raise JsplitError(
                 f"{whose} cannot be made: {type(error).__name__}: "
                 f"{checks.shown(str(error))}"

@@ -121,7 +121,7 @@ def hidden_policies() -> dict[str, str]:
 
 def _factory(name: str) -> Callable[..., Policy]:
     """Returns the factory of a policy; nobody else can have a built-in name."""
-    if name in REGISTRY:
+    if isinstance(name, str) and name in REGISTRY:
         return REGISTRY[name]
     entries = plugins.entry_points()
     known = [*REGISTRY, *(one for one in entries if one not in REGISTRY)]

@@ -6,7 +6,6 @@ plot for themselves. Not here: the statistics (`stats`).
 """
 
 import os
-import pathlib
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -434,10 +433,10 @@ def _save(figure: Figure, path: str | os.PathLike[str] | None) -> None:
     """Writes a figure in the format of its file's ending."""
     if path is None:
         return
-    suffix = pathlib.Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
+    target = checks.path("path", path)
+    if target.suffix.lower() not in SUFFIXES:
         raise JsplitError(
-            f"path of a figure must end in {', '.join(SUFFIXES)}, got {os.fspath(path)}"
+            f"path of a figure must end in {', '.join(SUFFIXES)}, got {target}"
         )
-    with replacing(path) as temporary:
+    with replacing(target) as temporary:
         figure.savefig(temporary, dpi=DPI)

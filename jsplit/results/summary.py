@@ -85,11 +85,12 @@ def _column(
     if metric in HIGHER_IS_BETTER or metric not in METRICS:
         # A clairvoyant would leave every policy that can be built behind.
         found["best_set"] = np.full(len(values), np.nan)
-        found["best_set"][~is_privileged] = stats.best_set(
-            values[~is_privileged],
-            higher_is_better=HIGHER_IS_BETTER.get(metric, False),
-            **options,
-        )
+        if not is_privileged.all():
+            found["best_set"][~is_privileged] = stats.best_set(
+                values[~is_privileged],
+                higher_is_better=HIGHER_IS_BETTER.get(metric, False),
+                **options,
+            )
     if resampled_gaps:
         for name in ("low", "high", "difference_low", "difference_high"):
             found[name][is_privileged | is_privileged[base]] = np.nan

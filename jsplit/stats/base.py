@@ -133,6 +133,19 @@ def is_constant(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.ptp(values, axis=-1) <= ROUNDING * scale
 
 
+def as_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """Returns values as float64, or raises if they are no numbers in equal rows."""
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "SUMmc":  # texts, times and complex numbers
+            return given.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise JsplitError(
+        f"{name} must be numbers, in rows of one length, got {checks.shown(values)}"
+    )
+
+
 def finite(name: str, values: ArrayLike, num_axes: int = 1) -> np.ndarray:
     """Returns finite values as float64, or says what is wrong with them.
 
@@ -142,9 +155,9 @@ def finite(name: str, values: ArrayLike, num_axes: int = 1) -> np.ndarray:
         num_axes: axes that must be there and not empty, counted from the last, >= 1.
 
     Raises:
-        JsplitError: if values are missing or not finite.
+        JsplitError: if values are no numbers, missing or not finite.
     """
-    array = np.asarray(values, np.float64)
+    array = as_numbers(name, values)
     if array.ndim < num_axes or 0 in array.shape[-num_axes:]:
         what = "replica on the last axis" if num_axes == 1 else "entry on every axis"
         axes = "" if num_axes == 1 else f"{num_axes} axes or more and "

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit import checks
-from jsplit.stats.base import Interval, Streams, finite, is_constant, open_unit
+from jsplit.stats.base import (
+    Interval,
+    Streams,
+    as_numbers,
+    finite,
+    is_constant,
+    open_unit,
+)
 from jsplit.stats.errors import standard_error
 from jsplit.types import JsplitError
 
@@ -49,7 +56,7 @@ def wilson_interval(
 
     num = checks.integer("num_samples", num_samples, 1)
     open_unit("level", level)
-    counts = np.asarray(num_successes, np.float64)
+    counts = as_numbers("num_successes", num_successes)
     wrong = counts[~((counts >= 0) & (counts <= num) & (counts == np.round(counts)))]
     if wrong.size:
         raise JsplitError(

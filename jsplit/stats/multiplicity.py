@@ -7,6 +7,7 @@ comparisons (`paired`), sets of policies and whole curves (`simultaneous`).
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jsplit.stats.base import as_numbers
 from jsplit.types import JsplitError
 
 
@@ -76,7 +77,7 @@ ADJUSTMENTS = {"holm": holm, "bh": benjamini_hochberg}
 
 def _ranked(p_values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Returns float64 p values, and the places of the tests from the smallest p up."""
-    raw = np.asarray(p_values, float)
+    raw = as_numbers("p_values", p_values)
     if raw.ndim != 1:
         raise JsplitError(f"p_values must have one axis, got shape {raw.shape}")
     tested = np.flatnonzero(~np.isnan(raw))

@@ -36,7 +36,7 @@ class Folder:
     def __init__(
         self, path: str | os.PathLike[str] | None, about: Mapping[str, Any]
     ) -> None:
-        self.path = None if path is None else pathlib.Path(path)
+        self.path = None if path is None else checks.path("out", path)
         self.set_aside: list[str] = []
         if self.path is None:
             return

@@ -11,7 +11,7 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.traces import softmax
-from jsplit.traces.trace import Trace
+from jsplit.traces.trace import Trace, check_trace
 from jsplit.types import JsplitError
 
 NUM_BINS = 15
@@ -51,6 +51,7 @@ def expected_calibration_error(
         >>> expected_calibration_error(trace).round(3)
         array([0.1, 0.1])
     """
+    check_trace("trace", trace)
     return binned_error(trace.confidence, trace.correct, num_bins=num_bins, bins=bins)
 
 
@@ -112,8 +113,7 @@ def calibrate(trace: Trace, held_out: Trace) -> Trace:
         >>> (calibrate(test, held_out).confidence < test.confidence).all()
         np.True_
     """
-    if not isinstance(trace, Trace):
-        raise JsplitError(f"trace must be a Trace, got {type(trace).__name__}")
+    check_trace("trace", trace)
     logits = _kept("trace", trace)
     temperature = fit_temperatures(held_out)
     if held_out.logits is None or held_out.logits.shape[1:] != logits.shape[1:]:
@@ -174,8 +174,7 @@ def fit_temperatures(held_out: Trace) -> np.ndarray:
     Raises:
         JsplitError: if the trace has no logits or no labels.
     """
-    if not isinstance(held_out, Trace):
-        raise JsplitError(f"held_out must be a Trace, got {type(held_out).__name__}")
+    check_trace("held_out", held_out)
     logits = _kept("held_out", held_out).astype(np.float64)
     if held_out.label is None:
         raise JsplitError("held_out must have labels, got label None")

@@ -6,7 +6,6 @@ arrays mean (`trace`), other files (`tables`).
 
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +37,7 @@ def write(
     Raises:
         JsplitError: if `path` has another ending, or the system refuses to write.
     """
-    target = pathlib.Path(path)
+    target = checks.path("path", path)
     if target.suffix != ".npz":
         raise JsplitError(f"a trace is saved as .npz, got path {str(target)!r}")
     text = dump({"format": FORMAT, "version": FORMAT_VERSION, **header})

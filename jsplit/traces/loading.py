@@ -6,7 +6,6 @@ how tables are folded (`tables`), how a trace is written (`files`).
 
 import importlib.resources
 import os
-import pathlib
 from typing import Any
 
 from jsplit import checks
@@ -33,8 +32,8 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
         The trace; a saved one bit for bit as it was.
 
     Raises:
-        JsplitError: if the file is missing, truncated, damaged, foreign or from a newer
-            jsplit, or its contents make no valid trace.
+        JsplitError: if `path` is no path, or the file is missing, truncated, damaged,
+            foreign or from a newer jsplit, or its contents make no valid trace.
         ImportError: if it is a Parquet file and pyarrow is not installed.
 
     Example:
@@ -47,7 +46,7 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
         ...     load_trace(path)
         Trace(toy, N=1, L=2, accuracy 0.000 to 1.000)
     """
-    path = pathlib.Path(path)
+    path = checks.path("path", path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         what = "is no regular file" if path.exists() and not path.is_dir() else what

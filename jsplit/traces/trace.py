@@ -374,6 +374,15 @@ class Trace:
         files.write(path, header, entries, compress=compress)
 
 
+def check_trace(name: str, value: Any) -> None:
+    """Raises unless `value`, which messages call `name`, is a trace."""
+    if not isinstance(value, Trace):
+        raise JsplitError(
+            f"{name} must be a jsplit.Trace, got {type(value).__name__}; build one "
+            "with Trace.from_logits or load_trace"
+        )
+
+
 def _fitting_logits(
     name: str, value: Any, confidence: np.ndarray, num_classes: int | None
 ) -> np.ndarray:

@@ -47,7 +47,7 @@ class Checkpoints:
         with naming("a checkpoint"):
             import orbax.checkpoint as ocp
 
-        self._folder = pathlib.Path(folder).absolute()
+        self._folder = checks.path("checkpoint", folder).absolute()
         self._run = dict(run)
         self._args = ocp.args
         make_folder(self._folder, "checkpoint")

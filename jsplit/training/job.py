@@ -22,7 +22,7 @@ from jsplit.data.loading import parse_split
 from jsplit.data.read import find
 from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
 from jsplit.models.multi_exit import MultiExit
-from jsplit.models.registry import make_model, model_arguments
+from jsplit.models.registry import check_arguments, make_model, model_arguments
 from jsplit.models.weights.load import load_weights
 from jsplit.models.weights.tensors import Source, fill, variables, weights_file
 from jsplit.training.checkpoint import refuse_another_run
@@ -200,6 +200,7 @@ def _made(job: Job, sizes: dict[str, int]) -> MultiExit:
     """Returns a network with random weights and sizes that the data fix."""
     if "vocab_size" in sizes:
         sizes = {**sizes, "max_length": job.max_length}
+    check_arguments(job.model, job.arguments)  # not least for `rngs`, given below
     known = model_arguments(job.model)
     fixed = {name: value for name, value in sizes.items() if name in known}
     rngs = nnx.Rngs(job.settings.seed)

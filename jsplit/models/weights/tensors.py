@@ -17,6 +17,7 @@ import ml_dtypes
 import numpy as np
 from flax import nnx
 
+from jsplit import checks
 from jsplit.extras import naming
 from jsplit.types import JsplitError
 
@@ -110,7 +111,7 @@ def weights_file(path: str | os.PathLike[str]) -> pathlib.Path:
     Raises:
         JsplitError: if the folder has no file of a usual name.
     """
-    path = pathlib.Path(path)
+    path = checks.path("weights", path)
     if not path.is_dir():
         return path
     found = [name for name in USUAL if (path / name).is_file()]
