@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import xarray
@@ -12,6 +13,7 @@ from conftest import random_trace, whole_result
 
 import jsplit
 from jsplit import cli
+from jsplit.models import load_model
 from jsplit.policies import plans
 from jsplit.policies.registry import make_policy, parse_policy
 from jsplit.results import files
@@ -69,6 +71,32 @@ CALLS = {
         "stream one of shuffle, bootstrap, fixed, got 'shufle' mean 'shuffle'?",
     ),
     "horizon 0": (lambda: evaluate(horizon=0), "horizon integer from 1 to got 0"),
+    "devices 3": (lambda: evaluate(devices=3), "devices list of JAX devices got 3"),
+    "device number": (
+        lambda: evaluate(devices=[3]),
+        "devices list of JAX devices got [3]",
+    ),
+    "one device": (
+        lambda: evaluate(devices=jax.devices()[0]),
+        "devices list of JAX devices got Device",
+    ),
+    "trace 5": (lambda: jsplit.load_trace(5), "path such as got 5"),
+    "trace null": (lambda: jsplit.load_trace("a\0b"), "path such as got 'a\\x00b'"),
+    "trace to None": (lambda: TRACE.save(None), "path such as got None"),
+    "model from None": (lambda: load_model(None), "folder path such as got None"),
+    "no trace to calibrate": (
+        lambda: jsplit.expected_calibration_error("x"),
+        "trace jsplit.Trace str load_trace",
+    ),
+    "no trace to profile": (
+        lambda: jsplit.Profile.of("x", None, None, None),
+        "trace jsplit.Trace str load_trace",
+    ),
+    "policy list": (lambda: make_policy(["a"]), "policy one of splitee, got ['a']"),
+    "alpha 1e400": (
+        lambda: parse_policy("splitee(alpha=1e400)"),
+        "alpha number from 0 to 1, got '1e400'",
+    ),
     "seed -1": (lambda: evaluate(seed=-1), "seed integer from 0 to 4294967295 got -1"),
     "seed 2**32": (
         lambda: evaluate(seed=2**32),
@@ -256,6 +284,18 @@ def test_bad_call_raises_one_line(call, words):
 def result(folder):
     trace = jsplit.load_trace(folder / "good.csv")
     return evaluate(trace=trace, costs=jsplit.Costs.splitee(2))
+
+
+def test_tables_and_figures_need_a_path(result):
+    table = result.summarize()
+    for write, path, words in (
+        (jsplit.report.to_csv, None, "path such as got None"),
+        (jsplit.report.to_csv, ".", "cannot write .:"),
+        (jsplit.report.cost_accuracy, 5, "path such as got 5"),
+    ):
+        with pytest.raises(JsplitError) as error:
+            write(table, path)
+        assert_helps(str(error.value), words)
 
 
 def test_save_into_a_missing_folder(result, tmp_path):

@@ -354,12 +354,28 @@ def test_rules_are_fitted_on_a_part_and_all_is_judged_on_the_rest(
             ("--fit", "best_split", "--held-out", 2),
             "held-out must be a number from 0 to",
         ),
-        (("--fit", "best_split", "--held-out", 0), "share must leave a sample in both"),
+        (
+            ("--fit", "best_split", "--held-out", 0),
+            "held-out: share must leave a sample in both",
+        ),
+        (("--fit", "best_split", "--seed", -1), "jsplit: seed must be an integer from"),
+        (("--held-out", "x"), "--held-out: could not convert string to float: 'x'"),
         (("--held-out", 0.2), "held-out belongs to --fit"),
     ],
 )
 def test_wrong_rules_are_named(capsys, folder, options, message):
     assert message in refused(capsys, "evaluate", folder / "trace.npz", *options)
+
+
+def test_quiet_evaluation_says_nothing_on_the_way(capsys, folder):
+    fit = ("--fit", "best_split", "--num-replicas", 2, "--json")
+    command = ("evaluate", folder / "trace.npz", "final_exit", *fit)
+    arguments = [str(one) for one in command]
+    assert cli.main(arguments) == 0
+    told = "fitted on 12 samples, judged on the other 48\n"
+    assert capsys.readouterr().err.startswith(told)
+    assert cli.main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_policies_by_default_are_those_the_table_allows(folder):

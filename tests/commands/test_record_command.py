@@ -30,8 +30,10 @@ def folder(model, tmp_path_factory):
 
 def test_recorded_trace_is_that_of_the_network(model, folder, tmp_path, capsys):
     out = tmp_path / "new" / "trace.npz"
-    assert main(["record", str(folder), "digits", "--out", str(out)]) == 0
-    assert "900 samples" in capsys.readouterr().out
+    assert main(["record", str(folder), "digits", "--out", str(out), "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert "900 samples" in shown.out
+    assert shown.err == ""
     trace = jsplit.load_trace(out)
     expected = record(model, load("digits", "test"))
     np.testing.assert_allclose(trace.confidence, expected.confidence, atol=1e-6)

@@ -156,6 +156,8 @@ def test_published_weights_without_side_exits_are_a_start(name, tmp_path):
     ("arguments", "message"),
     [
         (["--set", "wides=3"], "model cnn takes num_classes, in_channels, widths"),
+        (["--set", "rngs=3"], "model cnn takes num_classes, in_channels, widths"),
+        (["--set", "name=3"], "model cnn takes num_classes, in_channels, widths"),
         (["--set", "wides"], "set must be NAME=VALUE, got 'wides'"),
         (["--model", "cnnn"], "did you mean 'cnn'"),
         (["--patience", "2", "--validation", "0"], "patience must be None without"),

@@ -88,6 +88,13 @@ def test_link_states_keep_the_mean_sending_time():
     np.testing.assert_allclose((1 / mbps[state]).mean(), (1 / rates).mean())
 
 
+def test_least_rate_is_a_state_where_it_is_the_median():
+    links, drift = link_states([1, 1, 10, 20, 1], num_states=2)
+    assert [link.mbps for link in links.values()] == pytest.approx([1, 40 / 3])
+    chain = drift.chain(5, 2)
+    assert chain.transition[chain.phase, 0].argmax(1).tolist() == [0, 0, 1, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -21,6 +21,8 @@ def bold(*, alpha: float = 0.7, beta: float = 3.0):
     """
     if beta > 100:
         raise RuntimeError("beta is far too large")
+    if beta == 99:
+        raise SystemExit("beta is not liked")
     return over_splits("bold", UCB(), UCBParams(beta), alpha=alpha)
 
 def other(*, alpha: float = 0.7):
@@ -94,6 +96,7 @@ BROKEN = {
     "no function": ("{}:bald", SOURCE, "cannot be loaded: AttributeError: "),
     "no code": ("{}:bold", "1 +", "cannot be loaded: SyntaxError: "),
     "fails": ("{}:bold", "1 / 0", "cannot be loaded: ZeroDivisionError: "),
+    "exits": ("{}:bold", "raise SystemExit(3)", "cannot be loaded: SystemExit: "),
     "number": ("{}:number", SOURCE, "cannot be loaded: TypeError: "),
     "no default": ("{}:needy", SOURCE, "alpha must have a number as its default"),
     "other name": ("{}:other", SOURCE, "must return a Policy of this name, got 'bold'"),
@@ -122,6 +125,8 @@ def test_factory_that_fails_is_named(install):
         JsplitError, match=r"^policy bold of package failing cannot be "
     ):
         make_policy("bold", beta=101)
+    with pytest.raises(JsplitError, match=r"made: SystemExit: 'beta is not liked'$"):
+        make_policy("bold", beta=99)
     with pytest.raises(JsplitError, match=r"^alpha must be a number from 0 to 1"):
         make_policy("bold", alpha=2)
 

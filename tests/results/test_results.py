@@ -282,3 +282,11 @@ def test_privileged_policies_may_have_several_numbers(trace):
     table = jsplit.Result(found).summarize().data
     best = table.best_set.sel(metric="reward").values
     np.testing.assert_array_equal(best, [np.nan, 1])
+
+
+def test_privileged_policies_alone_have_no_best_set(trace):
+    result = jsplit.evaluate(trace, ["oracle"], COSTS, num_replicas=2, block_size=16)
+    table = result.summarize("oracle")
+    assert np.isnan(table["best_set"]).all()
+    assert np.isfinite(table["mean"].sel(metric="accuracy")).all()
+    assert "**oracle" in jsplit.report.to_markdown(table)

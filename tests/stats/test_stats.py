@@ -346,3 +346,22 @@ def test_wrong_arguments_are_named_in_one_line(call, message):
     with pytest.raises(JsplitError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "values", ["x", ["1", "2"], {"a": 1}, [[1, 2], [3]], [1j, 2], [10**400]]
+)
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (stats.mean_interval, "values"),
+        (lambda values: stats.paired_difference([1.0, 2.0], values), "baseline"),
+        (stats.holm, "p_values"),
+        (lambda values: stats.wilson_interval(values, 9), "num_successes"),
+    ],
+)
+def test_what_is_no_number_is_one_line(call, name, values):
+    message = f"^{name} must be numbers, in rows of one length, got "
+    with pytest.raises(JsplitError, match=message) as error:
+        call(values)
+    assert "\n" not in str(error.value)

@@ -133,8 +133,8 @@ def test_traces_without_what_is_needed_are_refused(held_out):
         ((test, other), "held_out must have 3 exits and 4 classes .* got 2 and 4"),
         ((test, test), "held_out must hold other samples"),
         ((test, dataclasses.replace(held_out, label=None)), "held_out must have label"),
-        ((test, 3), "held_out must be a Trace, got int"),
-        ((None, held_out), "trace must be a Trace, got NoneType"),
+        ((test, 3), "held_out must be a jsplit.Trace, got int"),
+        ((None, held_out), "trace must be a jsplit.Trace, got NoneType"),
     ):
         with pytest.raises(JsplitError, match=message):
             calibrate(*arguments)
