@@ -12,7 +12,7 @@ extras       errors that name the extra to install, for libraries that are missi
 grammar      how a name with values is written | types checks
 progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with |
-writing      files that are written whole or not at all | types
+writing      files that are written whole or not at all | types checks
 traces       what a network said | types checks extras writing
 policies     who decides: plans, selectors, the registry | types checks grammar
 stats        intervals, differences, many comparisons | types checks

@@ -5,6 +5,7 @@ computed; `name` is what a message calls the value. Not here: checks of whole ar
 (`traces.arrays`).
 """
 
+import contextlib
 import difflib
 import math
 import numbers
@@ -76,10 +77,11 @@ def integers(name: str, value: Any, low: int, at_least: int = 1) -> list[int]:
 
 def path(name: str, value: Any) -> pathlib.Path:
     """Returns `value` as a path, or raises if no file or folder can have this name."""
-    if isinstance(value, str | os.PathLike):
-        text = os.fspath(value)
-        if isinstance(text, str) and text and "\0" not in text:
-            return pathlib.Path(text)
+    # Another type, or letters that no name may have.
+    with contextlib.suppress(TypeError, ValueError):
+        found, encoded = pathlib.Path(value), os.fsencode(value)
+        if encoded and b"\0" not in encoded:
+            return found
     raise JsplitError(f"{name} must be a path such as 'runs/a.npz', got {shown(value)}")
 
 

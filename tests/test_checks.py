@@ -41,6 +41,7 @@ def test_paths_are_of_pathlib(given):
         (["a"], r"\['a'\]"),
         (b"a.npz", r"b'a\.npz'"),
         ("", "''"),
+        ("\ud800", r"'\\ud800'"),
         ("a\0.npz", r"'a\\x00\.npz'"),
         (pathlib.Path("a\0"), r"PosixPath\('a\\x00'\)"),
     ],

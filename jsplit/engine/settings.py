@@ -99,10 +99,11 @@ class Run:
             whole("block_size", 1)
         if self.devices is not None:
             given = tuple(self.devices) if isinstance(self.devices, Iterable) else ()
-            if not given or not all(isinstance(one, jax.Device) for one in given):
+            good = all(isinstance(one, jax.Device) for one in given)
+            if not good or not 0 < len(given) == len(set(given)):
                 raise JsplitError(
-                    "devices must be a list of JAX devices such as jax.devices(), got "
-                    f"{checks.shown(self.devices)}"
+                    "devices must be a list of JAX devices, each once, such as "
+                    f"jax.devices(), got {checks.shown(self.devices)}"
                 )
             put("devices", given)
 

@@ -76,6 +76,10 @@ CALLS = {
         lambda: evaluate(devices=[3]),
         "devices list of JAX devices got [3]",
     ),
+    "device twice": (
+        lambda: evaluate(devices=[*jax.devices()[:1]] * 2),
+        "devices list of JAX devices, each once, got [",
+    ),
     "one device": (
         lambda: evaluate(devices=jax.devices()[0]),
         "devices list of JAX devices got Device",
