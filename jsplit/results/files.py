@@ -64,7 +64,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Dataset, str]:
     Raises:
         JsplitError: if it is missing, damaged, foreign or from a newer jsplit.
     """
-    path = os.fspath(path)
+    path = str(checks.path("path", path))
     try:
         with open(path, "rb") as file:
             packed = file.read()

@@ -109,6 +109,13 @@ def test_data_of_another_kind_are_refused(kinds, kind, of):
         kind(None)
 
 
+@pytest.mark.parametrize("path", [None, 5, "", "a\0b"])
+def test_what_is_no_path_is_refused(kinds, path):
+    for call in (kinds["Result"].save, jsplit.load_result, jsplit.Summary.load):
+        with pytest.raises(JsplitError, match="path must be a path such as"):
+            call(path)
+
+
 def test_a_result_gives_its_metrics_by_name(kinds):
     result = kinds["Result"]
     accuracy = result.metric("accuracy")
