@@ -21,6 +21,30 @@ class Error(NamedTuple):
     freedom: np.ndarray  # [..] float64 > 0: degrees of freedom of its Student t
 
 
+def units_of(values: np.ndarray, streams: Streams) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the independent units of values, and the variance within them.
+
+    Units are the replicas, or for "bootstrap" streams the means over the orders of each
+    test set: the spread between orders is no test-set error. Replicas of an incomplete
+    last test set do not count.
+
+    Args:
+        values: [.., R].
+        streams: what the replicas ran over.
+
+    Returns:
+        units: [.., units].
+        within: [..] mean variance over the orders of a test set; 0 without orders.
+    """
+    if not streams.resampled:
+        return values, np.zeros(values.shape[:-1])
+    num, orders = streams.num_units(values.shape[-1]), streams.num_orders
+    groups = values[..., : num * orders].reshape(*values.shape[:-1], num, orders)
+    if not num or orders == 1:
+        return groups.mean(-1), np.zeros(values.shape[:-1])
+    return groups.mean(-1), groups.var(-1, ddof=1).mean(-1)
+
+
 def standard_error(influence: np.ndarray, streams: Streams) -> Error:
     """Computes the standard error of a mean over replicas.
 
@@ -75,12 +99,9 @@ def test_set_error(influence: np.ndarray, num_orders: int) -> Error:
     Returns:
         Error of [..] arrays.
     """
-    num_sets = influence.shape[-1] // num_orders
-    used = influence[..., : num_sets * num_orders]
-    groups = used.reshape(*used.shape[:-1], num_sets, num_orders)
-    between = num_orders * groups.mean(-1).var(-1, ddof=1)
-    within = groups.var(-1, ddof=min(1, num_orders - 1)).mean(-1)
-    return error_of_mean_squares(between, within, num_sets, num_orders)
+    means, within = units_of(influence, Streams("bootstrap", num_orders))
+    between = num_orders * means.var(-1, ddof=1)
+    return error_of_mean_squares(between, within, means.shape[-1], num_orders)
 
 
 def error_of_moments(

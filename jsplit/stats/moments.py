@@ -18,7 +18,7 @@ from jsplit.stats.base import (
     is_constant,
     open_unit,
 )
-from jsplit.stats.errors import Error, error_of_moments
+from jsplit.stats.errors import Error, error_of_moments, units_of
 from jsplit.stats.simultaneous import MIN_UNITS
 
 
@@ -46,15 +46,8 @@ def moments(curves: ArrayLike, streams: Streams) -> Moments:
     constant = is_constant(values, np.abs(values).max(-1))
     mean = np.where(constant, values[..., 0], values.mean(-1))
     values = np.where(constant[..., np.newaxis], mean[..., np.newaxis], values)
-    num = streams.num_units(values.shape[-1])
-    within = np.zeros_like(mean)
-    units = values
-    if streams.resampled:
-        whole = values[..., : num * streams.num_orders]
-        groups = whole.reshape(*mean.shape, num, streams.num_orders)
-        units = groups.mean(-1)
-        if num and streams.num_orders > 1:
-            within = groups.var(-1, ddof=1).mean(-1)
+    units, within = units_of(values, streams)
+    num = units.shape[-1]
     units = units - (units.mean(-1, keepdims=True) if num else 0)
     covariance = units @ units.swapaxes(-1, -2) / max(num - 1, 1)
     varies = ~constant

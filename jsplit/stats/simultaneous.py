@@ -19,7 +19,7 @@ from jsplit.stats.base import (
     open_unit,
 )
 from jsplit.stats.bootstrap import resampled_weights
-from jsplit.stats.errors import standard_error
+from jsplit.stats.errors import standard_error, units_of
 from jsplit.types import JsplitError
 
 MIN_UNITS = 20
@@ -178,17 +178,9 @@ def _expanded_error(values: np.ndarray, level: float, streams: Streams) -> np.nd
 
 
 def _units(values: np.ndarray, streams: Streams) -> np.ndarray:
-    """Returns the independent units of [.., R] values, centred.
-
-    They are the replicas, or for "bootstrap" streams the means over the orders of each
-    test set: the spread between orders is no test-set error.
-    """
-    if streams.resampled:
-        num_sets = streams.num_units(values.shape[-1])
-        groups = values[..., : num_sets * streams.num_orders]
-        groups = groups.reshape(*values.shape[:-1], num_sets, streams.num_orders)
-        values = groups.mean(-1)
-    return values - values.mean(-1, keepdims=True)
+    """Returns the independent units of [.., R] values, centred."""
+    units, _ = units_of(values, streams)
+    return units - units.mean(-1, keepdims=True)
 
 
 def _studentized(units: np.ndarray, seed: int) -> Iterator[np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit.stats.base import ROUNDING, Interval, Streams, finite, is_constant
-from jsplit.stats.errors import Error, error_of_moments
+from jsplit.stats.errors import Error, error_of_moments, units_of
 
 
 class Spread(NamedTuple):
@@ -38,15 +38,8 @@ def spread(
     array = finite("values", values)
     own = np.abs(array).max(-1)
     constant = is_constant(array, own if scale is None else scale)
-    num = streams.num_units(array.shape[-1])
-    within = np.zeros(array.shape[:-1])
-    units = array
-    if streams.resampled:
-        groups = array[..., : num * streams.num_orders]
-        groups = groups.reshape(*array.shape[:-1], num, streams.num_orders)
-        units = groups.mean(-1)
-        if num and streams.num_orders > 1:
-            within = groups.var(-1, ddof=1).mean(-1)
+    units, within = units_of(array, streams)
+    num = units.shape[-1]
     variance = units.var(-1, ddof=1) if num > 1 else np.full(within.shape, np.nan)
     mean = np.where(constant, array[..., 0], array.mean(-1))
     known = constant & (num > 1)
