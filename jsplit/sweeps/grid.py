@@ -123,10 +123,11 @@ class Grid:
 
     def num_evaluations(self) -> int:
         """How many policies are replayed, over all environments."""
-        places = 1
-        for axis in self.axes:
-            places *= len(axis.values) if axis.kind != "policy" else 1
-        return places * sum(1 for one in self.policies for _ in self.variants(one))
+        places = math.prod(len(x.values) for x in self.axes if x.kind != "policy")
+        return places * sum(
+            math.prod(len(axis.values) for axis in self.axes if axis.is_for(policy))
+            for policy in self.policies
+        )
 
     def _costs(self, trace: Trace, numbers: Mapping[str, Any]) -> Costs:
         if isinstance(self.costs, Costs):
