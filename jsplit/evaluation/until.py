@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jsplit import checks, stats
 from jsplit.engine import streams
 from jsplit.engine.settings import MAX_REPLICAS, Keep
@@ -22,7 +24,7 @@ from jsplit.evaluation.evaluate import (
 )
 from jsplit.policies.base import Policy
 from jsplit.results import bills as billing
-from jsplit.results.metrics import METRICS
+from jsplit.results.metrics import METRICS, PER_REPLICA
 from jsplit.results.result import Result
 from jsplit.stats.base import open_unit
 from jsplit.traces.trace import Trace
@@ -138,11 +140,11 @@ def evaluate_until(
         size = min(chunk * 2 ** (len(parts) // MAX_CHUNKS), max_replicas - done)
         part = dataclasses.replace(run, num_replicas=size, first_replica=done)
         parts.append(replay_all(bound, scenario, part, charges))
-        result = Result.join(parts)
         done += size
-        sharp = _is_sharp(result, half_width, method, level, baseline)
+        sharp = _is_sharp(parts, half_width, method, level, baseline)
         if sharp or done >= max_replicas:
             break
+    result = Result.join(parts)
     reached = f"half-widths reached, method {method}"
     result = result if keep_curves else result.without_curves()
     return Result(
@@ -151,7 +153,7 @@ def evaluate_until(
 
 
 def _is_sharp(
-    result: Result,
+    parts: Sequence[Result],
     half_width: Mapping[str, float],
     method: str,
     level: float,
@@ -159,9 +161,9 @@ def _is_sharp(
 ) -> bool:
     """Tells whether all half-widths, or those of differences, are as wanted."""
     for metric, wanted in half_width.items():
-        values = result.metric(metric)
+        values = np.concatenate([part.metric(metric) for part in parts], axis=-1)
         if baseline is not None:
-            values = values - values[result.policies.index(baseline)]
+            values = values - values[parts[0].policies.index(baseline)]
         found = stats.half_width(values, level=level, method=method)
         if (found > wanted).any():
             return False
@@ -175,7 +177,7 @@ def _check_precision(half_width: Any, charges: billing.Charges | None) -> None:
             "half_width must be a dict of metric to half-width, such as "
             f"{{'accuracy': 0.001}}, got {checks.shown(half_width)}"
         )
-    names = [name for name in METRICS if name != "cost_change"]
+    names = [*PER_REPLICA]
     if charges is not None:
         names += billing.metrics_of(charges.costs, charges.deadlines)
     for metric, wanted in half_width.items():

@@ -27,6 +27,8 @@ METRICS = (
     "pseudo_regret",
     "realised_regret",
 )
+PER_REPLICA = tuple(name for name in METRICS if name != "cost_change")
+"""Those that every replica has; a change of cost is a ratio of means."""
 
 
 def per_replica(result: Dataset, metric: str) -> np.ndarray:
@@ -39,7 +41,7 @@ def per_replica(result: Dataset, metric: str) -> np.ndarray:
 
     Args:
         result: data of a `Result`.
-        metric: one of `metrics_of` but "cost_change", which is a ratio of means.
+        metric: one of `per_replica_metrics`.
     """
     of_bills = bills.metrics(result)
     if metric in of_bills:
@@ -60,6 +62,11 @@ def metrics_of(result: Dataset) -> list[str]:
     themselves are the bill "cost".
     """
     return [*METRICS, *bills.metrics(result)]
+
+
+def per_replica_metrics(result: Dataset) -> list[str]:
+    """Returns `PER_REPLICA`, then the metrics of the bills."""
+    return [*PER_REPLICA, *bills.metrics(result)]
 
 
 def streams_of(result: Dataset) -> stats.Streams:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 else:
     DataFrame = Any
 
-DEFAULT_BASELINE = "final_exit"
-
 
 class Result(Labelled):
     """What the replicas of every policy did.
@@ -93,10 +91,7 @@ class Result(Labelled):
         Raises:
             JsplitError: if the baseline was not run or an argument is out of range.
         """
-        if baseline is None:
-            known = DEFAULT_BASELINE in self.policies
-            baseline = DEFAULT_BASELINE if known else self.policies[0]
-        baseline = checks.choice("baseline", baseline, self.policies)
+        baseline = summary.chosen_baseline(baseline, self.policies)
         level = checks.number("level", level, 0.0, 1.0)
         checks.choice("adjustment", adjustment, stats.ADJUSTMENTS)
         return Summary(summary.compare(self.data, baseline, level, adjustment))
@@ -214,7 +209,7 @@ class Result(Labelled):
 
     def metric(self, name: str) -> Any:
         """Returns the values of a metric of `summarize`, [policy, replica] float64."""
-        known = [x for x in metrics.metrics_of(self.data) if x != "cost_change"]
+        known = metrics.per_replica_metrics(self.data)
         return metrics.per_replica(self.data, checks.choice("metric", name, known))
 
     def bill_costs(self) -> dict[str, list[list[Costs]]]:
@@ -260,7 +255,7 @@ class Result(Labelled):
         """Returns the metrics as a tidy `pandas.DataFrame` by policy and replica."""
         import xarray
 
-        names = [x for x in metrics.metrics_of(self.data) if x != "cost_change"]
+        names = metrics.per_replica_metrics(self.data)
         axes = ("policy", "replica")
         values = {x: (axes, metrics.per_replica(self.data, x)) for x in names}
         first = int(self.data.attrs["first_replica"])

@@ -12,15 +12,12 @@ import numpy as np
 
 from jsplit import checks, stats
 from jsplit.results.labelled import Labelled
-from jsplit.results.metrics import METRICS, streams_of
+from jsplit.results.metrics import PER_REPLICA, streams_of
 from jsplit.results.result import Result
-from jsplit.stats.spread import (
-    Spread,
-    spread,
-    spread_of_difference,
-    t_interval,
-    t_test,
-)
+from jsplit.results.summary import HIGHER_IS_BETTER
+from jsplit.stats.base import is_constant
+from jsplit.stats.paired import differences_of
+from jsplit.stats.student import Estimate, estimate, t_interval, t_test
 from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
@@ -28,13 +25,10 @@ if TYPE_CHECKING:
 else:
     DataFrame = Any
 
-RUN_METRICS = tuple(name for name in METRICS if name != "cost_change")
-HIGHER_IS_BETTER = ("accuracy", "reward", "true_reward")
-_MOMENTS = ("mean", "variance", "within")
-_KEPT = (*_MOMENTS, *(f"difference_{name}" for name in _MOMENTS))
-# What differs between the cells of one sweep, or says nothing of it as a whole.
-_OF_A_CELL = {"costs", "horizon", "protocol", "switches", "stream", "created"}
-_OF_A_CELL |= {"trace_sha256", "num_samples", "num_exits", "dataset", "model", "covers"}
+_KEPT = (
+    *Estimate._fields,
+    *(f"difference_{name}" for name in Estimate._fields),
+)
 
 
 class Row(NamedTuple):
@@ -48,7 +42,7 @@ class Row(NamedTuple):
 
 
 class Chunk(Labelled):
-    """The moments of one environment: by row and metric."""
+    """The estimates of one environment: by row and metric."""
 
     kind: ClassVar[str] = "part of a sweep"
     made_by: ClassVar[str] = "sweep"
@@ -60,30 +54,32 @@ class Chunk(Labelled):
         import xarray
 
         streams = streams_of(result.data)
-        kept = {name: np.zeros((len(rows), len(RUN_METRICS))) for name in _KEPT}
+        kept = {name: np.zeros((len(rows), len(PER_REPLICA))) for name in _KEPT}
         number = {label: i for i, label in enumerate(result.policies)}
         own = [number[row.label] for row in rows]
         base = [number[row.baseline] for row in rows]
-        for j, metric in enumerate(RUN_METRICS):
+        for j, metric in enumerate(PER_REPLICA):
             values = result.metric(metric)
-            found = spread(values, streams)
-            paired = spread_of_difference(values[own], values[base], streams)
+            constant = is_constant(values, np.abs(values).max(-1))
+            found = estimate(values, constant, streams)
+            paired = estimate(*differences_of(values[own], values[base]), streams)
             columns = (*(part[own] for part in found), *paired)
             for name, column in zip(_KEPT, columns, strict=True):
                 kept[name][:, j] = column
         variables = {name: (("row", "metric"), values) for name, values in kept.items()}
         return cls(
-            xarray.Dataset(variables, {"metric": list(RUN_METRICS)}, result.attrs)
+            xarray.Dataset(variables, {"metric": list(PER_REPLICA)}, result.attrs)
         )
 
 
 class Runs(Labelled):
-    """Moments of every cell, policy and metric of a sweep.
+    """Estimates of every cell, policy and metric of a sweep.
 
     Attributes:
-        data: dims are the axes, then policy and metric. Variables: mean and variance
-            over the replicas, difference_mean and difference_variance to the baseline,
-            and what of the variance lies within resampled test sets (`_within`).
+        data: dims are the axes, then policy and metric. Variables: mean over the
+            replicas, its standard error and the degrees of freedom of its Student t
+            (`mean`, `error`, `freedom`); the same of the paired difference to the
+            baseline (`difference_mean` and so on).
     """
 
     kind: ClassVar[str] = "sweep"
@@ -118,12 +114,10 @@ class Runs(Labelled):
         import xarray
 
         level = checks.number("level", level, 0.0, 1.0)
-        streams, num = streams_of(self.data), int(self.attrs["num_replicas"])
-        own = Spread(*(self.data[name].values for name in _KEPT[:3]))
-        paired = Spread(*(self.data[name].values for name in _KEPT[3:]))
-        interval = t_interval(own, num, streams, level)
-        difference = t_interval(paired, num, streams, level)
-        p_value = self._p_values(paired, num, streams)
+        own = Estimate(*(self.data[name].values for name in _KEPT[:3]))
+        paired = Estimate(*(self.data[name].values for name in _KEPT[3:]))
+        interval, difference = t_interval(own, level), t_interval(paired, level)
+        p_value = self._p_values(paired)
         names = ("mean", "low", "high")
         names = (*names, "difference", "difference_low", "difference_high", "p_value")
         numbers = zip(names, (*interval, *difference, p_value), strict=True)
@@ -135,11 +129,9 @@ class Runs(Labelled):
         )
         return RunsSummary(data)
 
-    def _p_values(
-        self, paired: Spread, num_replicas: int, streams: stats.Streams
-    ) -> np.ndarray:
+    def _p_values(self, paired: Estimate) -> np.ndarray:
         """Returns p values adjusted per metric; NaN for the baseline."""
-        p_value = t_test(paired, num_replicas, streams)
+        p_value = t_test(paired)
         of_baseline = self.policies.index(str(self.attrs["baseline"]))
         p_value[..., of_baseline, :] = np.nan
         for j in range(p_value.shape[-1]):
@@ -163,15 +155,15 @@ class Runs(Labelled):
             One row per policy (and value of `by`): the values of the axes, NaN for one
             that the policy has not, mean, low and high.
         """
-        checks.choice("metric", metric, RUN_METRICS)
+        checks.choice("metric", metric, PER_REPLICA)
         axes = self.axes
         for name in by:
             checks.choice("by", name, axes)
         table = self.summarize().data.sel(metric=metric)
-        sign = 1 if metric in HIGHER_IS_BETTER else -1
         frame = table[["mean", "low", "high"]].to_dataframe().reset_index()
         groups = frame.groupby([*by, "policy"], sort=False)["mean"]
-        chosen = groups.idxmax() if sign > 0 else groups.idxmin()
+        is_higher = HIGHER_IS_BETTER.get(metric, False)
+        chosen = groups.idxmax() if is_higher else groups.idxmin()
         columns = [*by, "policy", *(x for x in axes if x not in by)]
         found = frame.loc[chosen, [*columns, "mean", "low", "high"]]
         found = found.reset_index(drop=True)
@@ -217,40 +209,39 @@ def assemble(
     import xarray
 
     sizes = [len(values) for values in axes.values()]
-    shape = (*sizes, len(policies), len(RUN_METRICS))
+    shape = (*sizes, len(policies), len(PER_REPLICA))
     kept = {name: np.full(shape, np.nan) for name in _KEPT}
+    of_rows = [_places(axes, row.at) for row in rows]
     for at, chunk in parts:
         if chunk.data.sizes["row"] != len(rows):
             raise JsplitError(f"a part of the sweep has no {len(rows)} rows")
-        values = {name: chunk[name].values for name in _KEPT}
-        for number, row in enumerate(rows):
-            settings = {**at, **row.at}
-            place = [
-                [*given].index(settings[name]) if name in settings else slice(None)
-                for name, given in axes.items()
-            ]
-            for name in _KEPT:
-                kept[name][(*place, row.policy)] = values[name][number]
-    first = parts[0][1].attrs
-    same = {k: v for k, v in first.items() if k not in _OF_A_CELL}
-    mus = [json.loads(chunk.attrs["costs"])["mu"] for _, chunk in parts]
-    if len(set(mus)) == 1:
-        same["mu"] = mus[0]
+        here, values = _places(axes, at), [chunk[name].values for name in _KEPT]
+        for number, (row, of_row) in enumerate(zip(rows, of_rows, strict=True)):
+            settings = {**here, **of_row}
+            place = [settings.get(name, slice(None)) for name in axes]
+            for name, value in zip(_KEPT, values, strict=True):
+                kept[name][(*place, row.policy)] = value[number]
+    of_parts = [chunk.data.attrs for _, chunk in parts]
+    shared = set.intersection(*(set(attrs.items()) for attrs in of_parts))
     dims = (*axes, "policy", "metric")
     coords = {
         **{name: [*map(_label, values)] for name, values in axes.items()},
         "policy": list(policies),
-        "metric": list(RUN_METRICS),
+        "metric": list(PER_REPLICA),
     }
     attrs = {
-        **same,
-        "stream": first["stream"],
+        **dict(sorted(shared)),
         "baseline": baseline,
         "without": json.dumps(_without(axes, policies, rows, parts[0][0])),
     }
     return Runs(
         xarray.Dataset({name: (dims, v) for name, v in kept.items()}, coords, attrs)
     )
+
+
+def _places(axes: Mapping[str, Sequence[Any]], at: Mapping[str, Any]) -> dict[str, int]:
+    """Returns where on its axis every value is."""
+    return {name: [*axes[name]].index(value) for name, value in at.items()}
 
 
 def _without(

@@ -4,11 +4,12 @@ Here: from the data of a result to those of a summary. Not here: the statistics
 (`stats`), what users call (`result`), the table by condition (`conditions`).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsplit import stats
+from jsplit import checks, stats
 from jsplit.results.curves import borrow_spread
 from jsplit.results.metrics import (
     METRICS,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 else:
     Dataset = Any
 
+DEFAULT_BASELINE = "final_exit"
 HIGHER_IS_BETTER = {
     "accuracy": True,
     "cost": False,
@@ -42,6 +44,19 @@ NUMBERS = (
     "correlation",
     "p_value",
 )
+
+
+def chosen_baseline(given: str | None, labels: Sequence[str]) -> str:
+    """Returns the policy that others are compared with.
+
+    Args:
+        given: one of the labels; None for final_exit or, where that is none of them,
+            the first.
+        labels: of the policies.
+    """
+    if given is None:
+        return DEFAULT_BASELINE if DEFAULT_BASELINE in labels else labels[0]
+    return checks.choice("baseline", given, labels)
 
 
 def compare(result: Dataset, baseline: str, level: float, adjustment: str) -> Dataset:

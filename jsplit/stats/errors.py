@@ -104,26 +104,6 @@ def test_set_error(influence: np.ndarray, num_orders: int) -> Error:
     return error_of_mean_squares(between, within, means.shape[-1], num_orders)
 
 
-def error_of_moments(
-    variance: np.ndarray, within: np.ndarray, num_units: int, streams: Streams
-) -> Error:
-    """Computes `standard_error` from moments; NaN where there is a single unit.
-
-    Args:
-        variance: [..] over the units.
-        within: [..] variance over the orders of a resampled test set.
-        num_units: replicas, or resampled test sets.
-        streams: what the replicas ran over.
-    """
-    if num_units < 2:
-        return Error(np.full(variance.shape, np.nan), np.ones(variance.shape))
-    if streams.resampled:
-        orders = streams.num_orders
-        return error_of_mean_squares(orders * variance, within, num_units, orders)
-    scale = np.sqrt(variance / num_units)
-    return Error(scale, np.full(variance.shape, num_units - 1.0))
-
-
 def error_of_mean_squares(
     between: np.ndarray, within: np.ndarray, num_sets: int, num_orders: int
 ) -> Error:

@@ -18,8 +18,9 @@ from jsplit.stats.base import (
     is_constant,
     open_unit,
 )
-from jsplit.stats.errors import Error, error_of_moments, units_of
+from jsplit.stats.errors import Error, error_of_mean_squares, units_of
 from jsplit.stats.simultaneous import MIN_UNITS
+from jsplit.stats.student import Estimate, t_interval
 
 
 class Moments(NamedTuple):
@@ -96,12 +97,8 @@ def pointwise_band(
     Returns:
         Interval of [.., C] arrays; NaN limits for a single unit.
     """
-    from scipy.special import stdtrit
-
     open_unit("level", level)
-    error = _error(curves, streams)
-    half_width = error.scale * stdtrit(error.freedom, (1 + level) / 2)
-    return Interval(curves.mean, curves.mean - half_width, curves.mean + half_width)
+    return t_interval(Estimate(curves.mean, *_error(curves, streams)), level)
 
 
 def plugin_band(
@@ -146,11 +143,16 @@ def plugin_band(
     probability = (1 + level) / 2
     # Student's quantile in place of the normal one, where few units tell the error.
     expanded = error.scale * stdtrit(error.freedom, probability) / ndtri(probability)
-    half_width = critical * expanded
-    return Interval(curves.mean, curves.mean - half_width, curves.mean + half_width)
+    return Interval.around(curves.mean, critical * expanded)
 
 
 def _error(curves: Moments, streams: Streams) -> Error:
     """Returns the [.., C] standard error of the mean curves; NaN of a single unit."""
     variance = np.diagonal(curves.covariance, axis1=-2, axis2=-1)
-    return error_of_moments(variance, curves.within, curves.num_units, streams)
+    num = curves.num_units
+    if num < 2:
+        return Error(np.full(variance.shape, np.nan), np.ones(variance.shape))
+    if streams.resampled:
+        orders = streams.num_orders
+        return error_of_mean_squares(orders * variance, curves.within, num, orders)
+    return Error(np.sqrt(variance / num), np.full(variance.shape, num - 1.0))

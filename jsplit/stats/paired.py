@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit.stats.base import ROUNDING, Streams, finite_pair, is_constant, open_unit
-from jsplit.stats.errors import standard_error
 from jsplit.stats.intervals import interval_of_mean
+from jsplit.stats.student import estimate, t_test
 
 
 class Paired(NamedTuple):
@@ -65,30 +65,25 @@ def paired_difference(
     """
     ours, theirs = finite_pair(values, baseline)
     open_unit("level", level)
-    scale = np.maximum(np.abs(ours), np.abs(theirs)).max(-1)
-    differences = ours - theirs
-    # One plan billed along two routes differs in the last bits; that is no evidence.
-    is_rounding = np.abs(differences) <= ROUNDING * scale[..., np.newaxis]
-    differences = np.where(is_rounding, 0.0, differences)
-    constant = is_constant(differences, scale)
+    differences, constant = differences_of(ours, theirs)
     interval = interval_of_mean(differences, constant, level, streams, seed)
-    p_value = _t_test(differences, constant, streams)
+    p_value = t_test(estimate(differences, constant, streams))[()]
     return Paired(*interval, _correlation(ours, theirs), p_value)
 
 
-def _t_test(
-    differences: np.ndarray, constant: np.ndarray, streams: Streams
-) -> np.ndarray:
-    """Returns the [..] two-sided p values of mean(differences) = 0."""
-    from scipy.special import stdtr
+def differences_of(
+    ours: np.ndarray, theirs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ours - theirs, [.., R] each, and where all replicas agree in it, [..].
 
-    if streams.num_units(differences.shape[-1]) < 2:
-        return np.full(constant.shape, np.nan)[()]
-    error = standard_error(differences, streams)
-    scale = np.where(constant, 1.0, error.scale)
-    p_value = 2 * stdtr(error.freedom, -np.abs(differences.mean(-1) / scale))
-    certain = np.where(differences[..., 0] == 0, 1.0, 0.0)
-    return np.where(constant, certain, p_value)[()]
+    One plan billed along two routes differs in the last bits. That is no evidence, so
+    differences that are rounding errors of their values count as none.
+    """
+    scale = np.maximum(np.abs(ours), np.abs(theirs)).max(-1)
+    differences = ours - theirs
+    is_rounding = np.abs(differences) <= ROUNDING * scale[..., np.newaxis]
+    differences = np.where(is_rounding, 0.0, differences)
+    return differences, is_constant(differences, scale)
 
 
 def _correlation(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -78,8 +78,8 @@ def name_of(place: Place, policies: Sequence[Policy], baseline: str, run: Run) -
     Processor, library versions, devices and block sizes do not: they are recorded.
     """
     told = {
-        "trace": place.trace.sha256,
-        "costs": place.costs.numbers,
+        "trace": place.scenario.first.trace.sha256,
+        "costs": place.scenario.first.costs.numbers,
         "policies": [_told(policy) for policy in policies],
         "baseline": baseline,
         "horizon": run.horizon,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from jsplit import checks
 from jsplit.environment.costs import Costs
+from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import make_policy, policy_numbers
 from jsplit.results.runs import Row
@@ -59,8 +60,7 @@ class Axis:
 class Place:
     """The settings of one environment: everything but the numbers of policies."""
 
-    trace: Trace
-    costs: Costs
+    scenario: Scenario  # of one condition
     at: Mapping[str, Any]  # value by axis
     run: Mapping[str, Any]  # arguments of `evaluate`
 
@@ -89,7 +89,8 @@ class Grid:
             trace = self.traces[at.get("trace", next(iter(self.traces)))]
             numbers = {a.number: at[a.name] for a in axes if a.kind == "costs"}
             run = {a.name: at[a.name] for a in axes if a.kind == "run"}
-            yield Place(trace, self._costs(trace, numbers), at, run)
+            costs = self._costs(trace, numbers)
+            yield Place(Scenario.of(trace, costs), at, run)
 
     def variants(self, policy: Policy) -> Iterator[tuple[dict[str, Any], Policy]]:
         """Yields a policy with every combination of its own axes' values."""

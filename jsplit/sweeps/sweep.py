@@ -9,11 +9,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsplit import checks
 from jsplit.engine import streams
 from jsplit.engine.settings import Keep, Run
 from jsplit.environment.costs import Costs
-from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import bind
 from jsplit.evaluation.evaluate import (
     NUM_CHECKPOINTS,
@@ -25,12 +23,11 @@ from jsplit.policies.base import Policy
 from jsplit.progress import counted
 from jsplit.results.result import Result
 from jsplit.results.runs import Chunk, Runs, assemble
+from jsplit.results.summary import chosen_baseline
 from jsplit.sweeps.chunks import Folder, description_of, name_of
 from jsplit.sweeps.grid import MakeCosts, Place, make_grid
 from jsplit.traces.trace import Trace
 from jsplit.types import Protocol
-
-DEFAULT_BASELINE = "final_exit"
 
 
 def sweep(
@@ -88,8 +85,8 @@ def sweep(
         progress: show how far it is.
 
     Returns:
-        Means and variances over the replicas of every cell, policy and metric, and of
-        the differences to the baseline; see `Runs`.
+        Means over the replicas of every cell, policy and metric and of the differences
+        to the baseline, with their errors; see `Runs`.
 
     Raises:
         JsplitError: if an argument is out of its range, an axis belongs to nothing, or
@@ -108,9 +105,8 @@ def sweep(
     """
     chosen = chosen_policies(policies)
     labels = [policy.label for policy in chosen]
-    if baseline is None:
-        baseline = DEFAULT_BASELINE if DEFAULT_BASELINE in labels else labels[0]
-    base = chosen[labels.index(checks.choice("baseline", baseline, labels))]
+    baseline = chosen_baseline(baseline, labels)
+    base = chosen[labels.index(baseline)]
     grid = make_grid(trace, chosen, costs, over)
     how = {
         "num_replicas": num_replicas,
@@ -147,7 +143,7 @@ def _run(
 ) -> Run:
     """Returns how the replicas of an environment are run, checked."""
     return make_run(
-        Scenario.of(place.trace, place.costs),
+        place.scenario,
         **{**how, **place.run},
         num_checkpoints=NUM_CHECKPOINTS,  # as `evaluate`, for the same bits
         checkpoints=None,
@@ -158,6 +154,5 @@ def _run(
 
 
 def _replay(place: Place, policies: Sequence[Policy], run: Run) -> Result:
-    scenario = Scenario.of(place.trace, place.costs)
-    bound = (bind(policy, scenario, run.protocol) for policy in policies)
-    return replay_all(bound, scenario, run, None)
+    bound = (bind(policy, place.scenario, run.protocol) for policy in policies)
+    return replay_all(bound, place.scenario, run, None)

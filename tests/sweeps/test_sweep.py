@@ -143,6 +143,22 @@ def test_traces_and_the_run_may_be_axes():
     assert cell.item() == result["cost"].values.mean()
 
 
+def test_every_stream_has_its_own_error():
+    streams = ["bootstrap", "fixed", "shuffle"]
+    costs = jsplit.Costs.splitee(4)
+    policies = ["splitee", "final_exit"]
+    runs = jsplit.sweep(TRACE, policies, costs, {"stream": streams}, **HOW)
+    table = runs.summarize().data
+    for stream in streams:
+        result = jsplit.evaluate(TRACE, policies, costs, stream=stream, **HOW)
+        theirs = result.summarize().data.sel(metric="accuracy")
+        ours = table.sel(stream=stream, metric="accuracy")
+        for name in ("low", "high", "difference_low", "difference_high"):
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12)
+    assert "stream" not in runs.attrs
+    assert runs.attrs["seed"] == 3
+
+
 def test_a_baseline_may_have_axes():
     """A policy without them is compared with it at each of its values."""
     policies = ["splitee", "final_exit"]
