@@ -27,6 +27,7 @@ else:
 FORMAT = "jsplit"
 FORMAT_VERSION = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"  # of gzip: no name, no time
+_TEXTS = "OUS"  # kinds of dtype
 _NARROW = {np.dtype(np.int64): np.int32, np.dtype(bool): np.int8}  # netCDF-3 has less
 
 
@@ -102,8 +103,9 @@ def _unpacked(path: str, packed: bytes) -> tuple[Dataset, dict[str, Any]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # xarray's, about foreign contents
             data = xarray.load_dataset(io.BytesIO(content), engine="scipy")
-            for name in data.variables:  # texts are decoded when first looked at
-                np.asarray(data[name].values).astype(str)
+            for variable in data.variables.values():
+                if variable.dtype.kind in _TEXTS:  # decoded when first looked at
+                    variable.values.astype(str)
         header = json.loads(data.attrs.pop(FORMAT, "{}"))
     except Exception as error:  # gzip, scipy, xarray and json raise many kinds
         reason = checks.shown(str(error), 80)
@@ -121,7 +123,7 @@ def _checksum(data: Dataset, kind: str) -> str:
         values = np.asarray(variable.values)
         about = [name, *map(str, variable.dims), *values.shape, _plain(variable.attrs)]
         digest.update(json.dumps(about).encode())
-        if values.dtype.kind in "OUS":
+        if values.dtype.kind in _TEXTS:
             digest.update(json.dumps(values.astype(str).tolist()).encode())
         else:
             wide = "<f8" if values.dtype.kind == "f" else "<i8"
