@@ -1,12 +1,15 @@
-"""What subcommands share: options, JSON, what they say on the way."""
+"""What subcommands share: options, traces, JSON, what they say on the way."""
 
 import json
 import math
+import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import tyro
+
+from jsplit.types import JsplitError
 
 Seed = Annotated[int, tyro.conf.arg(help="seed of everything random, >= 0.")]
 Quiet = Annotated[bool, tyro.conf.arg(help="show no progress on standard error.")]
@@ -30,6 +33,25 @@ def rows_of(frame: Any) -> list[dict[str, Any]]:
         return None if unknown else value
 
     return [{key: plain(value) for key, value in row.items()} for row in rows]
+
+
+def load_traces(argument: str, paths: Sequence[pathlib.Path]) -> dict[str, Any]:
+    """Returns traces by the names of their files, which must differ.
+
+    Args:
+        argument: which names all but the first of them.
+        paths: of the files.
+    """
+    import jsplit
+
+    traces = {}
+    for path in paths:
+        if path.stem in traces:
+            raise JsplitError(
+                f"{argument} must name traces of other names, got {path.stem} twice"
+            )
+        traces[path.stem] = jsplit.load_trace(path)
+    return traces
 
 
 def print_json(value: Any) -> None:

@@ -12,6 +12,7 @@ from jsplit.commands.common import (
     AsJson,
     Quiet,
     Seed,
+    load_traces,
     print_json,
     rows_of,
 )
@@ -152,20 +153,16 @@ class Evaluate:
 
 def _load(path: pathlib.Path, then: Sequence[str]) -> tuple[dict[str, Any], list[int]]:
     """Returns the traces by name and the steps at which all but the first take over."""
-    import jsplit
-
-    traces, steps = {path.stem: jsplit.load_trace(path)}, []
+    paths, steps = [path], []
     for text in then:
         name, mark, step = text.rpartition("@")
         if not mark or not step.isdecimal():
             raise JsplitError(
                 f"then must be TRACE@STEP, such as b.npz@5000, got {text}"
             )
-        key = pathlib.Path(name).stem
-        if key in traces:
-            raise JsplitError(f"then must name traces of other names, got {key} twice")
-        traces[key] = jsplit.load_trace(name)
+        paths.append(pathlib.Path(name))
         steps.append(int(step))
+    traces = load_traces("then", paths)
     if sorted({0, *steps}) != [0, *steps]:
         raise JsplitError(f"then must name steps that increase from 1, got {steps}")
     return traces, steps

@@ -5,9 +5,19 @@ import pathlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
-from jsplit.commands.common import AsJson, Quiet, Seed, print_json, rows_of
+from jsplit import checks
+from jsplit.commands.common import (
+    AsJson,
+    Quiet,
+    Seed,
+    load_traces,
+    print_json,
+    rows_of,
+)
+from jsplit.grammar import read_value
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder
 
@@ -63,10 +73,10 @@ class Sweep:
     def run(self) -> None:
         """Runs the sweep."""
         import jsplit
-        from jsplit import checks, report
-        from jsplit.results.runs import RUN_METRICS
+        from jsplit import report
+        from jsplit.results.metrics import PER_REPLICA
 
-        checks.choice("metric", self.metric, RUN_METRICS)
+        checks.choice("metric", self.metric, PER_REPLICA)
         trace = self._traces()
         over = parse_axes(self.over)
         costs = getattr(jsplit.Costs, self.costs)
@@ -98,19 +108,8 @@ class Sweep:
         _print_best(best, self.metric, runs)
 
     def _traces(self) -> Any:
-        import jsplit
-
-        first = jsplit.load_trace(self.trace)
-        if not self.traces:
-            return first
-        found = {self.trace.stem: first}
-        for path in self.traces:
-            if path.stem in found:
-                raise JsplitError(
-                    f"traces must have other names, got {path.stem} twice"
-                )
-            found[path.stem] = jsplit.load_trace(path)
-        return found
+        traces = load_traces("traces", [self.trace, *self.traces])
+        return traces if self.traces else traces[self.trace.stem]
 
     def _show(self, trace: Any, costs: Any, over: dict[str, list[Any]]) -> None:
         """Prints the axes and how many replicas there are to run."""
@@ -138,8 +137,6 @@ def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
         >>> parse_axes(["beta=0.1:10:3:log", "protocol=paper,released"])
         {'beta': [0.1, 1.0, 10.0], 'protocol': ['paper', 'released']}
     """
-    from jsplit.grammar import read_value
-
     axes: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, inside = (piece.strip() for piece in text.partition("="))
@@ -156,10 +153,6 @@ def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 def _range(name: str, inside: str) -> list[float]:
     """Returns the values of LOW:HIGH:COUNT, or LOW:HIGH:COUNT:log."""
-    import numpy as np
-
-    from jsplit import checks
-
     low, high, count, *scale = inside.split(":") + [""] * (2 - inside.count(":"))
     if scale not in ([], ["log"]):
         raise JsplitError(

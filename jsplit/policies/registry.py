@@ -146,12 +146,13 @@ def make_policy(name: str, **numbers: float) -> Policy:
         >>> make_policy("splitee", alpha=0.8).label
         'splitee(alpha=0.8)'
     """
-    known = policy_numbers(name)
+    factory = _factory(name)
+    known = plugins.numbers_of(factory)
     for number in numbers:
         if not known:
             raise JsplitError(f"policy {name} takes no numbers, got {number}")
         checks.choice(f"a number of policy {name}", number, known)
-    policy = _factory(name)(**numbers)
+    policy = factory(**numbers)
     return policy.with_numbers({**policy.numbers, **numbers})
 
 

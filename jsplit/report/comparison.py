@@ -39,13 +39,12 @@ SPARED = tuple(
 )
 
 
-def headers(table: Summary) -> list[str]:
-    """Returns the titles of the columns: `HEADERS`, then the bills', if any."""
-    extra = [
+def bill_headers(table: Summary) -> list[str]:
+    """Returns the titles of the columns of bills, which follow `HEADERS`."""
+    return [
         name.replace("_", " ") + " %" * name.endswith("_late")
         for name in _bill_metrics(table)
     ]
-    return [*HEADERS.values(), *extra]
 
 
 def _bill_metrics(table: Summary) -> list[str]:

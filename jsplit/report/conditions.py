@@ -21,12 +21,6 @@ HEADERS = {
 }
 
 
-def headers(table: ConditionSummary) -> list[str]:
-    """Returns the titles of the columns."""
-    del table
-    return [*HEADERS.values()]
-
-
 def layout(table: ConditionSummary) -> list[Row]:
     """Returns one row per policy and condition, see `tables.layout`."""
     privileged = privileged_policies(table.data)

@@ -17,12 +17,6 @@ HEADERS = {
 }
 
 
-def headers(table: ExactValues) -> list[str]:
-    """Returns the titles of the columns."""
-    del table
-    return [*HEADERS.values()]
-
-
 def layout(table: ExactValues) -> list[Row]:
     """Returns one row per policy, see `tables.layout`."""
     percents = {"accuracy": 100, "offloaded": 100}

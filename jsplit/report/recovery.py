@@ -23,12 +23,6 @@ HEADERS = {
 }
 
 
-def headers(table: Recovery) -> list[str]:
-    """Returns the titles of the columns."""
-    del table
-    return [*HEADERS.values()]
-
-
 def layout(table: Recovery) -> list[Row]:
     """Returns one row per policy, see `tables.layout`."""
     columns = {

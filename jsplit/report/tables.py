@@ -162,8 +162,7 @@ def to_csv(table: Shown | RunsSummary, path: str | os.PathLike[str]) -> None:
         JsplitError: if the file cannot be written.
     """
     data = expect("table", table, *LAYOUTS, RunsSummary).data
-    *axes, last = data[next(iter(data.data_vars))].dims
-    keys = [*map(str, axes), str(last)]
+    keys = [str(name) for name in data[next(iter(data.data_vars))].dims]
     fields = [str(name) for name in data.data_vars if set(keys) == {*data[name].dims}]
     numbers = np.stack([data[name].transpose(*keys).values for name in fields], -1)
     labels = itertools.product(*(data[name].values for name in keys))
@@ -179,7 +178,9 @@ def to_csv(table: Shown | RunsSummary, path: str | os.PathLike[str]) -> None:
 
 def headers(table: Shown) -> list[str]:
     """Returns the titles of the columns."""
-    return _of(table).headers(table)
+    titles = _of(table).HEADERS.values()
+    more = comparison.bill_headers(table) if isinstance(table, Summary) else []
+    return [*titles, *more]
 
 
 def layout(table: Shown) -> list[Row]:
