@@ -60,6 +60,8 @@ from jsplit.environment.profiles import Link, Machine, Profile, link_states
 from jsplit.environment.scenario import Condition, Scenario
 from jsplit.evaluation.evaluate import evaluate
 from jsplit.evaluation.exact import exact_values
+from jsplit.evaluation.expected import Expected, expected
+from jsplit.evaluation.rollout import ReplicaKey, Rollout, replica_keys, rollout
 from jsplit.evaluation.until import evaluate_until
 from jsplit.extras import lazily
 from jsplit.policies.base import Policy, Selector
@@ -112,6 +114,7 @@ __all__ = [
     "Context",
     "Costs",
     "ExactValues",
+    "Expected",
     "Feedback",
     "JsplitError",
     "Link",
@@ -123,7 +126,9 @@ __all__ = [
     "Profile",
     "Protocol",
     "Recovery",
+    "ReplicaKey",
     "Result",
+    "Rollout",
     "Runs",
     "RunsSummary",
     "Scenario",
@@ -143,6 +148,7 @@ __all__ = [
     "evaluate_until",
     "evaluation",
     "exact_values",
+    "expected",
     "expected_calibration_error",
     "fitting",
     "link_states",
@@ -155,10 +161,12 @@ __all__ = [
     "record",
     "recording",
     "recovery",
+    "replica_keys",
     "report",
     "results",
     "risk_controlled_cascade",
     "risk_controlled_split",
+    "rollout",
     "sample_names",
     "sample_trace",
     "save_result",

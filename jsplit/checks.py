@@ -1,8 +1,8 @@
 """Checks of values that users type, each failing with one clear line.
 
-Here: the rules shared by public entry points, applied before anything is traced or
-computed; `name` is what a message calls the value. Not here: checks of whole arrays
-(`traces.arrays`).
+Here: the rules shared by public entry points, applied before anything is computed;
+`name` is what a message calls the value. A traced value has no number yet and is never
+looked at. Not here: checks of whole arrays (`traces.arrays`).
 """
 
 import contextlib
@@ -14,7 +14,16 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+import jax
+import numpy as np
+from jax.core import Tracer
+
 from jsplit.types import JsplitError
+
+NOT_TRACED = (
+    "must hold numbers, got traced values; inside jit, vmap or grad use jsplit.rollout "
+    "or jsplit.expected"
+)
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -23,8 +32,20 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def is_traced(value: Any) -> bool:
+    """Tells whether `value`, or a leaf of it, is traced by a transformation of JAX."""
+    if isinstance(value, np.ndarray):
+        return False
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+
+
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Returns `value` as an int, or raises if it is not an integer in [low, high]."""
+    if isinstance(value, Tracer):
+        raise JsplitError(
+            f"{name} must be known when a function is traced, since it fixes the "
+            f"program, got {shown(value)}; set it outside"
+        )
     good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not good or int(value) < low or (high is not None and int(value) > high):
         rule = f">= {low}" if high is None else f"from {low} to {high}"
@@ -40,7 +61,16 @@ def seed(value: Any) -> int:
 def number(
     name: str, value: Any, low: float = -math.inf, high: float = math.inf
 ) -> float:
-    """Returns `value` as a float, or raises if not a finite number in [low, high]."""
+    """Returns `value` as a float, or raises if not a finite number in [low, high].
+
+    A traced number is returned as it is.
+    """
+    if isinstance(value, jax.Array) and value.shape == ():
+        if is_traced((value, low, high)):
+            return value  # type: ignore[return-value]
+        value = value.item()
+    elif is_traced((low, high)):
+        low, high = -math.inf, math.inf
     good = isinstance(value, numbers.Real) and not isinstance(value, bool)
     try:
         given = float(value) if good else math.nan

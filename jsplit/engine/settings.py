@@ -17,6 +17,7 @@ from jsplit.types import JsplitError, Protocol
 
 MAX_INDEX = 2**31 - 1  # steps and table cells are numbered in int32
 MAX_STEPS = MAX_INDEX - 64
+NUM_CHECKPOINTS = 64  # steps at which regret is kept, unless others are asked for
 MAX_REPLICAS = 10**8  # beyond it one result no longer fits a host: sweep over seeds
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jsplit.types import JsplitError, Outcome
@@ -56,12 +55,12 @@ class Tables(NamedTuple):
 def pack(
     outcome: Outcome,
     plan_costs: Array,
-    comparator: np.ndarray,
-    gap: np.ndarray,
+    comparator: Array,
+    gap: Array,
     *,
-    learned: np.ndarray | None,
+    learned: Array | None,
     revealed: Array | None,
-    context: np.ndarray | None,
+    context: Array | None,
 ) -> Tables:
     """Returns the tables of a policy.
 
@@ -69,9 +68,9 @@ def pack(
         outcome: [M * N, K] outcomes, condition by condition.
         plan_costs: [M, K, L + 1] cost of each plan at each exit, last = shipped.
         comparator: [M * N] reward of the best fixed plan of the condition.
-        gap: [M, K] its mean minus the mean reward of every plan, in float64.
+        gap: [M, K] its mean minus the mean reward of every plan.
         learned: [M * N, K] what playing a plan teaches, or None if its reward.
-        revealed: [M * N, K, K] bool, or None if only the played plan is.
+        revealed: [words, M * N * K] `bits`, or None if only the played plan is.
         context: [M * N] what the policy is told beforehand, or None.
 
     Raises:
@@ -118,19 +117,22 @@ def _pack(
         comparator.astype(dtype),
         gap.astype(dtype),
         None if learned is None else learned.reshape(-1).astype(dtype),
-        None if revealed is None else _bits(revealed),
+        revealed,
         context,
     )
 
 
-def _bits(revealed: Array) -> Array:
-    """Returns [rows, K, K] bool as [words, rows * K] int32, see `gather_bits`."""
+def bits(revealed: Array) -> Array:
+    """Returns which plans become known, [rows, K, K] bool, as [words, rows * K] int32.
+
+    See `gather_bits`.
+    """
     num_samples, num_plans, _ = revealed.shape
     words = -(-num_plans // WORD)
     padded = jnp.pad(revealed, ((0, 0), (0, 0), (0, words * WORD - num_plans)))
-    bits = padded.reshape(num_samples * num_plans, words, WORD).astype(jnp.uint32)
+    flags = padded.reshape(num_samples * num_plans, words, WORD).astype(jnp.uint32)
     shifts = jnp.arange(WORD, dtype=jnp.uint32)[None, None]
-    packed = (bits << shifts).sum(-1, dtype=jnp.uint32)
+    packed = (flags << shifts).sum(-1, dtype=jnp.uint32)
     return packed.T.astype(jnp.int32)
 
 
@@ -147,9 +149,9 @@ def gather_bits(words: Array, index: Array, num_plans: int) -> Array:
         index: [lanes] flat indices.
         num_plans: K.
     """
-    bits = []
+    known = []
     for number, word in enumerate(words):
         plans = min(WORD, num_plans - number * WORD)
         shifts = jnp.arange(plans, dtype=jnp.int32)[:, None]
-        bits.append(((gather(word, index)[None] >> shifts) & 1) == 1)
-    return bits[0] if len(bits) == 1 else jnp.concatenate(bits)
+        known.append(((gather(word, index)[None] >> shifts) & 1) == 1)
+    return known[0] if len(known) == 1 else jnp.concatenate(known)

@@ -5,8 +5,11 @@ plan adds them up (`outcomes`), costs of devices and links (`profiles`).
 """
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -26,7 +29,10 @@ ISPLITEE_BLOCK = 0.1
 ISPLITEE_EXITS = (3, 6, 9, 12, 15, 18, 19)
 ISPLITEE_OFFLOAD = 0.5
 
+LEAVES = ("compute", "head", "offload", "mu", "input")
 
+
+@jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, eq=False)
 class Costs:
     """Costs of computing on the device and of shipping to the cloud, per exit.
@@ -38,6 +44,9 @@ class Costs:
 
     The reward of the decision is the confidence of the answer minus `mu` times its
     cost.
+
+    A pytree whose leaves are the numbers: `jax.jit`, `jax.vmap` and `jax.grad` see
+    through it. Its unit does not survive them. Traced numbers are not checked.
 
     Args:
         compute: [L] cost of running layers 1..i, non-decreasing, >= 0.
@@ -73,35 +82,66 @@ class Costs:
         unit: str = "cost unit",
         input: float | None = None,
     ) -> None:
-        compute = _non_negative("compute", compute)
-        if compute.ndim != 1 or compute.size < 2:
+        layers: Any = _non_negative("compute", compute)
+        if layers.ndim != 1 or layers.size < 2:
             raise JsplitError(
                 "compute must hold one cost per exit, at least 2, got an array of "
-                f"shape {compute.shape}"
+                f"shape {layers.shape}"
             )
-        if (np.diff(compute) < 0).any():
+        if not checks.is_traced(layers) and (np.diff(layers) < 0).any():
             raise JsplitError(
                 "compute must not decrease from exit to exit (it is the cost of all "
-                f"layers so far), got {checks.shown(compute.tolist())}"
+                f"layers so far), got {checks.shown(layers.tolist())}"
             )
         for name, value in (("head", head), ("offload", offload)):
             array = _non_negative(name, value)
-            if array.shape not in ((), compute.shape):
+            if array.shape not in ((), layers.shape):
                 raise JsplitError(
-                    f"{name} must be a number or have shape {compute.shape} like "
+                    f"{name} must be a number or have shape {layers.shape} like "
                     f"compute, got shape {array.shape}"
                 )
-            object.__setattr__(self, name, _frozen(array, compute.shape))
-        object.__setattr__(self, "compute", _frozen(compute, compute.shape))
+            object.__setattr__(self, name, _frozen(array, layers.shape))
+        object.__setattr__(self, "compute", _frozen(layers, layers.shape))
         object.__setattr__(self, "mu", checks.number("mu", mu, low=0.0))
         object.__setattr__(self, "unit", str(unit))
-        input = float(self.offload[0]) if input is None else input
+        input = self.offload[0] if input is None else input
         object.__setattr__(self, "input", checks.number("input", input, low=0.0))
+        object.__setattr__(self, "_checked", True)
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], None]:
+        """Returns the numbers, the leaves of the pytree."""
+        return tuple(getattr(self, name) for name in LEAVES), None
+
+    @classmethod
+    def tree_unflatten(cls, aux: None, leaves: Iterable[Any]) -> "Costs":
+        """Returns costs made of these leaves, whatever they are."""
+        del aux
+        costs = object.__new__(cls)
+        for name, leaf in zip(LEAVES, leaves, strict=True):
+            object.__setattr__(costs, name, leaf)
+        return costs
+
+    def checked(self) -> "Costs":
+        """Returns the costs, checked if a transformation of JAX made them.
+
+        Raises:
+            JsplitError: if they are traced, or a cost is out of its range.
+        """
+        if checks.is_traced(self):
+            raise JsplitError(f"costs {checks.NOT_TRACED}")
+        if getattr(self, "_checked", False):
+            return self
+        numbers: dict[str, Any] = {
+            name: np.asarray(getattr(self, name)) for name in LEAVES
+        }
+        return Costs(
+            **{**numbers, "mu": numbers["mu"][()], "input": numbers["input"][()]}
+        )
 
     @property
     def num_exits(self) -> int:
         """The number of exits L."""
-        return self.compute.size
+        return self.compute.shape[-1]
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -191,7 +231,9 @@ class Costs:
         )
 
 
-def _non_negative(name: str, value: ArrayLike) -> np.ndarray:
+def _non_negative(name: str, value: Any) -> Any:
+    if checks.is_traced(value):
+        return jnp.asarray(value, jnp.result_type(float))
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # rows of different lengths
@@ -207,7 +249,9 @@ def _non_negative(name: str, value: ArrayLike) -> np.ndarray:
     return array
 
 
-def _frozen(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _frozen(array: Any, shape: tuple[int, ...]) -> Any:
+    if checks.is_traced(array):
+        return jnp.broadcast_to(array, shape)
     array = np.broadcast_to(array, shape).copy()
     array.flags.writeable = False
     return array

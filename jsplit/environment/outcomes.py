@@ -6,11 +6,10 @@ hold what it would have said. Not here: the loop (`engine`).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jsplit.environment.costs import Costs
@@ -61,7 +60,7 @@ def answers(trace: Trace, score: Score) -> Answers:
         values = _agreeing_exits(_required(trace.prediction, "predictions", score))
     return Answers(
         *map(
-            jnp.asarray,
+            on_device,
             (
                 values,
                 trace.confidence,
@@ -71,6 +70,12 @@ def answers(trace: Trace, score: Score) -> Answers:
             ),
         )
     )
+
+
+def on_device(values: Any) -> Array:
+    """Returns a JAX array, of 64 bits only where JAX is told to use them."""
+    dtype = jnp.asarray(values).dtype
+    return jnp.asarray(values, jax.dtypes.canonicalize_dtype(dtype))
 
 
 def cost_table(costs: Costs) -> CostTable:
@@ -157,6 +162,61 @@ def run_plan(
     return Outcome(reward, billed, correct, taken)
 
 
+def run_softly(
+    plan: Plan,
+    answers: Answers,
+    costs: CostTable,
+    *,
+    temperature: Array | float,
+    learn_all_heads: Array | bool,
+) -> tuple[Array, Array, Array, Array]:
+    """Returns what one plan does with one sample on average, thresholds softened.
+
+    Exit i < depth stops the sample with chance sigmoid((score_i - threshold_i) /
+    temperature) if no exit before did; thresholds +inf and -inf stay as they are.
+
+    Args:
+        plan: one plan.
+        answers: [L] answers of one sample.
+        costs: the cost arrays.
+        temperature: > 0.
+        learn_all_heads: as in `run_plan`.
+
+    Returns:
+        Means of reward, cost, correct and shipped, each [].
+    """
+    dtype = costs.mu.dtype
+    num_exits = answers.score.shape[-1]
+    exits = jnp.arange(num_exits)
+    threshold = jnp.asarray(plan.threshold, dtype)
+    finite = jnp.isfinite(threshold)
+    # Infinite ones are put aside first: their gradients would not be numbers.
+    margin = answers.score.astype(dtype) - jnp.where(finite, threshold, 0)
+    chance = jax.nn.sigmoid(margin / temperature)
+    chance = jnp.where(finite, chance, (threshold < 0).astype(dtype))
+    chance = jnp.where(exits < plan.depth, chance, 0)
+    passes = jnp.cumprod(1 - chance)
+    reaches = jnp.concatenate([jnp.ones(1, dtype), passes[:-1]])
+    left = passes[-1]
+    shipped = jnp.where(plan.depth < num_exits, left, 0)
+    stops = (chance * reaches).at[-1].add(left - shipped)
+    answer_at = jnp.minimum(exits + plan.delay, num_exits - 1)
+    taken = jnp.zeros(num_exits + 1, dtype).at[answer_at].add(stops)
+    taken = taken.at[-1].add(shipped)
+
+    def mean(own: Array, remote: Array) -> Array:
+        away = jnp.where(plan.depth == 0, own[-1], remote[_deepest(plan)])
+        return jnp.append(own, away).astype(dtype) @ taken
+
+    learned = plan_costs(plan, costs, all_heads=learn_all_heads) @ taken
+    return (
+        mean(answers.confidence, answers.remote_confidence) - costs.mu * learned,
+        plan_costs(plan, costs, all_heads=False) @ taken,
+        mean(answers.correct, answers.remote_correct),
+        shipped,
+    )
+
+
 @jax.jit
 def tabulate(
     plans: Plan, answers: Answers, costs: CostTable, learn_all_heads: Array | bool
@@ -179,19 +239,30 @@ def costs_by_exit(
     return each(plans)
 
 
-def costs_by_route(plans: Plan, costs: Sequence[Costs]) -> np.ndarray:
+def costs_by_route(plans: Plan, costs: Sequence[Costs]) -> Array:
     """Returns what K plans cost at each exit, each by the route it ships, [K, L + 1].
 
     Args:
         plans: K plans.
         costs: costs of each route.
     """
-    tables = [np.asarray(costs_by_exit(plans, cost_table(one))) for one in costs]
-    routes = np.asarray(plans.route)
-    return np.stack(tables)[routes, np.arange(routes.size)]
+    return by_route(plans, [costs_by_exit(plans, cost_table(one)) for one in costs])
 
 
-def _required(values: np.ndarray | None, what: str, score: str) -> np.ndarray:
+def by_route(plans: Plan, tables: Sequence[Array]) -> Array:
+    """Returns the row of each of K plans in the table of the route it ships.
+
+    Args:
+        plans: K plans.
+        tables: [K, ...] of each route.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    route = jnp.asarray(plans.route)
+    return jnp.stack(tables)[route, jnp.arange(route.size)]
+
+
+def _required(values: Any, what: str, score: str) -> Any:
     if values is None:
         raise JsplitError(
             f"a policy with score {score!r} needs a trace with {what}, and this one "
@@ -200,9 +271,9 @@ def _required(values: np.ndarray | None, what: str, score: str) -> np.ndarray:
     return values
 
 
-def _agreeing_exits(prediction: np.ndarray) -> np.ndarray:
-    count = np.zeros(prediction.shape, np.float32)
+def _agreeing_exits(prediction: Any) -> Array:
+    counts = [jnp.zeros(prediction.shape[0], jnp.float32)]
     for i in range(1, prediction.shape[1]):
         agrees = prediction[:, i] == prediction[:, i - 1]
-        count[:, i] = np.where(agrees, count[:, i - 1] + 1, 0)
-    return count
+        counts.append(jnp.where(agrees, counts[-1] + 1, 0))
+    return jnp.stack(counts, 1)

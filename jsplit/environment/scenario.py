@@ -147,7 +147,7 @@ class Scenario:
             return trace
         check_inputs(trace, costs)
         assert costs is not None
-        return cls({"": Condition(trace, costs)})
+        return cls({"": Condition(trace.checked(), costs.checked())})
 
 
 def same_samples(trace: Trace, other: Trace) -> bool:
@@ -191,7 +191,12 @@ def _condition(name: str, given: Condition | tuple[Trace, Costs]) -> Condition:
             check_inputs(*route)
         except JsplitError as error:
             raise JsplitError(f"condition {name!r}: {error}") from None
-    return given
+    (trace, costs), *others = given.all_routes
+    return Condition(
+        trace.checked(),
+        costs.checked(),
+        tuple((trace.checked(), costs.checked()) for trace, costs in others),
+    )
 
 
 def _is_pair(value: object, size: int | None) -> bool:

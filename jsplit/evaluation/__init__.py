@@ -1,7 +1,8 @@
 """One question: what do these policies do on this scenario?
 
-Here: `binding` (a policy and a scenario to tables), `feedback` (what a policy
-observes), `evaluate` (fixed numbers of replicas), `until` (as many as it takes),
-`exact` (rules that need no replay). Not here: the loop (`engine`) or claims
+Here: `tabulating` (from arrays to tables, traceable), `feedback` (what a policy
+observes), `binding` (checks and exact means), `evaluate` (fixed numbers of replicas),
+`until` (as many as it takes), `rollout` (one replica, pure), `exact` and `expected`
+(rules that need no replay). Not here: the loop (`engine`) or claims
 (`results`).
 """

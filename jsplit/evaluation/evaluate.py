@@ -12,6 +12,7 @@ from jsplit.engine import shard, streams
 from jsplit.engine.schedule import make_schedule
 from jsplit.engine.settings import (
     MAX_STEPS,
+    NUM_CHECKPOINTS,
     Keep,
     Run,
     evenly_spaced,
@@ -30,8 +31,6 @@ from jsplit.results.metrics import METRICS
 from jsplit.results.result import Result
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Protocol
-
-NUM_CHECKPOINTS = 64
 
 
 def evaluate(
@@ -200,12 +199,8 @@ def replay_all(
 def _replay(
     bound: Bound, schedule: Any, run: Run, advance: Callable[[int], None]
 ) -> shard.Replicas:
-    policy = bound.policy
-    selector = policy.selector.under(run.protocol).over_contexts(bound.num_contexts)
-    params = selector.default_params() if policy.params is None else policy.params
-    params = selector.with_prior(params, bound.prior)
     return shard.run_replicas(
-        selector, params, bound.tables, schedule, run, advance=advance
+        bound.selector, bound.params, bound.tables, schedule, run, advance=advance
     )
 
 

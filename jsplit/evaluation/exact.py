@@ -1,7 +1,7 @@
 """Exact values of rules that do not learn, from the table of all outcomes.
 
-Here: `exact_values`, for baselines that need no simulation. Not here: replays
-(`evaluate`) and the intervals (`stats`).
+Here: `exact_values`, for baselines that need no simulation. Not here: the values
+themselves (`expected`), replays (`evaluate`) and the intervals (`stats`).
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import numpy as np
 
 from jsplit import checks, stats
 from jsplit.environment.costs import Costs
-from jsplit.environment.scenario import Scenario, check_inputs
-from jsplit.evaluation.binding import check_routes, outcomes_of, plans_of
+from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.evaluate import chosen_policies
+from jsplit.evaluation.expected import single_plan, values_by_sample
 from jsplit.policies.base import Policy
 from jsplit.results.building import build_exact
 from jsplit.results.tables import ExactValues
 from jsplit.traces.trace import Trace
-from jsplit.types import JsplitError, Plan, Protocol
+from jsplit.types import Plan, Protocol
 
 
 def exact_values(
@@ -58,35 +58,29 @@ def exact_values(
         >>> values["mean"].sel(policy="final_exit", metric="accuracy").item()
         0.6666666666666666
     """
-    check_inputs(trace, costs)
+    scenario = Scenario.of(trace, costs)
+    trace, costs = scenario.first.trace, scenario.first.costs
     protocol = Protocol.named(protocol)
     level = checks.number("level", level, 0.0, 1.0)
     values = {
         policy.label: _values(policy, trace, costs, protocol, level)
         for policy in chosen_policies(policies)
     }
-    return ExactValues(build_exact(values, Scenario.of(trace, costs), protocol, level))
+    return ExactValues(build_exact(values, scenario, protocol, level))
 
 
 def _values(
     policy: Policy, trace: Trace, costs: Costs, protocol: Protocol, level: float
 ) -> dict[str, stats.Interval]:
     """Returns the interval of every metric of one policy."""
-    plan = plans_of(policy, trace.num_exits, protocol)
-    check_routes(policy, plan, Scenario.of(trace, costs))
-    outcome = outcomes_of(policy, plan, trace, costs, protocol)
-    if outcome.reward.shape[1] != 1:
-        raise JsplitError(
-            f"policies must have a single plan, got {policy.label} with "
-            f"{outcome.reward.shape[1]}; use evaluate"
-        )
-    reward, cost, correct, taken = (np.asarray(field[:, 0]) for field in outcome)
-    shipped = taken == trace.num_exits
+    plan = single_plan(policy, trace, protocol)
+    by_sample = values_by_sample(policy, trace, costs, protocol, None)
+    correct, shipped, cost, reward, _ = map(np.asarray, by_sample)
     cost = cost.astype(np.float64)
     values = {
-        "accuracy": correct,
+        "accuracy": correct.astype(bool),
         # What a plan does with every sample, whatever it is, is no estimate.
-        "offloaded": shipped.astype(float) if _ships_all_or_none(plan) else shipped,
+        "offloaded": shipped if _ships_all_or_none(plan) else shipped.astype(bool),
         "cost": cost,
         "reward": reward,
         "true_reward": correct - costs.mu * cost,

@@ -6,30 +6,40 @@ policy learns (`policies`). A policy is judged by the reward, whatever it learns
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from jsplit import checks
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.policies.base import Policy
 from jsplit.traces.trace import Trace
-from jsplit.types import Context, JsplitError, Outcome, Plan, RewardRange
+from jsplit.types import (
+    Context,
+    JsplitError,
+    Outcome,
+    Plan,
+    Reveal,
+    RewardRange,
+    Signal,
+)
 
 WORTHLESS = 2.0**-30
 """Reward of shipping instead of 0, see `learning_rewards`."""
 
 
 def learning_rewards(
-    policy: Policy, plans: Plan, trace: Trace, costs: Costs, outcome: Outcome
-) -> np.ndarray:
+    learns: Signal, plans: Plan, trace: Trace, costs: Costs, outcome: Outcome
+) -> Array:
     """Returns the reward that a policy learns from, for each plan on each sample.
 
     For plan k with deepest exit d, which answers with exit i or ships after d, and C
-    the confidence, `policy.learns` is
+    the confidence, `learns` is
 
     - "reward": confidence of the answer minus mu times its cost.
     - "gain": max(C_cloud - C_d, 0) - mu * offload_d if shipped, else 0.
@@ -41,75 +51,108 @@ def learning_rewards(
     that the cloud disagrees with.
 
     "disagreement" and "agreement" compare predictions. A trace has no predictions of
-    the cloud over a lossy link, so they need a lossless one.
+    the cloud over a lossy link, so they need a lossless one, see `check_lessons`.
 
     Args:
-        policy: says what is learned from.
+        learns: what is learned from.
         plans: K plans.
         trace: N samples.
         costs: costs for its exits.
         outcome: what the plans do on the trace, fields [N, K].
 
     Returns:
-        [N, K] float64.
-
-    Raises:
-        JsplitError: if the trace lacks what the policy learns from.
+        [N, K] in the working precision, computed in float64.
     """
-    reward = np.asarray(outcome.reward, np.float64)
-    if policy.learns == "reward":
+    reward = outcome.reward
+    if learns == "reward":
         return reward
-    shipped = np.asarray(outcome.exit) == costs.num_exits
+    shipped = outcome.exit == costs.num_exits
     price = _shipping_price(plans, costs)
-    if policy.learns == "gain":
-        deepest = np.maximum(np.asarray(plans.depth) - 1, 0)
-        own, cloud = trace.confidence[:, deepest], trace.remote_confidence[:, deepest]
-        return np.where(shipped, np.maximum(cloud - own, 0) - price, 0)
-    prediction = _predictions(policy, trace)
-    exits = np.minimum(np.asarray(outcome.exit), trace.num_exits - 1)
-    answer = np.take_along_axis(prediction, exits, 1)
-    if policy.learns == "disagreement":
-        bill = costs.mu * np.asarray(outcome.cost, np.float64)
-        return (answer != prediction[:, :1]) - bill
-    worth = np.where(price == 1, WORTHLESS, 1 - price)
-    return np.where(shipped, worth, answer == prediction[:, -1:])
+    if learns == "gain":
+        deepest = jnp.maximum(jnp.asarray(plans.depth) - 1, 0)
+        own = in_own_precision(trace.confidence, deepest)
+        cloud = in_own_precision(trace.remote_confidence, deepest)
+        with jax.enable_x64(True):
+            gain = (jnp.maximum(cloud - own, 0) - price).astype(reward.dtype)
+        return jnp.where(shipped, gain, 0)
+    prediction = jnp.asarray(trace.prediction)
+    exits = jnp.minimum(outcome.exit, trace.num_exits - 1)
+    answer = jnp.take_along_axis(prediction, exits, 1)
+    if learns == "disagreement":
+        differs = answer != prediction[:, :1]
+        with jax.enable_x64(True):
+            bill = exactly(costs.mu) * outcome.cost.astype(jnp.float64)
+            # No bill is below 0, but without this the compiler may fuse product and
+            # difference, and round once where NumPy rounds twice.
+            bill = jnp.maximum(bill, 0)
+            return (differs.astype(jnp.float64) - bill).astype(reward.dtype)
+    with jax.enable_x64(True):
+        worth = jnp.where(price == 1, WORTHLESS, 1 - price).astype(reward.dtype)
+    agrees = (answer == prediction[:, -1:]).astype(reward.dtype)
+    return jnp.where(shipped, worth, agrees)
+
+
+def check_lessons(policy: Policy, trace: Trace) -> None:
+    """Raises unless a trace has what a policy learns from."""
+    if policy.learns not in ("disagreement", "agreement"):
+        return
+    if trace.prediction is None or not (
+        checks.is_traced(trace.lossless) or trace.lossless
+    ):
+        lacks = "predictions" if trace.prediction is None else "a lossless link"
+        raise JsplitError(
+            f"policy {policy.label} learns from {policy.learns} and needs a trace with "
+            f"{lacks}, and this one has none"
+        )
 
 
 def reward_range(
-    policy: Policy, plans: Plan, costs: Costs, learn_all_heads: bool
+    learns: Signal, plans: Plan, costs: Costs, learn_all_heads: Array | bool
 ) -> RewardRange:
     """Returns an interval that holds all `learning_rewards`, whatever the trace.
 
     Confidences are in [0, 1], and a plan costs what one of its possible exits costs.
 
     Args:
-        policy: says what is learned from.
+        learns: what is learned from.
         plans: K plans.
         costs: costs for the exits.
         learn_all_heads: the policy learns as if every head had been evaluated
             (`Protocol.learned_cost`).
+
+    Returns:
+        Numbers in float64.
     """
     possible = possible_exits(plans)
-    if policy.learns in ("gain", "agreement"):
-        price = _shipping_price(plans, costs)[possible[:, -1]]
-        least = 1 - price if policy.learns == "agreement" else -price
-        most = [1.0] if policy.learns == "agreement" else []
-        ends = [0.0, *most, *least, *(1 - price)]
-        return RewardRange(min(ends), max(ends))
-    all_heads = learn_all_heads and policy.learns == "reward"
-    table = outcomes.costs_by_exit(
-        plans, outcomes.cost_table(costs), np.bool_(all_heads)
-    )
-    paid = np.asarray(table).astype(np.float64)[possible]
-    return RewardRange(-costs.mu * float(paid.max()), 1 - costs.mu * float(paid.min()))
+    if learns in ("gain", "agreement"):
+        ships = possible[:, -1]
+        price = _shipping_price(plans, costs)
+        with jax.enable_x64(True):
+            worth = 1 - price
+            ends = [worth, worth if learns == "agreement" else -price]
+            least, most = (1.0 if learns == "agreement" else 0.0), 0.0
+            ends = [jnp.where(ships, end, 0.0) for end in ends]
+            return RewardRange(
+                jnp.minimum(0.0, jnp.stack(ends).min()),
+                jnp.maximum(max(least, most), jnp.stack(ends).max()),
+            )
+    all_heads = learn_all_heads if learns == "reward" else False
+    table = outcomes.costs_by_exit(plans, outcomes.cost_table(costs), all_heads)
+    with jax.enable_x64(True):
+        paid = table.astype(jnp.float64)
+        mu = exactly(costs.mu)
+        most_paid = jnp.where(possible, paid, -jnp.inf).max()
+        least_paid = jnp.where(possible, paid, jnp.inf).min()
+        least_bill = jnp.maximum(mu * least_paid, 0)  # as in `learning_rewards`
+        return RewardRange(-mu * most_paid, 1 - least_bill)
 
 
 def revealed(
-    policy: Policy, plans: Plan, outcome: Outcome, *, strict: bool, lossless: bool
+    reveal: Reveal, plans: Plan, outcome: Outcome, *, strict: bool, lossless: Any
 ) -> Array | None:
     """Returns whose rewards become known after playing each plan on each sample.
 
-    It depends on `policy.reveal`:
+    It depends on `reveal`:
 
     - "own": only the played plan's.
     - "prefix": see `side_information`.
@@ -119,7 +162,7 @@ def revealed(
     - "all": every plan's.
 
     Args:
-        policy: says whose rewards become known.
+        reveal: whose rewards become known.
         plans: K plans.
         outcome: what the plans do, fields [N, K].
         strict: as in `side_information`.
@@ -129,20 +172,20 @@ def revealed(
         [N, K, K] bool: sample, played plan, plan whose reward becomes known; None for
         "own".
     """
-    if policy.reveal == "own":
+    if reveal == "own":
         return None
-    if policy.reveal == "prefix":
+    if reveal == "prefix":
         return side_information(plans, outcome.exit, strict=strict, lossless=lossless)
     num_exits = jnp.asarray(plans.threshold).shape[-1]
     shipped = outcome.exit == num_exits
-    if policy.reveal == "all":
+    if reveal == "all":
         return jnp.ones((*shipped.shape, shipped.shape[1]), bool)
     return shipped[:, None, :] | (shipped[:, :, None] & _same_route(plans)[None])
 
 
-@functools.partial(jax.jit, static_argnames=("strict", "lossless"))
+@functools.partial(jax.jit, static_argnames="strict")
 def side_information(
-    plans: Plan, exits: Array, *, strict: bool, lossless: bool
+    plans: Plan, exits: Array, *, strict: bool, lossless: Array | bool
 ) -> Array:
     """Returns which plans' rewards become known as side information (SplitEE-S).
 
@@ -199,12 +242,12 @@ def contexts(
     plans: Plan,
     trace: Trace,
     outcome: Outcome,
-    plan_costs: np.ndarray,
-) -> np.ndarray:
+    plan_costs: Array,
+) -> Array:
     """Returns the context of every sample while `condition` holds.
 
     Args:
-        context: what the policy observes.
+        context: what the policy observes, see `check_context`.
         condition: number of the condition, from 0.
         plans: K plans.
         trace: trace of the condition, N samples.
@@ -213,25 +256,38 @@ def contexts(
 
     Returns:
         [N] int32, from 0.
-
-    Raises:
-        JsplitError: if the plans do not fit the kind of context.
     """
-    samples = np.zeros(trace.num_samples, np.int32)
+    samples = jnp.zeros(trace.num_samples, jnp.int32)
     if context.kind == "condition":
         return samples + condition
     if context.kind == "best":
-        return np.asarray(outcome.reward).argmax(1).astype(np.int32)
+        return outcome.reward.argmax(1).astype(jnp.int32)
     if context.kind == "cheapest":
-        possible = possible_exits(plans)
-        if (possible.sum(1) != 1).any():
+        paid = jnp.where(possible_exits(plans), plan_costs, jnp.inf).min(1)
+        return samples + paid.argmin().astype(jnp.int32)
+    with jax.enable_x64(True):
+        seen = jnp.asarray(trace.confidence)[:, context.exit - 1]
+        bins = jnp.floor(seen * context.bins)
+        return jnp.minimum(bins, context.bins - 1).astype(jnp.int32)
+
+
+def check_context(context: Context | None, plans: Plan) -> None:
+    """Raises unless K plans fit what a policy observes; traced plans always do."""
+    if context is None or context.kind in ("condition", "best"):
+        return
+    traced = checks.is_traced(plans)
+    if context.kind == "cheapest":
+        if not traced and (np.asarray(possible_exits(plans)).sum(1) != 1).any():
             raise JsplitError(
                 "context 'cheapest' needs plans whose cost does not depend on the "
                 "sample: each must always take the same exit"
             )
-        return samples + np.int32(plan_costs[possible].argmin())
-    exit_ = checks.integer("exit of context", context.exit, 1, trace.num_exits)
+        return
+    num_exits = np.shape(plans.threshold)[1]
+    exit_ = checks.integer("exit of context", context.exit, 1, num_exits)
     checks.integer("bins of context", context.bins, 1)
+    if traced:
+        return
     threshold, depth, heads = map(
         np.asarray, (plans.threshold, plans.depth, plans.heads)
     )
@@ -241,13 +297,11 @@ def contexts(
             f"context 'confidence' of exit {exit_} needs plans that all run its head, "
             "or the policy would observe what nobody computed"
         )
-    bins = np.floor(trace.confidence[:, exit_ - 1] * context.bins)
-    return np.minimum(bins, context.bins - 1).astype(np.int32)
 
 
 def shipping_prices(
-    context: Context | None, costs: list[Costs], size: int
-) -> np.ndarray:
+    context: Context | None, costs: Sequence[Costs], size: int
+) -> Array:
     """Returns mu times the mean cost of shipping over exits, for every context.
 
     Args:
@@ -258,42 +312,68 @@ def shipping_prices(
     Returns:
         [size] float64; zeros unless contexts are conditions.
     """
-    if context is None or context.kind != "condition":
-        return np.zeros(size)
-    return np.array([one.mu * one.offload.mean() for one in costs])
+    with jax.enable_x64(True):
+        if context is None or context.kind != "condition":
+            return jnp.zeros(size)
+        means = [exactly(one.mu) * _pairwise_mean(one.offload) for one in costs]
+        return jnp.stack(means)
 
 
-def possible_exits(plans: Plan) -> np.ndarray:
+def possible_exits(plans: Plan) -> Array:
     """Returns which exits K plans can take, [K, L + 1] bool, last = shipped."""
     threshold, depth, delay = map(
-        np.asarray, (plans.threshold, plans.depth, plans.delay)
+        jnp.asarray, (plans.threshold, plans.depth, plans.delay)
     )
     num_exits = threshold.shape[1]
-    exits = np.arange(num_exits)
+    exits = jnp.arange(num_exits)
     on_device = exits < depth[:, None]
-    always = (threshold == -np.inf) & on_device
-    passed = np.cumsum(always, 1) - always == 0  # no exit before this one always stops
-    stops = on_device & (threshold < np.inf) & passed
+    always = (threshold == -jnp.inf) & on_device
+    passed = jnp.cumsum(always, 1) - always == 0  # none before this one always stops
+    stops = on_device & (threshold < jnp.inf) & passed
     through = ~always.any(1)
-    found = np.zeros((depth.size, num_exits + 1), bool)
-    plan, exit_ = np.nonzero(stops)
-    found[plan, np.minimum(exit_ + delay[plan], num_exits - 1)] = True
-    found[:, -2] |= through & (depth == num_exits)
-    found[:, -1] = through & (depth < num_exits)
-    return found
+    answers = jnp.minimum(exits + delay[:, None], num_exits - 1)  # [K, L]
+    found = (stops[:, :, None] & (answers[:, :, None] == exits)).any(1)
+    found = found | (
+        (through & (depth == num_exits))[:, None] & (exits == num_exits - 1)
+    )
+    return jnp.concatenate([found, (through & (depth < num_exits))[:, None]], 1)
 
 
-def _shipping_price(plans: Plan, costs: Costs) -> np.ndarray:
-    """Returns mu times the cost of shipping with each of K plans, [K]."""
-    depth = np.asarray(plans.depth)
-    return costs.mu * np.where(depth > 0, costs.offload[depth - 1], costs.input)
+def exactly(number: Any) -> Array:
+    """Returns a number in float64, within `jax.enable_x64(True)`."""
+    return jnp.asarray(number, jnp.float64)
 
 
-def _predictions(policy: Policy, trace: Trace) -> np.ndarray:
-    if trace.prediction is None or not trace.lossless:
-        lacks = "predictions" if trace.prediction is None else "a lossless link"
-        raise JsplitError(
-            f"policy {policy.label} learns from {policy.learns} and needs a trace with "
-            f"{lacks}, and this one has none"
-        )
-    return trace.prediction
+def in_own_precision(values: Any, columns: Array) -> Array:
+    """Returns columns of an array in the precision it has, whatever JAX uses."""
+    with jax.enable_x64(True):
+        return jnp.take(jnp.asarray(values), columns, axis=1, mode="clip")
+
+
+def _shipping_price(plans: Plan, costs: Costs) -> Array:
+    """Returns mu times the cost of shipping with each of K plans, [K] float64."""
+    depth = jnp.asarray(plans.depth)
+    deepest = depth[:, None] - 1 == jnp.arange(costs.num_exits)
+    with jax.enable_x64(True):
+        shipping = jnp.where(deepest, exactly(costs.offload), 0).sum(1)
+        return exactly(costs.mu) * jnp.where(depth > 0, shipping, exactly(costs.input))
+
+
+def _pairwise_mean(values: Any) -> Array:
+    """Returns the mean of [L] numbers, to the last bit of NumPy's for L < 129."""
+    values = exactly(values)
+    size = values.shape[0]
+    if size < 8:
+        parts, rest = values[:1], values[1:]
+    else:
+        whole = size - size % 8
+        parts, rest = values[:8], values[whole:]
+        for start in range(8, whole, 8):
+            parts = parts + values[start : start + 8]
+    while parts.shape[0] > 1:
+        parts = parts[::2] + parts[1::2]
+    total = parts[0]
+    for number in range(rest.shape[0]):
+        total = total + rest[number]
+    # Not a constant: the compiler would multiply by its reciprocal.
+    return total / lax.optimization_barrier(exactly(size))

@@ -5,7 +5,9 @@ sample (`environment.outcomes`) or who picks it (the files beside this).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -44,9 +46,9 @@ def exit_at(num_exits: int, depth: int, *, all_heads: bool = False) -> Plan:
 def _split(num_exits: int, depth: int, threshold: float, *, all_heads: bool) -> Plan:
     num_exits = checks.integer("num_exits", num_exits, 2)
     depth = checks.integer("depth", depth, 1, num_exits)
-    thresholds = np.full(num_exits, NEVER)
-    thresholds[depth - 1] = threshold
     exits = np.arange(1, num_exits + 1)
+    xp = _numpy(threshold)
+    thresholds = xp.where(exits == depth, threshold, NEVER)
     heads = exits <= depth if all_heads else exits == depth
     return _plan(thresholds, depth, heads)
 
@@ -84,7 +86,10 @@ def cascade(num_exits: int, threshold: ArrayLike, *, delay: int = 0) -> Plan:
     """
     num_exits = checks.integer("num_exits", num_exits, 2)
     if np.ndim(threshold) == 0:
-        thresholds = np.full(num_exits, checks.number("threshold", threshold))
+        threshold = checks.number("threshold", threshold)
+        thresholds = _numpy(threshold).full(num_exits, threshold)
+    elif checks.is_traced(threshold) and np.shape(threshold) == (num_exits,):
+        thresholds = jnp.asarray(threshold)
     else:
         thresholds = np.array(threshold, np.float64)
         if thresholds.shape != (num_exits,) or np.isnan(thresholds).any():
@@ -113,8 +118,14 @@ def stack(plans: Sequence[Plan]) -> Plan:
     lengths = [np.size(plan.threshold) for plan in plans]
     if len(set(lengths)) > 1:
         raise JsplitError(f"plans must be for the same number of exits, got {lengths}")
-    return Plan(*(np.stack(field) for field in zip(*plans, strict=True)))
+    fields = zip(*plans, strict=True)
+    return Plan(*(_numpy(field).stack(field) for field in fields))
 
 
-def _plan(threshold: np.ndarray, depth: int, heads: np.ndarray, delay: int = 0) -> Plan:
+def _numpy(value: Any) -> Any:
+    """Returns NumPy, or JAX's if `value` or an entry of it is traced."""
+    return jnp if checks.is_traced(value) else np
+
+
+def _plan(threshold: Any, depth: int, heads: np.ndarray, delay: int = 0) -> Plan:
     return Plan(threshold, np.int32(depth), heads, np.int32(delay), np.int32(0))

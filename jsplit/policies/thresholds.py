@@ -3,6 +3,9 @@
 Here: their plans. Not here: their selector (`index`).
 """
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 
 from jsplit import checks
@@ -15,11 +18,13 @@ LOW, HIGH = 0.5, 1.0  # a sure answer of two classes is never below 0.5
 NUM_THRESHOLDS = 6
 
 
-def grid(low: float, high: float, num_thresholds: int) -> np.ndarray:
+def grid(low: float, high: float, num_thresholds: int) -> Any:
     """Returns evenly spaced thresholds in [0, 1], both ends included."""
     low = checks.number("low", low, 0.0, 1.0)
     high = checks.number("high", high, low, 1.0)
-    return np.linspace(low, high, checks.integer("num_thresholds", num_thresholds, 1))
+    num_thresholds = checks.integer("num_thresholds", num_thresholds, 1)
+    xp: Any = jnp if checks.is_traced((low, high)) else np
+    return xp.linspace(low, high, num_thresholds)
 
 
 def adaee(

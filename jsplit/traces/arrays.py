@@ -6,15 +6,22 @@ single values (`checks`).
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from jsplit import checks
 from jsplit.types import JsplitError
 
 ROUNDING = 1e-6  # a softmax in float32 may leave [0, 1] by this much
 
 
 def refuse(name: str, values: np.ndarray, bad: np.ndarray, rule: str) -> None:
-    """Raises if any value is bad, showing the first one and how many there are."""
+    """Raises if any value is bad, showing the first one and how many there are.
+
+    Traced values are taken as they are.
+    """
+    if checks.is_traced((values, bad)):
+        return
     if bad.any():
         first = np.unravel_index(int(bad.argmax()), bad.shape)
         where = ", ".join(str(i) for i in first)
@@ -31,7 +38,9 @@ def numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray:
         JsplitError: if it holds no numbers or has another shape.
     """
     try:
-        array = np.asarray(value)
+        array: Any = (
+            jnp.asarray(value) if checks.is_traced(value) else np.asarray(value)
+        )
     except (ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise JsplitError(f"{name} must be an array of numbers: {reason}") from error
@@ -56,6 +65,8 @@ def floats(
     if dtype is None:
         double = array.dtype.kind == "f" and array.dtype.itemsize == 8
         dtype = np.dtype(np.float64 if double else np.float32)
+    if checks.is_traced(array):
+        return array.astype(dtype)
     with np.errstate(over="ignore"):
         array = array.astype(dtype, order="C", copy=False)
     refuse(name, array, ~np.isfinite(array), "finite")
@@ -102,6 +113,8 @@ def classes(
     """Returns class numbers as a fresh int32 array; whole floats are welcome."""
     array = numbers(name, value, shape)
     limit = num_classes or np.iinfo(np.int32).max
+    if checks.is_traced(array):
+        return array.astype(np.int32)
     rule = f"a class in 0..{num_classes - 1}" if num_classes else "an integer >= 0"
     if (array == -1).any():
         rule += "; drop unlabelled samples (-1) first"
@@ -114,5 +127,7 @@ def classes(
 def booleans(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Returns a fresh bool array made of bool or 0/1."""
     array = numbers(name, value, shape)
+    if checks.is_traced(array):
+        return array.astype(bool)
     refuse(name, array, (array != 0) & (array != 1), "bool or 0/1")
     return array.astype(bool, order="C")

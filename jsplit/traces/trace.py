@@ -10,8 +10,11 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -32,6 +35,7 @@ ARRAYS = (
 )
 
 
+@jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """Answers of a multi-exit network on one data set, checked and read-only.
@@ -39,7 +43,10 @@ class Trace:
     Policies are judged on this table alone, without the network. Build one with
     `from_logits`, `from_arrays` or `load_trace`, which fill in what follows from the
     rest. Every construction, `dataclasses.replace` included, copies and checks all
-    arrays.
+    arrays; of traced ones only the shapes.
+
+    A pytree whose leaves are the arrays: `jax.jit`, `jax.vmap` and `jax.tree.map` see
+    through it, and what they return is a trace without metadata, not yet checked.
 
     Attributes:
         confidence: [N, L] float32 or float64, in [0, 1]; the precision given is kept.
@@ -56,8 +63,6 @@ class Trace:
             reads them.
         remote_logits: [N, L, C] logits of the cloud's answers, or None; a trace whose
             link is lossless needs none.
-        lossless: True = shipping changes nothing, the cloud always answers as exit L;
-            computed.
     """
 
     confidence: np.ndarray
@@ -70,7 +75,6 @@ class Trace:
     meta: dict[str, Any]
     logits: np.ndarray | None = None
     remote_logits: np.ndarray | None = None
-    lossless: bool = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.meta, dict):
@@ -103,7 +107,7 @@ class Trace:
         if self.logits is not None:
             logits = _fitting_logits("logits", self.logits, confidence, num_classes)
             num_classes = logits.shape[-1]
-            if prediction is not None:
+            if prediction is not None and not checks.is_traced((prediction, logits)):
                 if prediction.max() >= num_classes:
                     raise JsplitError(
                         f"prediction must be a class of logits, 0..{num_classes - 1}, "
@@ -120,10 +124,6 @@ class Trace:
             remote_logits = _fitting_logits(
                 "remote_logits", self.remote_logits, confidence, num_classes
             )
-        lossless = bool(
-            (remote_confidence == confidence[:, -1:]).all()
-            and (remote_correct == correct[:, -1:]).all()
-        )
         for name, value in (
             ("confidence", confidence),
             ("correct", correct),
@@ -135,11 +135,35 @@ class Trace:
             ("meta", meta),
             ("logits", logits),
             ("remote_logits", remote_logits),
-            ("lossless", lossless),
         ):
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "_checked", True)
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], None]:
+        """Returns the arrays, the leaves of the pytree."""
+        return tuple(getattr(self, name) for name in ARRAYS), None
+
+    @classmethod
+    def tree_unflatten(cls, aux: None, leaves: Iterable[Any]) -> "Trace":
+        """Returns a trace made of these leaves, whatever they are."""
+        del aux
+        trace = object.__new__(cls)
+        for name, leaf in zip(ARRAYS, leaves, strict=True):
+            object.__setattr__(trace, name, leaf)
+        object.__setattr__(trace, "meta", {})
+        return trace
+
+    def checked(self) -> "Trace":
+        """Returns the trace, checked if a transformation of JAX made it.
+
+        Raises:
+            JsplitError: if it is traced, or an array is out of shape or range.
+        """
+        if checks.is_traced(self):
+            raise JsplitError(f"trace {checks.NOT_TRACED}")
+        return self if getattr(self, "_checked", False) else dataclasses.replace(self)
 
     @classmethod
     def from_logits(
@@ -277,9 +301,10 @@ class Trace:
                 "remote_prediction", remote_prediction, label, checked.shape
             )
         if remote_confidence is None:
-            remote_confidence = np.broadcast_to(checked[:, -1:], checked.shape)
             last = arrays.booleans("correct", correct, checked.shape)[:, -1:]
-            remote_correct = np.broadcast_to(last, checked.shape)
+            xp = jnp if checks.is_traced((checked, last)) else np
+            remote_confidence = xp.broadcast_to(checked[:, -1:], checked.shape)
+            remote_correct = xp.broadcast_to(last, checked.shape)
         # __post_init__ turns what is array-like here into arrays.
         fields: dict[str, Any] = {
             "confidence": checked,
@@ -293,6 +318,19 @@ class Trace:
             "remote_logits": remote_logits,
         }
         return cls(**fields, meta=meta)
+
+    @property
+    def lossless(self) -> Any:
+        """True = shipping changes nothing, the cloud always answers as exit L."""
+        pairs = (
+            (self.remote_confidence, self.confidence),
+            (self.remote_correct, self.correct),
+        )
+        if checks.is_traced(pairs):
+            return jnp.stack([(a == b[:, -1:]).all() for a, b in pairs]).all()
+        return all(
+            np.array_equal(a, np.broadcast_to(b[:, -1:], a.shape)) for a, b in pairs
+        )
 
     @property
     def num_samples(self) -> int:

@@ -14,7 +14,8 @@ from reference_contextual import Arm, Routes, act
 import jsplit
 from jsplit.engine import replay
 from jsplit.evaluation import feedback
-from jsplit.evaluation.binding import outcomes_of, plans_of
+from jsplit.evaluation.binding import plans_of
+from jsplit.evaluation.tabulating import outcomes_of
 from jsplit.policies import contextual, hedge, hierarchical, simple
 from jsplit.policies import plans as plan_makers
 from jsplit.policies.base import Policy
@@ -546,9 +547,9 @@ def test_learned_lie_in_their_range_and_reach_its_ends(name, mu):
     costs = jsplit.Costs.splitee(L, offload=0.7, mu=mu)
     policy = jsplit.make_policy(name)
     plans = plans_of(policy, L, Protocol())
-    outcome = outcomes_of(policy, plans, trace, costs, Protocol())
-    learned = feedback.learning_rewards(policy, plans, trace, costs, outcome)
-    low, high = feedback.reward_range(policy, plans, costs, False)
+    outcome = outcomes_of(policy.score, plans, trace, costs, Protocol())
+    learned = feedback.learning_rewards(policy.learns, plans, trace, costs, outcome)
+    low, high = feedback.reward_range(policy.learns, plans, costs, False)
     # Disagreement with exit 1 at its own cost, the dearest without any: not possible.
     reach = mu * 0.1 if name == "uee_ucb" else 0
     assert low - 1e-6 <= learned.min() <= low + 1e-6
