@@ -1,4 +1,4 @@
-"""One replica as a pure function, for `jax.jit`, `vmap`, `scan` and friends.
+"""One replica as a pure function, for the transformations of JAX.
 
 Here: `rollout`, the keys of its replicas, and the rule by which a batch of keys becomes
 the lanes of the engine. Not here: thousands of replicas with checks, exact means and
