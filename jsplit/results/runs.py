@@ -12,13 +12,11 @@ import numpy as np
 
 from jsplit import checks, stats
 from jsplit.results.labelled import Labelled
-from jsplit.results.metrics import PER_REPLICA, streams_of
-from jsplit.results.result import Result
+from jsplit.results.metrics import PER_REPLICA
 from jsplit.results.summary import HIGHER_IS_BETTER
 from jsplit.stats.base import is_constant
 from jsplit.stats.paired import differences_of
 from jsplit.stats.student import Estimate, estimate, t_interval, t_test
-from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -42,34 +40,53 @@ class Row(NamedTuple):
 
 
 class Chunk(Labelled):
-    """The estimates of one environment: by row and metric."""
+    """The estimates of some environments: by place, row and metric."""
 
     kind: ClassVar[str] = "part of a sweep"
     made_by: ClassVar[str] = "sweep"
     needs: ClassVar[tuple[str, ...]] = ("metric", *_KEPT)
 
     @classmethod
-    def of(cls, result: Result, rows: Sequence[Row]) -> "Chunk":
-        """Returns what is kept of an environment's replicas."""
+    def of(
+        cls,
+        values: np.ndarray,
+        labels: Sequence[str],
+        rows: Sequence[Row],
+        attrs: Mapping[str, Any],
+    ) -> "Chunk":
+        """Returns what is kept of the replicas of environments.
+
+        Args:
+            values: [place, policy, metric, replica] float64.
+            labels: of the policies.
+            rows: policies beside their baselines.
+            attrs: how they were run, as in the attributes of a `Result`.
+        """
         import xarray
 
-        streams = streams_of(result.data)
-        kept = {name: np.zeros((len(rows), len(PER_REPLICA))) for name in _KEPT}
-        number = {label: i for i, label in enumerate(result.policies)}
+        streams = stats.Streams(str(attrs["stream"]), attrs["orders_per_test_set"])
+        number = {label: i for i, label in enumerate(labels)}
         own = [number[row.label] for row in rows]
         base = [number[row.baseline] for row in rows]
-        for j, metric in enumerate(PER_REPLICA):
-            values = result.metric(metric)
-            constant = is_constant(values, np.abs(values).max(-1))
-            found = estimate(values, constant, streams)
-            paired = estimate(*differences_of(values[own], values[base]), streams)
-            columns = (*(part[own] for part in found), *paired)
+        kept = {
+            name: np.zeros((len(values), len(rows), len(PER_REPLICA))) for name in _KEPT
+        }
+        for j in range(len(PER_REPLICA)):
+            of_metric = values[:, :, j]  # [place, policy, replica]
+            constant = is_constant(of_metric, np.abs(of_metric).max(-1))
+            found = estimate(of_metric, constant, streams)
+            differences = differences_of(of_metric[:, own], of_metric[:, base])
+            paired = estimate(*differences, streams)
+            columns = (
+                *(np.broadcast_to(part, constant.shape)[:, own] for part in found),
+                *paired,
+            )
             for name, column in zip(_KEPT, columns, strict=True):
-                kept[name][:, j] = column
-        variables = {name: (("row", "metric"), values) for name, values in kept.items()}
-        return cls(
-            xarray.Dataset(variables, {"metric": list(PER_REPLICA)}, result.attrs)
-        )
+                kept[name][:, :, j] = column
+        dims = ("place", "row", "metric")
+        variables = {name: (dims, column) for name, column in kept.items()}
+        coords = {"metric": list(PER_REPLICA)}
+        return cls(xarray.Dataset(variables, coords, dict(attrs)))
 
 
 class Runs(Labelled):
@@ -194,7 +211,7 @@ def assemble(
     axes: Mapping[str, Sequence[Any]],
     policies: Sequence[str],
     rows: Sequence[Row],
-    parts: Sequence[tuple[Mapping[str, Any], Chunk]],
+    parts: Sequence[tuple[Sequence[Mapping[str, Any]], Chunk]],
     baseline: str,
 ) -> Runs:
     """Returns all cells as one; a policy without an axis stands at all its values.
@@ -203,7 +220,7 @@ def assemble(
         axes: values by axis, in order.
         policies: labels of the sweep's policies, without the values of axes.
         rows: of every chunk.
-        parts: values of the environment's axes, and its chunk.
+        parts: chunks, and the values of the axes of their environments.
         baseline: label of the baseline.
     """
     import xarray
@@ -212,15 +229,15 @@ def assemble(
     shape = (*sizes, len(policies), len(PER_REPLICA))
     kept = {name: np.full(shape, np.nan) for name in _KEPT}
     of_rows = [_places(axes, row.at) for row in rows]
-    for at, chunk in parts:
-        if chunk.data.sizes["row"] != len(rows):
-            raise JsplitError(f"a part of the sweep has no {len(rows)} rows")
-        here, values = _places(axes, at), [chunk[name].values for name in _KEPT]
-        for number, (row, of_row) in enumerate(zip(rows, of_rows, strict=True)):
-            settings = {**here, **of_row}
-            place = [settings.get(name, slice(None)) for name in axes]
-            for name, value in zip(_KEPT, values, strict=True):
-                kept[name][(*place, row.policy)] = value[number]
+    for environments, chunk in parts:
+        values = [(kept[name], chunk[name].values) for name in _KEPT]
+        for i, at in enumerate(environments):
+            here = _places(axes, at)
+            for j, (row, of_row) in enumerate(zip(rows, of_rows, strict=True)):
+                settings = {**here, **of_row}
+                cell = [settings.get(name, slice(None)) for name in axes]
+                for whole, part in values:
+                    whole[(*cell, row.policy)] = part[i, j]
     of_parts = [chunk.data.attrs for _, chunk in parts]
     shared = set.intersection(*(set(attrs.items()) for attrs in of_parts))
     dims = (*axes, "policy", "metric")
@@ -232,7 +249,7 @@ def assemble(
     attrs = {
         **dict(sorted(shared)),
         "baseline": baseline,
-        "without": json.dumps(_without(axes, policies, rows, parts[0][0])),
+        "without": json.dumps(_without(axes, policies, rows, parts[0][0][0])),
     }
     return Runs(
         xarray.Dataset({name: (dims, v) for name, v in kept.items()}, coords, attrs)
