@@ -119,7 +119,7 @@ def sweep(
     tasks = tasks_of(places, policies_here, rows)
     parts = []
     total = len(places) * len(policies_here) * num_replicas
-    with counted("sweeping", total, show=progress) as count:
+    with counted("sweeping", total, show=progress, unit="replicas") as count:
         for task, chunk in work_off(tasks, folder, count):
             parts.append(([place.at for place in task.places], chunk))
     axes = {axis.name: axis.values for axis in grid.axes}
