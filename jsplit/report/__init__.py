@@ -1,10 +1,10 @@
 """What a reader sees of an evaluation: tables and figures.
 
-Here: `tables` draws and writes every kind of table; what stands in which column is in
+Here: `tables` draws every kind of table; what stands in which column is in
 `comparison`, `conditions`, `exact` and `recovery`, one per kind, and digits are chosen
-in `cells`. `figures` draws, and `placing` finds room for names. They load when first
-used, so that neither rich nor matplotlib does before. Not here: any number, which
-`results` and `stats` make.
+in `cells`. `frames` writes what other programs read. `figures` draws, and `placing`
+finds room for names. They load when first used, so that neither rich nor matplotlib
+does before. Not here: any number, which `results` and `stats` make.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from jsplit.extras import lazily
 
 if TYPE_CHECKING:
     from jsplit.report.figures import cost_accuracy, regret_curves
-    from jsplit.report.tables import render, to_csv, to_markdown
+    from jsplit.report.frames import to_csv, to_parquet
+    from jsplit.report.tables import render, to_markdown
 
 __all__ = [
     "cost_accuracy",
@@ -21,6 +22,7 @@ __all__ = [
     "render",
     "to_csv",
     "to_markdown",
+    "to_parquet",
 ]
 
 if not TYPE_CHECKING:  # which would take any misspelt name for an object
@@ -30,8 +32,9 @@ if not TYPE_CHECKING:  # which would take any misspelt name for an object
             "cost_accuracy": "figures",
             "regret_curves": "figures",
             "render": "tables",
-            "to_csv": "tables",
+            "to_csv": "frames",
             "to_markdown": "tables",
+            "to_parquet": "frames",
         },
     )
 

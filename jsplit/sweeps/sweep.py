@@ -123,7 +123,8 @@ def sweep(
         for task, chunk in work_off(tasks, folder, count):
             parts.append(([place.at for place in task.places], chunk))
     axes = {axis.name: axis.values for axis in grid.axes}
-    return assemble(axes, labels, rows, parts, baseline)
+    privileged = [policy.label for policy in chosen if policy.privileged]
+    return assemble(axes, labels, rows, parts, baseline, privileged)
 
 
 def _run(
