@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from jsplit.extras import lazily
 
 if TYPE_CHECKING:
-    from jsplit.report.figures import cost_accuracy, regret_curves
+    from jsplit.report.figures.cost import cost_accuracy
+    from jsplit.report.figures.regret import regret_curves
     from jsplit.report.frames import to_csv, to_parquet
     from jsplit.report.tables import render, to_markdown
 
@@ -29,8 +30,8 @@ if not TYPE_CHECKING:  # which would take any misspelt name for an object
     __getattr__ = lazily(
         __name__,
         {
-            "cost_accuracy": "figures",
-            "regret_curves": "figures",
+            "cost_accuracy": "figures.cost",
+            "regret_curves": "figures.regret",
             "render": "tables",
             "to_csv": "frames",
             "to_markdown": "tables",
