@@ -25,7 +25,13 @@ def is_higher_better(metric: str) -> bool:
 
 
 def best_cells(
-    data: Dataset, metric: str, by: Sequence[str], level: float, *, per_policy: bool
+    data: Dataset,
+    metric: str,
+    by: Sequence[str],
+    level: float,
+    *,
+    per_policy: bool,
+    show: str | None = None,
 ) -> DataFrame:
     """Returns what `Runs.best` does; see there for the arguments.
 
@@ -35,18 +41,20 @@ def best_cells(
         by: see there.
         level: see there.
         per_policy: see there.
+        show: see there.
     """
     import pandas
 
     rows = Settings.of(data, by, privileged=per_policy)
     own, _ = rows.estimates(metric)
+    shown, _ = rows.estimates(metric if show is None else show)
     family = rows.families(per_policy=per_policy)
     may_be = _may_be_best(rows, metric, family, level)
     size = np.bincount(family)
     # The first of those with the best mean.
     order = np.lexsort([-own.mean if is_higher_better(metric) else own.mean, family])
     chosen = order[np.searchsorted(family[order], np.arange(len(size)))]
-    interval = joint_interval(own, level, size[family])
+    interval = joint_interval(shown, level, size[family])
     labels = rows.labels()
     first = [name for name in labels if name != "policy"]
     kept = [*(x for x in first if x in rows.by), "policy"]

@@ -164,6 +164,7 @@ class Runs(Labelled):
         *,
         level: float = 0.95,
         per_policy: bool = True,
+        show: str | None = None,
     ) -> DataFrame:
         """Returns the best cell of every policy, by its mean.
 
@@ -181,6 +182,8 @@ class Runs(Labelled):
                 the best one, each row taken alone, in (0, 1).
             per_policy: whether every policy has a row; otherwise the best of all
                 policies has, but for those that are privileged.
+            show: another metric whose mean and interval are shown of the cells that are
+                best in `metric`.
 
         Returns:
             One row per policy (and value of `by`): the values of the axes, missing for
@@ -191,7 +194,9 @@ class Runs(Labelled):
             JsplitError: if there is no such metric or axis, or the level is none.
         """
         level = checks.number("level", level, 0.0, 1.0)
-        return best_cells(self.data, metric, by, level, per_policy=per_policy)
+        return best_cells(
+            self.data, metric, by, level, per_policy=per_policy, show=show
+        )
 
     def best_set(
         self,
@@ -361,7 +366,9 @@ def assemble(
     rows: Sequence[Row],
     parts: Sequence[tuple[Sequence[Mapping[str, Any]], Chunk]],
     baseline: str,
-    privileged: Sequence[str] = (),
+    *,
+    privileged: Sequence[str],
+    families: Mapping[str, str] = {},  # read only
 ) -> Runs:
     """Returns all cells as one; a policy without an axis stands at all its values.
 
@@ -372,6 +379,7 @@ def assemble(
         parts: chunks, and the values of the axes of their environments.
         baseline: label of the baseline.
         privileged: labels of those that see what no real policy can see.
+        families: what kind each policy is of, by label.
     """
     import xarray
 
@@ -400,6 +408,7 @@ def assemble(
         **dict(sorted(shared)),
         "baseline": baseline,
         "privileged": json.dumps(list(privileged)),
+        "families": json.dumps(dict(families)),
         "without": json.dumps(_without(axes, policies, rows, parts[0][0][0])),
     }
     return Runs(

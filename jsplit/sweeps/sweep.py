@@ -15,6 +15,7 @@ from jsplit.engine.settings import Keep, Run
 from jsplit.environment.costs import Costs
 from jsplit.evaluation.evaluate import NUM_CHECKPOINTS, chosen_policies, make_run
 from jsplit.policies.base import Policy
+from jsplit.policies.registry import policy_family
 from jsplit.progress import counted
 from jsplit.results.runs import Runs, assemble
 from jsplit.results.summary import chosen_baseline
@@ -124,7 +125,16 @@ def sweep(
             parts.append(([place.at for place in task.places], chunk))
     axes = {axis.name: axis.values for axis in grid.axes}
     privileged = [policy.label for policy in chosen if policy.privileged]
-    return assemble(axes, labels, rows, parts, baseline, privileged)
+    families = {policy.label: policy_family(policy.name) for policy in chosen}
+    return assemble(
+        axes,
+        labels,
+        rows,
+        parts,
+        baseline,
+        privileged=privileged,
+        families=families,
+    )
 
 
 def _run(

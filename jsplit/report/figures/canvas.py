@@ -22,7 +22,6 @@ SUFFIXES = (".png", ".pdf", ".svg")
 SIZE = (7.2, 5.0)  # inches
 DPI = 150  # 1080 pixels, the width of a README column on a dense screen
 FONT, SMALL = 10, 8  # points
-POINT = DPI / 72  # pixels
 MARKER_SIZE = 6.5  # points
 NOTE_WIDTH = 112  # characters of SMALL in one line
 
@@ -32,12 +31,50 @@ def new_figure(title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=SIZE, dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    dress(axes, title)
+    return figure, axes
+
+
+def dress(axes: Axes, title: str) -> None:
+    """Gives axes a title and the look that all figures have."""
     axes.set_title(title, fontsize=FONT + 1, color=INK, loc="left", pad=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=FONT, colors=INK)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(fontsize=FONT, color=INK)
-    return figure, axes
+
+
+def canvas_of(axes: Axes | None, title: str) -> tuple[Figure, Axes, bool]:
+    """Returns the figure and the axes to draw on, and whether both are new.
+
+    Args:
+        axes: of the user; None = in a figure of their own.
+        title: of the axes.
+    """
+    if axes is None:
+        return *new_figure(title), True
+    dress(axes, title)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure, axes, False
+
+
+def note_below(axes: Axes, note: str) -> None:
+    """Writes a note below axes of the user, whose layout leaves room for it."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width = axes.get_position().width * figure.get_figwidth()
+    axes.annotate(
+        textwrap.fill(note, max(24, int(width * NOTE_WIDTH / SIZE[0]))),
+        (0, 0),
+        (0, -4 * FONT),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        va="top",
+        fontsize=SMALL,
+        color=INK,
+        annotation_clip=False,
+    )
 
 
 def footnote(figure: Figure, note: str) -> None:
@@ -49,9 +86,8 @@ def footnote(figure: Figure, note: str) -> None:
         0.015, 0.02, "\n".join(lines), fontsize=SMALL, color=INK, linespacing=1.4
     )
     note_height = len(lines) * 1.4 * SMALL + 4.8 * FONT
-    figure.subplots_adjust(
-        left=0.11, right=0.97, top=0.92, bottom=note_height / (72 * SIZE[1])
-    )
+    height = 72 * figure.get_figheight()
+    figure.subplots_adjust(left=0.11, right=0.97, top=0.92, bottom=note_height / height)
 
 
 def title_of(labelled: Labelled, subject: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from jsplit.report.figures.canvas import DPI, FONT, MARKER_SIZE, POINT, SIZE
+from jsplit.report.figures.canvas import FONT, MARKER_SIZE
 from jsplit.report.figures.looks import Look, dark
 from jsplit.report.placing import box, free_place
 
@@ -30,6 +30,7 @@ def name_points(
     Names are placed one after the other where they cover least; far ones get a line.
     """
     figure.draw_without_rendering()  # fixes the limits, on which pixels depend
+    point_size = figure.dpi / 72  # pixels
     centres = axes.transData.transform(points)
     frame = np.array([axes.bbox.min, axes.bbox.max])
     obstacles = _obstacles(axes, centres, frame, looks)
@@ -56,9 +57,9 @@ def name_points(
         )
         size = np.array(name.get_window_extent().size)
         middle, distance = free_place(
-            centre, size, obstacles, frame, pixels_per_point=POINT
+            centre, size, obstacles, frame, pixels_per_point=point_size
         )
-        name.set_position(tuple((middle - centre) / POINT))
+        name.set_position(tuple((middle - centre) / point_size))
         if name.arrow_patch is not None:
             name.arrow_patch.set_visible(distance > LINE_FROM)
         obstacles = np.concatenate([obstacles, [box(middle, size)]])
@@ -68,10 +69,11 @@ def _obstacles(
     axes: Axes, centres: np.ndarray, frame: np.ndarray, looks: Sequence[Look]
 ) -> np.ndarray:
     """Returns what a name should not cover as boxes [boxes, 2, 2] in pixels."""
-    markers = [box(centre, MARKER_SIZE * POINT) for centre in centres]
+    point_size = axes.get_figure(root=True).dpi / 72
+    markers = [box(centre, MARKER_SIZE * point_size) for centre in centres]
     bars = []
     for bundle in axes.collections:
-        thickness = np.ravel(bundle.get_linewidth())[0] * POINT
+        thickness = np.ravel(bundle.get_linewidth())[0] * point_size
         for path in bundle.get_paths():
             ends = axes.transData.transform(path.vertices)
             bars.append(ends + np.array([[-1], [1]]) * thickness / 2)
@@ -91,6 +93,8 @@ def name_ends(
     ends: np.ndarray,
     labels: Sequence[str],
     colours: Sequence[str],
+    *,
+    make_room: bool = True,
 ) -> None:
     """Writes names right of the curves in the order of their ends, without overlap."""
     from scipy.optimize import isotonic_regression
@@ -100,7 +104,7 @@ def name_ends(
     to_pixels = axes.transData
     heights = to_pixels.transform([(last, end) for end in ends[order]])[:, 1]
     # The places nearest to the ends that keep one line of text between neighbours.
-    gaps = 1.25 * FONT * POINT * np.arange(len(order))
+    gaps = 1.25 * FONT * figure.dpi / 72 * np.arange(len(order))
     heights = isotonic_regression(heights - gaps).x + gaps
     values = to_pixels.inverted().transform([(0, height) for height in heights])[:, 1]
     widest = 0.0
@@ -124,5 +128,6 @@ def name_ends(
             annotation_clip=False,
         )
         widest = max(widest, name.get_window_extent().width)
-    figure_width = SIZE[0] * DPI
-    figure.subplots_adjust(right=1 - (widest + 0.05 * figure_width) / figure_width)
+    if make_room:
+        figure_width = figure.bbox.width
+        figure.subplots_adjust(right=1 - (widest + 0.05 * figure_width) / figure_width)
