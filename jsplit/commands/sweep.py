@@ -215,4 +215,4 @@ def _draw(runs: Any, metric: str, out: pathlib.Path) -> None:
             runs, name, metrics, best_in=metric, path=out / "curves.png"
         )
     if len(numeric) > 1:
-        report.sweep_map(runs, *numeric[:2], metric, path=out / "map.png")
+        report.sweep_map(runs, numeric[0], numeric[1], metric, path=out / "map.png")

@@ -50,7 +50,7 @@ def render_best(best: DataFrame, metric: str, runs: Runs) -> Group:
         table.add_column(name, overflow="fold")
     for name in (metric, "may be best"):
         table.add_column(name, justify="right", no_wrap=True)
-    for _, row in best.iterrows():
+    for row in best.to_dict("records"):
         texts = [_label(row[name]) for name in labels]
         interval = with_half_width(row["mean"], row["low"], row["high"])
         tied = f"{row['num_best']:,} of {row['num_cells']:,}"

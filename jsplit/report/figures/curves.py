@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -238,7 +239,7 @@ def _draw(
     """Draws the lines and returns what the note says."""
     chosen = metric if best_in is None else best_in
     dimension = axis_named(runs.data, "axis", axis)
-    table = runs.best(chosen, [axis], level=level, show=metric)
+    table: Any = runs.best(chosen, [axis], level=level, show=metric)
     if policies is None:
         policies = named_policies(runs, table, metric)
     looks = looks_by_policy(runs)
@@ -305,11 +306,11 @@ def _look_at(axes: Axes, heights: np.ndarray) -> None:
 def _name(figure: Figure, axes: Axes, *, make_room: bool) -> None:
     """Writes the names of the lines that have one at their ends."""
     lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
-    ends = np.array([np.asarray(line.get_ydata())[-1] for line in lines], float)
+    ends = np.array([np.asarray(line.get_ydata(), float)[-1] for line in lines])
     labels = [str(line.get_label()) for line in lines]
     colours = [str(line.get_color()) for line in lines]
     if lines:
-        last = float(np.asarray(lines[0].get_xdata())[-1])
+        last = float(np.asarray(lines[0].get_xdata(), float)[-1])
         name_ends(figure, axes, last, ends, labels, colours, make_room=make_room)
 
 

@@ -1,6 +1,7 @@
 """The front of a sweep: what each cost buys at most, over all settings."""
 
 import os
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def sweep_front(
         JsplitError: if an argument names nothing, or the file cannot be written.
     """
     expect("runs", runs, Runs)
-    table = runs.front(cost, value, level=level)
+    table: Any = runs.front(cost, value, level=level)
     subject = f"{value.replace('_', ' ')} and {cost.replace('_', ' ')} of all settings"
     figure, axes, is_new = canvas_of(axes, title_of_sweep(runs, subject))
     looks = looks_by_policy(runs)

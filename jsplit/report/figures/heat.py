@@ -71,8 +71,8 @@ def sweep_map(
     if names[0] == names[1]:
         raise JsplitError(f"y must be another axis than x, got {y} twice")
     checks.choice("metric", metric, runs["metric"].values.astype(str))
-    best = runs.best(metric, [x, y], level=level, per_policy=False)
-    rivals = runs.best_set(metric, [x, y], level=level, per_policy=False)
+    best: Any = runs.best(metric, [x, y], level=level, per_policy=False)
+    rivals: Any = runs.best_set(metric, [x, y], level=level, per_policy=False)
     is_clear = (rivals.groupby([x, y])["policy"].nunique() == 1).to_dict()
     subject = f"the best policy by {metric.replace('_', ' ')}"
     figure, axes, is_new = canvas_of(axes, title_of_sweep(runs, subject))

@@ -33,7 +33,7 @@ def name_points(
     point_size = figure.dpi / 72  # pixels
     centres = axes.transData.transform(points)
     frame = np.array([axes.bbox.min, axes.bbox.max])
-    obstacles = _obstacles(axes, centres, frame, looks)
+    obstacles = _obstacles(figure, axes, centres, frame, looks)
     for point, centre, label, look in zip(points, centres, labels, looks, strict=True):
         name = axes.annotate(
             label,
@@ -66,10 +66,14 @@ def name_points(
 
 
 def _obstacles(
-    axes: Axes, centres: np.ndarray, frame: np.ndarray, looks: Sequence[Look]
+    figure: Figure,
+    axes: Axes,
+    centres: np.ndarray,
+    frame: np.ndarray,
+    looks: Sequence[Look],
 ) -> np.ndarray:
     """Returns what a name should not cover as boxes [boxes, 2, 2] in pixels."""
-    point_size = axes.get_figure(root=True).dpi / 72
+    point_size = figure.dpi / 72
     markers = [box(centre, MARKER_SIZE * point_size) for centre in centres]
     bars = []
     for bundle in axes.collections:

@@ -3,7 +3,6 @@
 Here: words and choices. Not here: drawing (`curves`, `heat`, `front`).
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,15 +73,14 @@ def named_policies(
     labels = runs.policies
     if len(labels) <= most + 2:
         return labels
-    average = table.groupby("policy")["mean"].mean()
+    average: Any = table.groupby("policy")["mean"].mean()
     ranked = average.sort_values(ascending=not is_higher_better(metric)).index
     hidden = privileged_policies(runs.data)
     best = [label for label in ranked if label not in hidden][:most]
     return [x for x in labels if x in best or x == runs.attrs["baseline"]]
 
 
-def positions(values: Sequence[Any]) -> tuple[np.ndarray, bool]:
+def positions(values: np.ndarray) -> tuple[np.ndarray, bool]:
     """Returns where values stand on an axis, and whether they are numbers."""
-    array = np.asarray(values)
-    is_number = array.dtype.kind in "iuf"
-    return (array if is_number else np.arange(len(array))), is_number
+    is_number = values.dtype.kind in "iuf"
+    return (values if is_number else np.arange(len(values))), is_number
