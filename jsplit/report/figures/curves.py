@@ -139,7 +139,7 @@ def sweep_panels(
     figure.suptitle(title_of_sweep(runs, f"over {axis}"), x=0.015, ha="left", color=INK)
     footnote(figure, note)
     _name(figure, panels[-1], make_room=True)
-    figure.subplots_adjust(wspace=0.28, left=0.08, top=0.84)
+    figure.subplots_adjust(wspace=0.36, left=0.08, top=0.84)
     save(figure, path)
     return figure
 
