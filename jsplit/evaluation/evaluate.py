@@ -7,6 +7,9 @@ tables of each policy (`binding`) and hands the sums to `results`.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
 from jsplit import checks
 from jsplit.engine import shard, streams
 from jsplit.engine.schedule import make_schedule
@@ -204,9 +207,11 @@ def _replay(
     selector = policy.selector.under(run.protocol).over_contexts(bound.num_contexts)
     params = selector.default_params() if policy.params is None else policy.params
     params = selector.with_prior(params, bound.prior)
-    return shard.run_replicas(
-        selector, params, bound.tables, schedule, run, advance=advance
+    params, tables = jax.tree.map(
+        lambda leaf: np.asarray(leaf)[None], (params, bound.tables)
     )
+    found = shard.run_replicas(selector, params, tables, schedule, run, advance=advance)
+    return jax.tree.map(lambda leaf: leaf[0], found)
 
 
 def chosen_policies(policies: Sequence[str | Policy]) -> list[Policy]:
