@@ -102,6 +102,35 @@ def make_layout(num_settings: int, run: Run) -> Layout:
     return Layout(mesh, settings, group, groups, lanes, blocks)
 
 
+def settings_that_fit(memory: float, table_bytes: int, run: Run) -> int:
+    """Returns how many settings can be run at once, at least 1.
+
+    Counted are tables twice, as bound and on the devices, and per replica and
+    checkpoint 20 bytes on a device, as much on the host and 20 more in float64.
+
+    Args:
+        memory: bytes for all of them, > 0.
+        table_bytes: of the tables of one setting.
+        run: how they are run.
+    """
+    sums = 60 * run.num_replicas * (len(run.checkpoints) + 4)
+    return max(1, int(memory // (2 * table_bytes + sums)))
+
+
+def padded(num_settings: int) -> int:
+    """Returns a size to pad S settings to, so that few sizes are compiled.
+
+    There are 8 sizes from a power of two to the next: at most 1/8 is padding. Repeat
+    the last setting, and drop what it gives.
+
+    Example:
+        >>> [padded(number) for number in (1, 7, 17, 65, 100)]
+        [1, 7, 18, 72, 104]
+    """
+    step = 1 << max(0, (num_settings - 1).bit_length() - 4)
+    return _up(num_settings, step)
+
+
 def _group(settings: int, wanted: int) -> int:
     """Returns a size near `wanted` for groups of which the last one is nearly full."""
     if settings <= wanted:

@@ -5,7 +5,7 @@ progress is told and the state can be saved. Not here: the calls (`shard`). The 
 of a piece are data: another cut compiles nothing and changes no number.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,10 +27,10 @@ class Place(NamedTuple):
 class Piece(NamedTuple):
     """What one call runs: whole items, or segments of one item."""
 
-    first_item: np.int32
-    last_item: np.int32  # excluded
-    first_segment: np.int32
-    last_segment: np.int32  # excluded
+    first_item: Any  # [] int32, and so are all
+    last_item: Any  # excluded
+    first_segment: Any
+    last_segment: Any  # excluded
 
 
 class Pace:

@@ -22,7 +22,7 @@ from jsplit.engine import replay
 from jsplit.engine.layout import Layout, make_layout
 from jsplit.engine.midway import Midway, Saved
 from jsplit.engine.pace import Pace, Piece, Place
-from jsplit.engine.schedule import Numbers, Schedule, make_numbers
+from jsplit.engine.schedule import Schedule, make_numbers
 from jsplit.engine.settings import Run
 from jsplit.engine.sums import Replicas, in_order
 from jsplit.engine.tables import Tables, flat
@@ -45,7 +45,7 @@ class Inputs(NamedTuple):
     """What stays the same from call to call."""
 
     params: Any  # leaves [S, ...]
-    tables: Tables  # leaves [S, ...]
+    tables: Any  # leaves [S, ...]
     schedule: Any
     numbers: Any
 
@@ -57,7 +57,7 @@ class Held(NamedTuple):
     carry: replay.Carry  # of the item at hand, for every device: [1, 1, ...]
 
 
-INPUTS = Inputs(BY_SETTING, BY_SETTING, EVERYWHERE, EVERYWHERE)  # type: ignore
+INPUTS = Inputs(BY_SETTING, BY_SETTING, EVERYWHERE, EVERYWHERE)
 
 
 def use_all_cores() -> None:
@@ -124,7 +124,16 @@ def run_replicas(
     whole = layout.items * pace.horizon
     parts = -(-run.num_replicas // layout.replicas)
     told, saved = 0, time.monotonic()
+
+    def tell() -> int:
+        share = (len(now.parts) + pace.steps(now.place) / whole) / parts
+        done = int(layout.num_settings * run.num_replicas * share)
+        advance(done - told)
+        return done
+
     try:
+        if now.parts or now.place != Place(0, 0):
+            told = tell()
         while len(now.parts) < parts:
             piece = pace.piece(now.place, layout.items)
             before, began = pace.steps(now.place), time.perf_counter()
@@ -136,14 +145,11 @@ def run_replicas(
                 place=pace.after(piece),
             )
             jax.block_until_ready(now.held)
-            steps = pace.steps(now.place)
-            pace.took(steps - before, time.perf_counter() - began)
+            steps = pace.steps(now.place) - before
+            pace.took(steps, time.perf_counter() - began)
             if now.place.item == layout.items:
-                now, steps = now.fetched(), 0
-            done = (len(now.parts) + steps / whole) / parts
-            done = int(layout.num_settings * run.num_replicas * done)
-            told, more = done, done - told
-            advance(more)
+                now = now.fetched()
+            told = tell()
             if midway is not None and time.monotonic() - saved > SAVE_SECONDS:
                 midway.save(now.saved(layout))
                 saved = time.monotonic()
@@ -254,7 +260,9 @@ def _run_piece(
         def one(item: Array, done: tuple[Any, Any]) -> tuple[Any, Any]:
             kept, carry = done
             block = _block(program, layout, inputs, keys, item)
-            carry = lax.fori_loop(0, starts, lambda _, carry: replay.start(block), carry)
+            carry = lax.fori_loop(
+                0, starts, lambda _, carry: replay.start(block), carry
+            )
             carry = replay.run(block, piece.first_segment, piece.last_segment, carry)
             at = (item // layout.blocks, item % layout.blocks)
 
@@ -297,9 +305,7 @@ def _block(
     )
 
 
-def _keys(
-    run: Run, layout: Layout, part: int, num_samples: int
-) -> replay.ReplicaKeys:
+def _keys(run: Run, layout: Layout, part: int, num_samples: int) -> replay.ReplicaKeys:
     """Returns the keys of some replicas, apart: every policy shares them."""
     first = run.first_replica + part * layout.replicas
     replicas = first + np.arange(layout.replicas, dtype=np.int32)

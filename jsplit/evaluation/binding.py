@@ -14,7 +14,7 @@ import numpy as np
 
 from jsplit.engine import tables
 from jsplit.engine.settings import MAX_INDEX
-from jsplit.engine.shard import Replicas
+from jsplit.engine.sums import Replicas
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Condition, Scenario

@@ -12,7 +12,7 @@ import numpy as np
 
 from jsplit import stats
 from jsplit.engine.settings import Run
-from jsplit.engine.shard import Replicas
+from jsplit.engine.sums import Replicas
 from jsplit.environment.drift import Chain
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
