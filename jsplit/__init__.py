@@ -17,7 +17,8 @@ traces       what a network said | types checks extras writing
 policies     who decides: plans, selectors, the registry | types checks grammar
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
-engine       thousands of replicas: streams and the loop | types checks policies.base
+engine       thousands of replicas: streams and the loop | types checks writing
+             policies.base
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks progress

@@ -9,6 +9,7 @@ import inspect
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
 from jsplit.commands.quickstart import Quickstart
 from jsplit.commands.record import Record
+from jsplit.commands.stopping import Terminated, say_farewell
 from jsplit.commands.sweep import Sweep
 from jsplit.commands.train import Train, with_preset
 from jsplit.extras import naming
@@ -78,9 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    except KeyboardInterrupt:
-        print("jsplit: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        say_farewell(number)
+        return 128 + number
     return 0
 
 

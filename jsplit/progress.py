@@ -1,13 +1,14 @@
 """How far a long loop is, on standard error: a bar, or lines where nobody watches.
 
 Here: `counted` and `watched`. On a terminal a bar that vanishes at the end; otherwise,
-as in a log file, a line about every ten seconds and one at the end, unless the caller
-has just written one.
+as in a log file, a line about every ten seconds, whether anything was counted or not,
+and one at the end, unless the caller has just written one.
 """
 
 import contextlib
 import datetime
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -20,12 +21,12 @@ LINE_SECONDS = 10.0  # between two lines
 class Count:
     """Counts what is done; this one shows nothing."""
 
-    def advance(self, number: int = 1, note: str = "") -> None:
+    def advance(self, number: int = 1, note: str | None = None) -> None:
         """Counts.
 
         Args:
             number: how many more are done.
-            note: what to show beside them from now on.
+            note: what to show beside them from now on; None for what there is.
         """
 
     def line(self, text: str) -> None:
@@ -33,16 +34,15 @@ class Count:
 
 
 class _Lines(Count):
-    def __init__(self, what: str, total: int, done: int) -> None:
+    def __init__(self, what: str, total: int, done: int, unit: str) -> None:
         self._what, self._total, self._first, self._done = what, total, done, done
-        self._note, self._told = "", -1
+        self._unit, self._note, self._told = unit, "", -1
         self._start = self._last = time.perf_counter()
 
-    def advance(self, number: int = 1, note: str = "") -> None:
+    def advance(self, number: int = 1, note: str | None = None) -> None:
         self._done += number
-        self._note = note
-        if time.perf_counter() - self._last >= LINE_SECONDS:
-            self.say()
+        self._note = self._note if note is None else note
+        self.say_if_due()
 
     def line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -50,20 +50,30 @@ class _Lines(Count):
 
     def end(self) -> None:
         if self._told != self._done:
-            self.say()
+            self._say()
 
-    def say(self) -> None:
+    def say_if_due(self) -> None:
+        if time.perf_counter() - self._last >= LINE_SECONDS:
+            self._say()
+
+    def _say(self) -> None:
         self._last = time.perf_counter()
         seconds = self._last - self._start
-        text = f"{self._what}: {self._done:,}/{self._total:,} in {_time(seconds)}"
-        if self._first < self._done < self._total:
-            left = (self._total - self._done) / (self._done - self._first) * seconds
+        unit = f" {self._unit}" if self._unit else ""
+        text = f"{self._what}: {self._done:,}/{self._total:,}{unit} in {_time(seconds)}"
+        new = self._done - self._first
+        if self._unit and new and seconds:
+            text += f", {_rate(new / seconds)}/s"
+        if new and self._done < self._total:
+            left = (self._total - self._done) / new * seconds
             text += f", about {_time(left)} left"
         self.line(f"{text}; {self._note}" if self._note else text)
 
 
 @contextlib.contextmanager
-def counted(what: str, total: int, *, show: bool, done: int = 0) -> Iterator[Count]:
+def counted(
+    what: str, total: int, *, show: bool, done: int = 0, unit: str = ""
+) -> Iterator[Count]:
     """Gives the object to count with.
 
     Args:
@@ -71,6 +81,7 @@ def counted(what: str, total: int, *, show: bool, done: int = 0) -> Iterator[Cou
         total: how many there are, >= 0.
         show: False shows nothing.
         done: how many of them are done already.
+        unit: what they are called; if given, how many there are per second is shown.
 
     Example:
         >>> with counted("replaying", 3, show=False) as count:
@@ -84,8 +95,9 @@ def counted(what: str, total: int, *, show: bool, done: int = 0) -> Iterator[Cou
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        lines = _Lines(what, total, done)
-        yield lines
+        lines = _Lines(what, total, done, unit)
+        with _beating(lines):
+            yield lines
         lines.end()
         return
     from rich.progress import (
@@ -103,16 +115,38 @@ def counted(what: str, total: int, *, show: bool, done: int = 0) -> Iterator[Cou
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}"),
         TextColumn("{task.description}"),
     )
     with Progress(*columns, transient=True, console=console) as bar:
-        task = bar.add_task("", total=total, completed=done)
+        task = bar.add_task("", total=total, completed=done, rate="")
+        shown = bar.tasks[0]
 
         class Bar(Count):
-            def advance(self, number: int = 1, note: str = "") -> None:
+            def advance(self, number: int = 1, note: str | None = None) -> None:
                 bar.update(task, advance=number, description=note)
+                if unit and shown.speed:
+                    bar.update(task, rate=f"{_rate(shown.speed)} {unit}/s")
 
         yield Bar()
+
+
+@contextlib.contextmanager
+def _beating(lines: _Lines) -> Iterator[None]:
+    """Writes lines while the body is silent, as when it compiles."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(1.0):
+            lines.say_if_due()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def watched(items: Sequence[T], what: str, *, show: bool) -> Iterable[T]:
@@ -131,3 +165,7 @@ def watched(items: Sequence[T], what: str, *, show: bool) -> Iterable[T]:
 
 def _time(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _rate(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"

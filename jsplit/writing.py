@@ -1,7 +1,8 @@
 """Files that are written whole or not at all.
 
 Here: `replacing`, which every file of a trace, a result, a table, a figure, a network
-or a vocabulary goes through, and `make_folder`. Not here: what is in them.
+or a vocabulary goes through, `discard_unfinished` for a process that must end at once,
+and `make_folder`. Not here: what is in them.
 """
 
 import contextlib
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 
 from jsplit import checks
 from jsplit.types import JsplitError
+
+_unfinished: set[pathlib.Path] = set()
 
 
 @contextlib.contextmanager
@@ -39,6 +42,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     target = checks.path("path", path)
     token = secrets.token_hex(4)
     temporary = target.parent / f".{target.stem}.{token}.tmp{target.suffix}"
+    _unfinished.add(temporary)
     try:
         yield temporary
         with open(temporary, "rb+") as file:
@@ -48,6 +52,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         reason = error.strerror or error
         raise JsplitError(f"cannot write {target}: {reason}") from error
     finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        _unfinished.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Removes the temporary files of this process, which is about to end."""
+    for temporary in [*_unfinished]:
         with contextlib.suppress(OSError):
             temporary.unlink()
 

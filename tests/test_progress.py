@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 
 import pytest
 import rich.console
@@ -93,3 +94,32 @@ def test_a_piped_evaluation_is_not_silent_unless_asked(tmp_path, capsys):
         random_trace(30, 3), ["final_exit"], jsplit.Costs.splitee(3), num_replicas=8
     )
     assert capsys.readouterr().err == ""
+
+
+def test_a_unit_shows_a_rate(clock, capsys):
+    with progress.counted("sweeping", 4000, show=True, unit="replicas") as count:
+        clock[0] += 8
+        count.advance(2000, note="2 of 4 cells")
+        clock[0] += 8
+        count.advance(1000)
+    assert capsys.readouterr().err == (
+        "sweeping: 3,000/4,000 replicas in 0:00:16, 188/s, about 0:00:05 left; "
+        "2 of 4 cells\n"
+    )
+
+
+def test_a_silent_body_has_lines_too(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
+    said = threading.Event()
+    write = progress._Lines.line
+
+    def line(self, text):
+        write(self, text)
+        said.set()
+
+    monkeypatch.setattr(progress._Lines, "line", line)
+    with progress.counted("replaying", 8, show=True) as count:
+        count.advance(0, note="compiling splitee")
+        assert said.wait(30)
+    first = capsys.readouterr().err.splitlines()[0]
+    assert re.fullmatch(r"replaying: 0/8 in 0:00:\d\d; compiling splitee", first)

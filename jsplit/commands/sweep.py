@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from jsplit.commands.common import (
     print_json,
     rows_of,
 )
+from jsplit.extras import MissingExtra
 from jsplit.grammar import read_value
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder
@@ -26,6 +28,15 @@ OVER = (
     "values (offload=0.1:0.5:9) or of log-spaced ones (beta=0.1:10:5:log). An axis is "
     "a number of the costs, of policies (alpha; splitee.alpha for one of them), or "
     "horizon, protocol or stream."
+)
+
+METRIC = (
+    "what the best cell of a policy is best in: reward, accuracy or true_reward (the "
+    "largest), or cost, offloaded, pseudo_regret or realised_regret (the least)."
+)
+BY = (
+    "axes that are not yours to choose, such as offload or trace: the best cell is "
+    "looked for at each of their values."
 )
 
 
@@ -60,10 +71,10 @@ class Sweep:
     """steps of a run (the size of the data set)."""
     protocol: Literal["paper", "released"] = "paper"
     """the published mathematics, or what the authors' code does."""
-    metric: str = "reward"
-    """what the best cell of a policy is best in."""
+    metric: Annotated[str, tyro.conf.arg(help=METRIC)] = "reward"
+    by: Annotated[tuple[str, ...], tyro.conf.arg(help=BY)] = ()
     out: pathlib.Path | None = None
-    """folder for finished parts, sweep.nc.gz and table.csv."""
+    """folder for finished parts, sweep.nc.gz, table.csv, best.csv and figures."""
     show: bool = False
     """print the axes and the work, and run nothing."""
     seed: Seed = 0
@@ -72,6 +83,8 @@ class Sweep:
 
     def run(self) -> None:
         """Runs the sweep."""
+        import rich
+
         import jsplit
         from jsplit import report
         from jsplit.results.metrics import PER_REPLICA
@@ -79,6 +92,8 @@ class Sweep:
         checks.choice("metric", self.metric, PER_REPLICA)
         trace = self._traces()
         over = parse_axes(self.over)
+        for name in self.by:
+            checks.choice("by", name, [*over, *(["trace"] if self.traces else [])])
         costs = getattr(jsplit.Costs, self.costs)
         if self.show:
             self._show(trace, costs, over)
@@ -101,11 +116,14 @@ class Sweep:
             make_folder(self.out, "out")
             runs.save(self.out / "sweep.nc.gz")
             report.to_csv(runs.summarize(), self.out / "table.csv")
-        best = runs.best(self.metric)
+        best = runs.best(self.metric, self.by)
+        if self.out is not None:
+            report.to_csv(best, self.out / "best.csv")
+            _draw(runs, self.metric, self.out)
         if self.as_json:
             print_json({"axes": runs.axes, "best": rows_of(best)})
             return
-        _print_best(best, self.metric, runs)
+        rich.print(report.render_best(best, self.metric, runs))
 
     def _traces(self) -> Any:
         traces = load_traces("traces", [self.trace, *self.traces])
@@ -176,22 +194,25 @@ def _range(name: str, inside: str) -> list[float]:
     return [float(f"{value:.12g}") for value in values]
 
 
-def _print_best(best: Any, metric: str, runs: Any) -> None:
-    """Prints the best cell of every policy as a table."""
-    import rich
-    from rich.table import Table
+def _draw(runs: Any, metric: str, out: pathlib.Path) -> None:
+    """Writes the figures that a sweep has, where they can be drawn."""
+    from jsplit import report
 
-    table = Table(
-        *(str(name) for name in best.columns[:-3]),
-        metric,
-        "95 % interval",
-        title=repr(runs),
-        caption="The best cell of every policy. The best of many is also the luckiest: "
-        "run it again with fresh replicas.",
-    )
-    for _, row in best.iterrows():
-        *labels, mean, low, high = row.tolist()
-        cells = ["–" if x != x else str(x) for x in labels]
-        interval = f"[{low:.5g}, {high:.5g}]"
-        table.add_row(*cells, f"{mean:.5g}", interval)
-    rich.print(table)
+    try:
+        drawn = report.sweep_front
+    except MissingExtra as error:
+        print(f"no figures: {error}", file=sys.stderr)
+        return
+    numeric = [
+        name
+        for name, values in runs.axes.items()
+        if len(values) > 1 and all(isinstance(value, int | float) for value in values)
+    ]
+    drawn(runs, path=out / "front.png")
+    for name in numeric[:1]:
+        metrics = list(dict.fromkeys(["cost", "accuracy", metric]))
+        report.sweep_panels(
+            runs, name, metrics, best_in=metric, path=out / "curves.png"
+        )
+    if len(numeric) > 1:
+        report.sweep_map(runs, numeric[0], numeric[1], metric, path=out / "map.png")

@@ -71,29 +71,32 @@ def empty_segment(*shape: int) -> Segment:
     return Segment(zero, zero, zero, jnp.zeros(shape, jnp.int32))
 
 
-def empty_totals(num_lanes: int, num_conditions: int) -> Totals:
-    """Returns zero totals."""
+def empty_totals(num_settings: int, num_conditions: int, num_lanes: int) -> Totals:
+    """Returns zero totals, leaves `[G, lanes]` or, by condition, `[G, M, lanes]`."""
 
     def zeros(*shape: int) -> Sums:
         zero = jnp.zeros(shape, jnp.result_type(float))
         pair, count = Pair(zero, zero), jnp.zeros(shape, jnp.int32)
         return Sums(pair, pair, pair, count, count, count)
 
-    one = zeros(num_lanes)
-    split = zeros(num_conditions, num_lanes) if num_conditions > 1 else None
+    one = zeros(num_settings, num_lanes)
+    split = None
+    if num_conditions > 1:
+        split = zeros(num_settings, num_conditions, num_lanes)
     return Totals(one, one.reward, split)
 
 
-def one_step(tables: Tables, row: Array, index: Array) -> Segment:
+def one_step(tables: Tables, setting: Array, row: Array, index: Array) -> Segment:
     """Returns what one step adds to the sums.
 
     Args:
         tables: the tables.
-        row: [lanes] int32 row of the step, a sample under a condition.
+        setting: [] int32 number of the setting.
+        row: [lanes] int32 row of the step, a sample under a condition of the setting.
         index: [lanes] int32 flat index of (row, played plan).
     """
     cell, reward = gather(tables.cell, index), gather(tables.reward, index)
-    cost = gather(tables.cost, cost_number(cell))
+    cost = gather(tables.cost, setting * tables.num_costs + cost_number(cell))
     regret = gather(tables.comparator, row) - reward
     return Segment(reward, cost, regret, cell & COUNTS)
 
@@ -110,7 +113,7 @@ def add_under(segment: Segment, step: Segment, condition: Array) -> Segment:
 
 
 def cost_number(cell: Array) -> Array:
-    """Returns which entry of `Tables.cost` a cell was billed."""
+    """Returns which of a setting's entries of `Tables.cost` a cell was billed."""
     return (cell >> COST_SHIFT) & COST_MASK
 
 
@@ -119,7 +122,7 @@ def close(
     segment: Segment,
     by_condition: Segment | None,
     plays: Array,
-    tables: Tables,
+    gap: Array,
 ) -> Totals:
     """Returns the totals with a finished segment added.
 
@@ -129,10 +132,10 @@ def close(
         by_condition: the same by condition, None if there is one.
         plays: [M * K, lanes] int32, how often each plan was played in it under each
             condition.
-        tables: the tables.
+        gap: [M, K] float of the tables, of one setting.
     """
     pseudo = jnp.zeros_like(segment.reward)
-    gaps = tables.gap.reshape(-1)
+    gaps = gap.reshape(-1)
 
     def add_plan(plan: Array, total: Array) -> Array:
         return total + gaps[plan] * plays[plan].astype(total.dtype)

@@ -51,19 +51,21 @@ class ReplicaKeys(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Everything that stays the same while a block of replicas runs.
+    """Everything that stays the same while a block runs: G settings x its replicas.
 
     Attributes:
         program: what is compiled in.
-        params: numbers of the selector.
-        tables: outcomes of its plans.
+        params: numbers of the selector, leaves [G, ...].
+        settings: [G] int32, numbers of the settings.
+        tables: outcomes of the plans of all settings, see `tables.flat`.
         schedule: segments of the T steps.
         numbers: what the protocol asks of the loop.
-        keys: of the replicas, one for every lane.
+        keys: of the replicas, one for every lane, the same for all settings.
     """
 
     program: Program
     params: Any
+    settings: Array
     tables: Tables
     schedule: Schedule
     numbers: Numbers
@@ -80,16 +82,23 @@ class Block:
         return self.tables.num_conditions > 1
 
 
-class _Carry(NamedTuple):
+class Carry(NamedTuple):
     """What a segment hands to the next."""
 
-    state: Any
+    state: Any  # leaves [G, ...]
     condition: Any  # [lanes] int32 of the step before, None if there is one condition
-    kept: Replayed
+    kept: Replayed  # leaves [G, ...]
+
+
+class _Setting(NamedTuple):
+    """One setting of a block."""
+
+    number: Array  # [] int32
+    params: Any
 
 
 class _Steps(NamedTuple):
-    """What a step hands to the next, within a segment."""
+    """What a step of one setting hands to the next, within a segment."""
 
     state: Any
     pulls: Array
@@ -117,91 +126,152 @@ def replica_keys(key: Array, replicas: Array, num_samples: int) -> ReplicaKeys:
     )
 
 
-def replay_block(block: Block) -> Replayed:
-    """Runs a block of replicas and returns their sums.
+def start(block: Block) -> Carry:
+    """Returns what the first segment starts from, free plays done."""
+    program, tables, lanes = block.program, block.tables, block.num_lanes
+    num_conditions = tables.num_conditions
+    before = jnp.zeros(lanes, jnp.int32) if block.drifts else None
 
-    What a lane does depends on its own keys alone, so results do not change with how
-    replicas are grouped.
-    """
-    carry = _start(block)
-    num_passes = block.schedule.passes.shape[0] - 1
-    carry = lax.fori_loop(0, num_passes, lambda n, c: one_pass(block, n, c), carry)
-    return carry.kept
+    def first_state(setting: _Setting) -> Any:
+        state = program.selector.init(setting.params, tables.num_plans, (lanes,))
+        pass_keys = streams.pass_keys(block.keys.stream, 0)
+        state, _ = lax.fori_loop(
+            0,
+            block.numbers.free_plays,
+            lambda arm, played: free_play(block, setting, pass_keys, arm, played),
+            (state, before),
+        )
+        return state
 
-
-def one_pass(block: Block, number: Array, carry: _Carry) -> _Carry:
-    """Runs the segments of one pass over the data."""
-    pass_keys = streams.pass_keys(block.keys.stream, number)
-    first, last = block.schedule.passes[number], block.schedule.passes[number + 1]
-    return lax.fori_loop(
-        first, last, lambda n, c: segment(block, pass_keys, n, c), carry
+    state = jax.vmap(first_state)(_settings(block))
+    group = block.settings.size
+    recorded = visits = None
+    if program.record_steps is not None:
+        steps = program.record_steps + reduce.SEGMENT
+        recorded = jnp.zeros((group, steps, lanes), jnp.int32)
+    if program.record_visits:
+        visits = jnp.zeros((group, tables.num_costs, lanes), jnp.int32)
+    curve = (group, program.num_checkpoints, 2, 2, lanes)
+    kept = Replayed(
+        reduce.empty_totals(group, num_conditions, lanes),
+        jnp.zeros((group, num_conditions * tables.num_plans, lanes), jnp.int32),
+        jnp.zeros(curve, jnp.result_type(float)),
+        jnp.zeros((group, program.num_checkpoints, lanes), jnp.int32),
+        recorded,
+        recorded,
+        visits,
     )
+    return Carry(state, before, kept)
+
+
+def run(block: Block, first: Array, last: Array, carry: Carry) -> Carry:
+    """Runs the segments `first` to `last`, that one excluded.
+
+    What a lane does depends on its own keys and setting alone, so results do not change
+    with how replicas and settings are grouped, or where a run is cut.
+    """
+    passes = block.schedule.passes
+
+    def one_pass(number: Array, carry: Carry) -> Carry:
+        pass_keys = streams.pass_keys(block.keys.stream, number)
+        return lax.fori_loop(
+            jnp.maximum(first, passes[number]),
+            jnp.minimum(last, passes[number + 1]),
+            lambda n, c: segment(block, pass_keys, n, c),
+            carry,
+        )
+
+    # Passes that end after segment `first` and begin before `last`.
+    begins = (passes[1:] <= first).sum(dtype=jnp.int32)
+    ends = (passes[:-1] < last).sum(dtype=jnp.int32)
+    return lax.fori_loop(begins, ends, one_pass, carry)
 
 
 def segment(
-    block: Block, pass_keys: streams.Keys, number: Array, carry: _Carry
-) -> _Carry:
-    """Runs the steps of one segment and closes its sums."""
+    block: Block, pass_keys: streams.Keys, number: Array, carry: Carry
+) -> Carry:
+    """Runs the steps of one segment and closes its sums.
+
+    The samples and conditions of its steps are those of every setting.
+    """
     tables, schedule, program = block.tables, block.schedule, block.program
-    start, steps = schedule.start[number], schedule.steps[number]
-    position = start % tables.num_samples + jnp.arange(reduce.SEGMENT, dtype=jnp.int32)
+    first, steps = schedule.start[number], schedule.steps[number]
+    position = first % tables.num_samples + jnp.arange(reduce.SEGMENT, dtype=jnp.int32)
     # The last rows may lie beyond the pass; they are never read.
     position = jnp.minimum(position, tables.num_samples - 1)
     samples = _samples(block, position[:, None], pass_keys, (reduce.SEGMENT,))
-    rows, conditions = _rows(block, start, samples, carry.condition)
+    rows, conditions = _rows(block, first, samples, carry.condition)
     lanes, kept = block.num_lanes, carry.kept
-    done = _Steps(
-        carry.state,
-        kept.pulls,
-        reduce.empty_segment(lanes),
-        reduce.empty_segment(tables.num_conditions, lanes) if block.drifts else None,
-        kept.arms,
-        kept.visits,
-    )
-    done = lax.fori_loop(
-        0, steps, lambda i, s: step(block, start, rows, conditions, i, s), done
-    )
-    played = done.pulls - kept.pulls
-    totals = reduce.close(kept.totals, done.sums, done.split, played, tables)
+
+    def one_setting(
+        setting: _Setting, state: Any, kept: Replayed
+    ) -> tuple[_Steps, reduce.Totals]:
+        done = _Steps(
+            state,
+            kept.pulls,
+            reduce.empty_segment(lanes),
+            reduce.empty_segment(tables.num_conditions, lanes)
+            if block.drifts
+            else None,
+            kept.arms,
+            kept.visits,
+        )
+        done = lax.fori_loop(
+            0,
+            steps,
+            lambda i, s: step(block, setting, first, rows, conditions, i, s),
+            done,
+        )
+        played, gap = done.pulls - kept.pulls, tables.gap[setting.number]
+        return done, reduce.close(kept.totals, done.sums, done.split, played, gap)
+
+    done, totals = jax.vmap(one_setting)(_settings(block), carry.state, kept)
     pairs = (totals.pseudo_regret, totals.all_steps.realised_regret)
-    regrets = jnp.stack([jnp.stack(pair) for pair in pairs])
+    regrets = jnp.stack([jnp.stack(pair, 1) for pair in pairs], 1)
     # Written at every segment; the one that ends at the checkpoint is last.
     put = lax.dynamic_update_index_in_dim
     recorded: Any = kept.rows
     if program.record_steps is not None:
-        recorded = lax.dynamic_update_slice_in_dim(recorded, rows, start, 0)
+        here = jnp.broadcast_to(rows, (block.settings.size, *rows.shape))
+        recorded = lax.dynamic_update_slice_in_dim(recorded, here, first, 1)
     kept = Replayed(
         totals,
         done.pulls,
-        put(kept.curves, regrets, schedule.row[number], 0),
-        put(kept.best, totals.all_steps.best, schedule.row[number], 0),
+        put(kept.curves, regrets, schedule.row[number], 1),
+        put(kept.best, totals.all_steps.best, schedule.row[number], 1),
         recorded,
         done.arms,
         done.visits,
     )
     condition = None if conditions is None else conditions[steps - 1]
-    return _Carry(done.state, condition, kept)
+    return Carry(done.state, condition, kept)
 
 
 def step(
-    block: Block, start: Array, rows: Array, conditions: Any, i: Array, done: _Steps
+    block: Block,
+    setting: _Setting,
+    first: Array,
+    rows: Array,
+    conditions: Any,
+    i: Array,
+    done: _Steps,
 ) -> _Steps:
     """Plays one plan on one sample in every lane: select, learn, count."""
     tables, program = block.tables, block.program
     state, pulls, sums, split, arms, visits = done
-    row, now = rows[i], start + i
+    row, now = tables.first_row(setting.number) + rows[i], first + i
     draw = jax.vmap(jax.random.fold_in, (0, None))(block.keys.draws, now)
     clock = jnp.maximum(now + 1 + block.numbers.clock_offset, 1)
     arm = program.selector.select(
-        block.params, state, draw, Now(clock, _context(block, row))
+        setting.params, state, draw, Now(clock, _context(block, row))
     )
     arm = jnp.where(now < block.numbers.billed_plays, now, arm)
     seen = feedback(block, row, arm, own=False)
-    state = program.selector.update(block.params, state, seen)
+    state = program.selector.update(setting.params, state, seen)
     cell = row * tables.num_plans + arm
     played = arm if conditions is None else conditions[i] * tables.num_plans + arm
     pulls = pulls + one_hot(played, pulls.shape[0]).astype(jnp.int32)
-    added = reduce.one_step(tables, row, cell)
+    added = reduce.one_step(tables, setting.number, row, cell)
     sums = reduce.add_step(sums, added)
     if conditions is not None:
         split = reduce.add_under(split, added, conditions[i])
@@ -219,7 +289,7 @@ def feedback(block: Block, row: Array, arm: Array, *, own: bool) -> Feedback:
 
     Args:
         block: what is run.
-        row: [lanes] int32 sample under a condition.
+        row: [lanes] int32 sample under a condition of a setting.
         arm: [lanes] int32 plan that was played.
         own: show only its own reward, whatever the policy's `reveal`.
     """
@@ -236,49 +306,26 @@ def feedback(block: Block, row: Array, arm: Array, *, own: bool) -> Feedback:
     return Feedback(arm, reward, rewards, revealed, context)
 
 
-def free_play(block: Block, pass_keys: streams.Keys, arm: Array, played: Any) -> Any:
+def free_play(
+    block: Block, setting: _Setting, pass_keys: streams.Keys, arm: Array, played: Any
+) -> Any:
     """Initialises one arm on its sample of the stream, without charge."""
+    tables = block.tables
     state, condition = played
-    position = jnp.minimum(arm, block.tables.num_samples - 1)
+    position = jnp.minimum(arm, tables.num_samples - 1)
     row = _samples(block, position, pass_keys, ())
     if block.drifts:
         condition = _next_condition(block, arm, condition)
-        row = condition * block.tables.num_samples + row
+        row = condition * tables.num_samples + row
     lane_arm = jnp.broadcast_to(arm, (block.num_lanes,)).astype(jnp.int32)
+    row = tables.first_row(setting.number) + row
     seen = feedback(block, row, lane_arm, own=True)
-    return block.program.selector.update(block.params, state, seen), condition
+    return block.program.selector.update(setting.params, state, seen), condition
 
 
-def _start(block: Block) -> _Carry:
-    """Returns what the first segment starts from, free plays done."""
-    program, tables, lanes = block.program, block.tables, block.num_lanes
-    record = program.record_steps
-    buffer = None
-    if record is not None:
-        buffer = jnp.zeros((record + reduce.SEGMENT, lanes), jnp.int32)
-    pass_keys = streams.pass_keys(block.keys.stream, 0)
-    before = jnp.zeros(lanes, jnp.int32) if block.drifts else None
-    state = program.selector.init(block.params, tables.num_plans, (lanes,))
-    state, _ = lax.fori_loop(
-        0,
-        block.numbers.free_plays,
-        lambda arm, played: free_play(block, pass_keys, arm, played),
-        (state, before),
-    )
-    visits = None
-    if program.record_visits:
-        visits = jnp.zeros((tables.cost.size, lanes), jnp.int32)
-    curve = (program.num_checkpoints, 2, 2, lanes)
-    kept = Replayed(
-        reduce.empty_totals(lanes, tables.num_conditions),
-        jnp.zeros((tables.gap.size, lanes), jnp.int32),
-        jnp.zeros(curve, jnp.result_type(float)),
-        jnp.zeros((program.num_checkpoints, lanes), jnp.int32),
-        buffer,
-        buffer,
-        visits,
-    )
-    return _Carry(state, before, kept)
+def _settings(block: Block) -> _Setting:
+    """Returns the settings of a block, leaves [G, ...]."""
+    return _Setting(block.settings, block.params)
 
 
 def _samples(

@@ -1,66 +1,63 @@
-"""Spreads blocks of replicas over devices and brings their sums to the host.
+"""Spreads settings and replicas over devices, and calls them piece by piece.
 
-Here: devices, blocks, compilation and the return to float64. Not here: the loop
-(`replay`). Blocks never talk to each other, so the program has no collectives and its
+Here: the compiled programs and the calls to them. Not here: the loop over steps
+(`replay`), how the work is laid out (`layout`) and cut (`pace`), sums on the host
+(`sums`). Items never talk to each other, so a program has no collectives and its
 results do not change with the number of devices or the size of a block.
 """
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jsplit.engine import replay
-from jsplit.engine.reduce import Pair
-from jsplit.engine.schedule import Numbers, Schedule, make_numbers
+from jsplit.engine.layout import Layout, make_layout
+from jsplit.engine.midway import Midway, Saved
+from jsplit.engine.pace import Pace, Piece, Place
+from jsplit.engine.schedule import Schedule, make_numbers
 from jsplit.engine.settings import Run
-from jsplit.engine.tables import Tables
+from jsplit.engine.sums import Replicas, in_order
+from jsplit.engine.tables import Tables, flat
 from jsplit.policies.base import Selector
 
-# On a CPU the state of a block should fit a core's L2 cache (300 KB for 12 arms), yet
-# a step must outweigh the cost of launching its dozen kernels. Of 256 to 4096, 2048 was
-# fastest on 2 Cascade Lake cores. Accelerators want all replicas at once.
-CPU_BLOCK = 2048
-VECTOR = 16  # float32 lanes of the widest CPU vectors: blocks are multiples of it
-BLOCKS_PER_CALL = 4  # so that a long evaluation shows progress and can be interrupted
+SAVE_SECONDS = 30.0  # between two times that the state of a run is saved
 # Each core is a device, so splitting a kernel over cores only makes them wait for each
 # other. XLA's default, 256-bit vectors, took 1.3 times as long. Both concern CPUs only.
 COMPILER_OPTIONS = {
     "xla_cpu_multi_thread_eigen": False,
     "xla_cpu_prefer_vector_width": 512,
 }
+EVERYWHERE = PartitionSpec()
+BY_SETTING = PartitionSpec("setting")
+BY_REPLICA = PartitionSpec("replica")
+BY_ITEM = PartitionSpec("setting", "replica")
 
 
-class UnderCondition(NamedTuple):
-    """Sums of R replicas over the steps of each of M conditions, in float64."""
+class Inputs(NamedTuple):
+    """What stays the same from call to call."""
 
-    reward: np.ndarray  # [R, M]
-    cost: np.ndarray  # [R, M]
-    realised_regret: np.ndarray  # [R, M]
-    correct: np.ndarray  # [R, M]
-    offloaded: np.ndarray  # [R, M]
+    params: Any  # leaves [S, ...]
+    tables: Any  # leaves [S, ...]
+    schedule: Any
+    numbers: Any
 
 
-class Replicas(NamedTuple):
-    """Sums of R replicas on the host, in float64."""
+class Held(NamedTuple):
+    """What a call hands to the next."""
 
-    reward: np.ndarray  # [R] summed over the steps
-    cost: np.ndarray  # [R]
-    correct: np.ndarray  # [R]
-    offloaded: np.ndarray  # [R]
-    pulls: np.ndarray  # [R, M * K] int32, by condition and plan
-    pseudo_regret: np.ndarray  # [R, checkpoints]
-    realised_regret: np.ndarray  # [R, checkpoints]
-    best: np.ndarray  # [R, checkpoints] int32: steps with the best plan
-    rows: np.ndarray | None  # [R, T] int32: sample under a condition
-    arms: np.ndarray | None  # [R, T] int32
-    visits: np.ndarray | None  # [R, M * K * (L + 1)] int32
-    by_condition: UnderCondition | None  # None if there is one condition
+    kept: replay.Replayed  # of all items: [groups, blocks, G, ..., lanes]
+    carry: replay.Carry  # of the item at hand, for every device: [1, 1, ...]
+
+
+INPUTS = Inputs(BY_SETTING, BY_SETTING, EVERYWHERE, EVERYWHERE)
 
 
 def use_all_cores() -> None:
@@ -88,122 +85,242 @@ def run_replicas(
     run: Run,
     *,
     advance: Callable[[int], None] = lambda replicas: None,
+    midway: Midway | None = None,
 ) -> Replicas:
-    """Runs R replicas of a policy and returns their sums.
+    """Runs S settings x R replicas of one policy structure and returns their sums.
+
+    Every setting has the bits that it has alone. All see the same streams.
 
     Args:
         selector: structure of the policy.
-        params: its numbers.
-        tables: outcomes of its plans.
+        params: its numbers, leaves [S, ...].
+        tables: outcomes of its plans, leaves [S, ...].
         schedule: segments of the T steps.
         run: everything else.
-        advance: called with the number of replicas finished.
+        advance: called about once a second, in the whole number of replicas, of S x R,
+            that the work done since the last call comes to. What it raises ends the
+            run.
+        midway: where the state is kept, so that a run goes on where it was stopped by
+            KeyboardInterrupt or SystemExit, raised by a signal or by `advance`, or up
+            to `SAVE_SECONDS` before it was killed. A state laid out otherwise, as with
+            other devices, is not used.
+
+    Returns:
+        Sums, leaves [S, R, ...].
     """
-    devices = tuple(jax.devices()) if run.devices is None else run.devices
-    block_size = _block_size(run.num_replicas, devices, run.block_size)
-    blocks = -(-run.num_replicas // (len(devices) * block_size))
-    per_call = len(devices) * min(blocks, BLOCKS_PER_CALL) * block_size
-    mesh = Mesh(np.array(devices), ("replica",), axis_types=(AxisType.Auto,))
+    layout = make_layout(jax.tree.leaves(tables)[0].shape[0], run)
     steps = run.horizon if run.keep.steps else None
     program = replay.Program(
         selector, run.stream, len(run.checkpoints), steps, run.keep.visits
     )
     plays = tables.num_plans if selector.initial_plays else 0
     numbers = make_numbers(run.protocol, plays)
-    seed = jax.random.key(run.seed)
-    parts = []
-    for first in range(0, run.num_replicas, per_call):
-        replicas = run.first_replica + first + np.arange(per_call, dtype=np.int32)
-        keys = _keys(seed, replicas.reshape(-1, block_size), tables.num_samples)
-        part = _run_call(program, mesh, params, tables, keys, schedule, numbers)
-        kept = min(per_call, run.num_replicas - first)
-        parts.append(_to_host(part, steps, kept))
-        advance(kept)
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    inputs = _placed(layout, Inputs(params, tables, schedule, numbers))
+    keys = functools.partial(_keys, run, layout, num_samples=tables.num_samples)
+    now = _Now([], _empty(program, layout, inputs, keys(0)), Place(0, 0))
+    if midway is not None:
+        now = _restored(midway.load(), now, layout)
+    pace = Pace(schedule, layout.group * layout.lanes)
+    whole = layout.items * pace.horizon
+    parts = -(-run.num_replicas // layout.replicas)
+    told, saved = 0, time.monotonic()
+
+    def tell() -> int:
+        share = (len(now.parts) + pace.steps(now.place) / whole) / parts
+        done = int(layout.num_settings * run.num_replicas * share)
+        advance(done - told)
+        return done
+
+    try:
+        if now.parts or now.place != Place(0, 0):
+            told = tell()
+        while len(now.parts) < parts:
+            piece = pace.piece(now.place, layout.items)
+            before, began = pace.steps(now.place), time.perf_counter()
+            # One assignment, so that an interrupt finds what belongs together.
+            now = now._replace(
+                held=_run_piece(
+                    program, layout, inputs, keys(len(now.parts)), now.held, piece
+                ),
+                place=pace.after(piece),
+            )
+            jax.block_until_ready(now.held)
+            steps = pace.steps(now.place) - before
+            pace.took(steps, time.perf_counter() - began)
+            if now.place.item == layout.items:
+                now = now.fetched()
+            told = tell()
+            if midway is not None and time.monotonic() - saved > SAVE_SECONDS:
+                midway.save(now.saved(layout))
+                saved = time.monotonic()
+    except (KeyboardInterrupt, SystemExit):
+        if midway is not None and now.is_whole():
+            midway.save(now.saved(layout))
+        raise
+    return in_order(now.parts, layout, run)
+
+
+class _Now(NamedTuple):
+    """Where a run stands, and all that is known by then."""
+
+    parts: list[replay.Replayed]  # of replicas that are finished, on the host
+    held: Held
+    place: Place
+
+    def fetched(self) -> "_Now":
+        """Returns the state after the last item: its sums are on the host."""
+        part = jax.tree.map(np.asarray, self.held.kept)
+        return _Now([*self.parts, part], self.held, Place(0, 0))
+
+    def is_whole(self) -> bool:
+        """Tells whether a call has not just been handed the state."""
+        return not any(leaf.is_deleted() for leaf in jax.tree.leaves(self.held))
+
+    def saved(self, layout: Layout) -> Saved:
+        """Returns what is written to a file."""
+        leaves = jax.tree.leaves((self.parts, self.held))
+        position = (*layout.sizes, len(self.parts), *self.place)
+        return Saved(position, [np.asarray(leaf) for leaf in leaves])
+
+
+def _restored(saved: Saved | None, first: _Now, layout: Layout) -> _Now:
+    """Returns the state that was saved, or `first` if it does not fit."""
+    *sizes, parts, item, segment = (0, 0, 0) if saved is None else saved.position
+    if saved is None or tuple(sizes) != layout.sizes:
+        return first
+    like = [*[first.held.kept] * parts, *first.held]
+    shapes = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(like)]
+    if shapes != [(leaf.shape, leaf.dtype) for leaf in saved.leaves]:
+        return first
+    *kept, last, carry = jax.tree.unflatten(jax.tree.structure(like), saved.leaves)
+    spread = jax.tree.map(lambda leaf: leaf.sharding, first.held)
+    held = jax.device_put(Held(last, carry), spread)
+    return _Now(kept, held, Place(item, segment))
+
+
+def _placed(layout: Layout, inputs: Inputs) -> Inputs:
+    """Returns the inputs on the devices that need them."""
+    spread = (NamedSharding(layout.mesh, spec) for spec in INPUTS)
+    return jax.device_put(inputs, Inputs(*spread))
+
+
+def _on_devices(layout: Layout, body: Callable, *specs: Any, out: Any) -> Callable:
+    return jax.shard_map(
+        body, mesh=layout.mesh, in_specs=specs, out_specs=out, check_vma=False
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("program", "layout"))
+def _empty(
+    program: replay.Program, layout: Layout, inputs: Inputs, keys: replay.ReplicaKeys
+) -> Held:
+    """Returns zeros for what the first call is handed."""
+
+    def on_device(inputs: Inputs, keys: replay.ReplicaKeys) -> Held:
+        def first(inputs: Inputs, keys: replay.ReplicaKeys) -> replay.Carry:
+            return replay.start(_block(program, layout, inputs, keys, jnp.int32(0)))
+
+        def zeros(*axes: int) -> Callable[[Any], Array]:
+            return lambda one: lax.full((*axes, *one.shape), 0, one.dtype)
+
+        carry = jax.eval_shape(first, inputs, keys)
+        return Held(
+            jax.tree.map(zeros(layout.groups, layout.blocks), carry.kept),
+            jax.tree.map(zeros(1, 1), carry),
+        )
+
+    specs = INPUTS, BY_REPLICA
+    return _on_devices(layout, on_device, *specs, out=BY_ITEM)(inputs, keys)
 
 
 @functools.partial(
-    jax.jit, static_argnames=("program", "mesh"), compiler_options=COMPILER_OPTIONS
+    jax.jit,
+    static_argnames=("program", "layout"),
+    donate_argnames="held",
+    compiler_options=COMPILER_OPTIONS,
 )
-def _run_call(
+def _run_piece(
     program: replay.Program,
-    mesh: Mesh,
-    params: Any,
-    tables: Tables,
+    layout: Layout,
+    inputs: Inputs,
     keys: replay.ReplicaKeys,
-    schedule: Schedule,
-    numbers: Numbers,
-) -> replay.Replayed:
-    """Runs blocks of replicas; every leaf, of keys too, has a leading axis [blocks]."""
+    held: Held,
+    piece: Piece,
+) -> Held:
+    """Runs segments of items; the same program starts them and goes on with them."""
+    num_segments = inputs.schedule.start.size
 
-    def on_device(params, tables, schedule, numbers, keys):
-        def one(keys):
-            block = replay.Block(program, params, tables, schedule, numbers, keys)
-            return replay.replay_block(block)
+    def on_device(
+        inputs: Inputs, keys: replay.ReplicaKeys, held: Held, piece: Piece
+    ) -> Held:
+        # Loops of one round or none: XLA copies what a branch only passes through.
+        starts = (piece.first_segment == 0).astype(jnp.int32)
+        ends = (piece.last_segment == num_segments).astype(jnp.int32)
 
-        return lax.map(one, keys)
+        def one(item: Array, done: tuple[Any, Any]) -> tuple[Any, Any]:
+            kept, carry = done
+            block = _block(program, layout, inputs, keys, item)
+            carry = lax.fori_loop(
+                0, starts, lambda _, carry: replay.start(block), carry
+            )
+            carry = replay.run(block, piece.first_segment, piece.last_segment, carry)
+            at = (item // layout.blocks, item % layout.blocks)
 
-    same, split = PartitionSpec(), PartitionSpec("replica")
-    return jax.shard_map(
-        on_device,
-        mesh=mesh,
-        in_specs=(same, same, same, same, split),
-        out_specs=split,
-        check_vma=False,
-    )(params, tables, schedule, numbers, keys)
+            def put(_: Any, kept: Any) -> Any:
+                return jax.tree.map(lambda x, y: x.at[at].set(y), kept, carry.kept)
+
+            return lax.fori_loop(0, ends, put, kept), carry
+
+        carry = jax.tree.map(lambda leaf: leaf[0, 0], held.carry)
+        kept, carry = lax.fori_loop(
+            piece.first_item, piece.last_item, one, (held.kept, carry)
+        )
+        return Held(kept, jax.tree.map(lambda leaf: leaf[None, None], carry))
+
+    specs = INPUTS, BY_REPLICA, BY_ITEM, EVERYWHERE
+    return _on_devices(layout, on_device, *specs, out=BY_ITEM)(
+        inputs, keys, held, piece
+    )
+
+
+def _block(
+    program: replay.Program,
+    layout: Layout,
+    inputs: Inputs,
+    keys: replay.ReplicaKeys,
+    item: Array,
+) -> replay.Block:
+    """Returns an item of a device: a group of settings x a block of replicas."""
+    group, block = item // layout.blocks, item % layout.blocks
+    settings = group * layout.group + jnp.arange(layout.group, dtype=jnp.int32)
+    settings = jnp.minimum(settings, layout.settings - 1)
+    return replay.Block(
+        program,
+        jax.tree.map(lambda leaf: leaf[settings], inputs.params),
+        settings,
+        flat(inputs.tables),
+        inputs.schedule,
+        inputs.numbers,
+        jax.tree.map(lambda leaf: leaf[block], keys),
+    )
+
+
+def _keys(run: Run, layout: Layout, part: int, num_samples: int) -> replay.ReplicaKeys:
+    """Returns the keys of some replicas, apart: every policy shares them."""
+    first = run.first_replica + part * layout.replicas
+    replicas = first + np.arange(layout.replicas, dtype=np.int32)
+    replicas = replicas.reshape(-1, layout.lanes)
+    spread = NamedSharding(layout.mesh, BY_REPLICA)
+    keys = _make_keys(jax.random.key(run.seed), replicas, num_samples)
+    return jax.device_put(keys, spread)
 
 
 @functools.partial(jax.jit, static_argnames="num_samples")
-def _keys(key: Array, replicas: Array, num_samples: int) -> replay.ReplicaKeys:
-    """Returns the keys of [blocks, lanes] replicas, apart: every policy shares them."""
+def _make_keys(key: Array, replicas: Array, num_samples: int) -> replay.ReplicaKeys:
+    """Returns the keys of [blocks, lanes] replicas, leaves [blocks, ..., lanes]."""
     return jax.vmap(lambda block: replay.replica_keys(key, block, num_samples))(
         replicas
     )
-
-
-def _to_host(part: replay.Replayed, steps: int | None, kept: int) -> Replicas:
-    def lanes_first(values: Any) -> np.ndarray:
-        # [blocks, ..., lanes] -> [blocks * lanes, ...]
-        moved = np.moveaxis(np.asarray(values), -1, 1)
-        return moved.reshape(-1, *moved.shape[2:])[:kept]
-
-    def total(pair: Pair) -> np.ndarray:
-        high, low = (lanes_first(x).astype(np.float64) for x in pair)
-        return high + low
-
-    sums, split = part.totals.all_steps, part.totals.by_condition
-    curves = lanes_first(part.curves).astype(np.float64).sum(-1)  # high + low
-    recorded = steps is not None
-    return Replicas(
-        total(sums.reward),
-        total(sums.cost),
-        lanes_first(sums.correct).astype(np.float64),
-        lanes_first(sums.offloaded).astype(np.float64),
-        lanes_first(part.pulls),
-        curves[:, :, 0],
-        curves[:, :, 1],
-        lanes_first(part.best),
-        lanes_first(part.rows)[:, :steps] if recorded else None,
-        lanes_first(part.arms)[:, :steps] if recorded else None,
-        None if part.visits is None else lanes_first(part.visits),
-        None
-        if split is None
-        else UnderCondition(
-            total(split.reward),
-            total(split.cost),
-            total(split.realised_regret),
-            lanes_first(split.correct).astype(np.float64),
-            lanes_first(split.offloaded).astype(np.float64),
-        ),
-    )
-
-
-def _block_size(num_replicas: int, devices: Sequence[Any], chosen: int | None) -> int:
-    each = -(-num_replicas // len(devices))
-    if chosen is None:
-        chosen = CPU_BLOCK if devices[0].platform == "cpu" else each
-        each = -(-each // VECTOR) * VECTOR
-    return min(chosen, each)
 
 
 def _available_cores() -> int:

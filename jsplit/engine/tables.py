@@ -24,7 +24,8 @@ WORD = 32  # revealed plans are bits of int32 words
 class Tables(NamedTuple):
     """What the replay loop gathers; N samples under M conditions, K plans, L exits.
 
-    A row is a sample under a condition: row = condition * N + sample.
+    A row is a sample under a condition: row = condition * N + sample. The tables of S
+    settings have a leading axis [S], see `flat`.
     """
 
     reward: Array  # [M * N * K] float
@@ -39,17 +40,50 @@ class Tables(NamedTuple):
     @property
     def num_conditions(self) -> int:
         """M."""
-        return self.gap.shape[0]
+        return self.gap.shape[-2]
 
     @property
     def num_plans(self) -> int:
         """K."""
-        return self.gap.shape[1]
+        return self.gap.shape[-1]
 
     @property
     def num_samples(self) -> int:
         """N."""
-        return self.comparator.size // self.num_conditions
+        return self.comparator.size // (self.gap.size // self.num_plans)
+
+    @property
+    def num_costs(self) -> int:
+        """M * K * (L + 1), the costs of one setting."""
+        cells = self.num_conditions * self.num_plans
+        return self.cost.size // (self.gap.size // cells)
+
+    def first_row(self, setting: Array) -> Array:
+        """Returns the first row of a setting of `flat` tables."""
+        return setting * (self.num_conditions * self.num_samples)
+
+
+def flat(tables: Tables) -> Tables:
+    """Returns the tables of S settings one after the other, as if they were one long.
+
+    So a gather is flat for any number of settings, and no table is copied to pick one.
+
+    Args:
+        tables: leaves [S, ...].
+
+    Returns:
+        All leaves without the axis [S] but `gap`, whose row is
+        row = (setting * M + condition) * N + sample.
+    """
+    lines = {
+        name: None if leaf is None else leaf.reshape(-1)
+        for name, leaf in tables._asdict().items()
+        if name not in ("gap", "revealed")
+    }
+    revealed = tables.revealed
+    if revealed is not None:
+        revealed = revealed.swapaxes(0, 1).reshape(revealed.shape[1], -1)
+    return tables._replace(**lines, revealed=revealed)
 
 
 def pack(

@@ -17,7 +17,7 @@ from jax import Array
 
 from jsplit import checks
 from jsplit.engine.settings import MAX_INDEX
-from jsplit.engine.shard import Replicas
+from jsplit.engine.sums import Replicas
 from jsplit.engine.tables import Tables
 from jsplit.environment.scenario import Route, Scenario
 from jsplit.evaluation import feedback, tabulating

@@ -7,6 +7,9 @@ tables of each policy (`binding`) and hands the sums to `results`.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
 from jsplit import checks
 from jsplit.engine import shard, streams
 from jsplit.engine.schedule import make_schedule
@@ -199,9 +202,13 @@ def replay_all(
 def _replay(
     bound: Bound, schedule: Any, run: Run, advance: Callable[[int], None]
 ) -> shard.Replicas:
-    return shard.run_replicas(
-        bound.selector, bound.params, bound.tables, schedule, run, advance=advance
+    params, tables = jax.tree.map(
+        lambda leaf: np.asarray(leaf)[None], (bound.params, bound.tables)
     )
+    found = shard.run_replicas(
+        bound.selector, params, tables, schedule, run, advance=advance
+    )
+    return jax.tree.map(lambda leaf: leaf[0], found)
 
 
 def chosen_policies(policies: Sequence[str | Policy]) -> list[Policy]:

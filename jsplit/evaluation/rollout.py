@@ -15,6 +15,7 @@ from jax import Array, lax
 
 from jsplit import checks
 from jsplit.engine import replay, streams
+from jsplit.engine.layout import CPU_LANES, VECTOR
 from jsplit.engine.reduce import Pair
 from jsplit.engine.schedule import Numbers, Schedule, make_numbers, make_schedule
 from jsplit.engine.settings import (
@@ -26,8 +27,7 @@ from jsplit.engine.settings import (
     log_spaced,
     with_end,
 )
-from jsplit.engine.shard import CPU_BLOCK, VECTOR
-from jsplit.engine.tables import Tables
+from jsplit.engine.tables import Tables, flat
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Route, check_inputs
 from jsplit.evaluation import tabulating
@@ -176,57 +176,70 @@ def _rollout(
     )
     replayed = _lanes(program, schedule, make_numbers(kind.protocol, plays))
     data = jax.tree.map(jax.random.key_data, key)
-    one = jax.tree.map(lambda leaf: leaf[None], data)
-    done = replayed(tabulated.params, tables, one)
-    return _closed(jax.tree.map(lambda leaf: leaf[0], done), horizon)
+    one = jax.tree.map(lambda leaf: leaf[None], (tabulated.params, tables, data))
+    done = replayed(*one)
+    return _closed(jax.tree.map(lambda leaf: leaf[0, 0], done), horizon)
 
 
 def _lanes(program: replay.Program, schedule: Schedule, numbers: Numbers) -> Any:
-    """Returns (params, tables, keys [lanes]) -> replayed [lanes, ...], with its rule.
+    """Returns what runs a block, and how it is mapped over.
 
-    Mapped over keys alone, it runs more lanes. Mapped over anything else, it is mapped
-    as JAX would, settings in front.
+    It takes params and tables, leaves [settings, ...], and keys, leaves [lanes, ...],
+    and returns leaves [settings, lanes, ...]. Mapped over keys it runs more lanes, and
+    mapped over anything else more settings.
     """
 
     def run(params: Any, tables: Tables, keys: ReplicaKey) -> replay.Replayed:
         order, test_set, draws = jax.tree.map(jax.random.wrap_key_data, keys)
+        num_settings, num_conditions, _ = tables.gap.shape
+        num_samples = tables.comparator.size // (num_settings * num_conditions)
 
         def stream_keys(keys: Array) -> streams.Keys:
-            one = lambda key: streams.replica_keys(key, tables.num_samples)  # noqa: E731
+            one = lambda key: streams.replica_keys(key, num_samples)  # noqa: E731
             return jax.vmap(one, 0, -1)(keys)
 
         stream = stream_keys(order)._replace(resample=stream_keys(test_set).resample)
         block = replay.Block(
             program,
             params,
-            tables,
+            jnp.arange(num_settings, dtype=jnp.int32),
+            flat(tables),
             jax.tree.map(jnp.asarray, schedule),
             numbers,
             replay.ReplicaKeys(stream, draws),
         )
-        done = replay.replay_block(block)
-        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), done)
+        last = jnp.int32(schedule.start.size)
+        done = replay.run(block, jnp.int32(0), last, replay.start(block)).kept
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), done)
 
     replayed = jax.custom_batching.custom_vmap(run)
 
     @replayed.def_vmap
     def _(size: int, batched: Any, params: Any, tables: Tables, keys: ReplicaKey):
-        params_in, tables_in, keys_in = batched
-        axes = jax.tree.map(lambda is_in: 0 if is_in else None, batched)
-        if any(jax.tree.leaves((params_in, tables_in))):
-            done = jax.vmap(run, tuple(axes), axis_size=size)(params, tables, keys)
+        *of_settings, of_keys = (any(jax.tree.leaves(one)) for one in batched)
+        given = (params, tables, keys)
+        if any(of_settings) and of_keys:
+            axes = jax.tree.map(lambda is_in: 0 if is_in else None, batched)
+            done = jax.vmap(run, tuple(axes), axis_size=size)(*given)
+            return done, jax.tree.map(lambda _: True, done)
+
+        def all_mapped(tree: Any, is_mapped: Any) -> Any:
+            """Returns the leaves with the mapped axis and the next one as one axis."""
+
+            def one(leaf: Array, is_in: bool) -> Array:
+                leaf = leaf if is_in else jnp.broadcast_to(leaf, (size, *leaf.shape))
+                return leaf.reshape(-1, *leaf.shape[2:])
+
+            return jax.tree.map(one, tree, is_mapped)
+
+        if of_keys:
+            done = _in_blocks(replayed, params, tables, all_mapped(keys, batched[2]))
+            split = lambda x: x.reshape(len(x), size, -1, *x.shape[2:])  # noqa: E731
+            done = jax.tree.map(lambda x: jnp.moveaxis(split(x), 1, 0), done)
         else:
-            keys = jax.tree.map(
-                lambda leaf, is_in: (
-                    leaf if is_in else jnp.broadcast_to(leaf, (size, *leaf.shape))
-                ),
-                keys,
-                keys_in,
-            )
-            lanes = keys.draws.shape[1]
-            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), keys)
-            done = _in_blocks(replayed, params, tables, flat)
-            done = jax.tree.map(lambda x: x.reshape(size, lanes, *x.shape[1:]), done)
+            params, tables = all_mapped((params, tables), tuple(batched[:2]))
+            done = replayed(params, tables, keys)
+            done = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), done)
         return done, jax.tree.map(lambda _: True, done)
 
     return replayed
@@ -237,14 +250,19 @@ def _in_blocks(
 ) -> replay.Replayed:
     """Runs all lanes, in turns of as many as suit a CPU."""
     lanes = keys.draws.shape[0]
-    if lanes <= CPU_BLOCK or jax.default_backend() != "cpu":
+    if lanes <= CPU_LANES or jax.default_backend() != "cpu":
         return replayed(params, tables, keys)
-    blocks = -(-lanes // CPU_BLOCK)
+    blocks = -(-lanes // CPU_LANES)
     size = -(-lanes // (blocks * VECTOR)) * VECTOR
     number = np.minimum(np.arange(blocks * size), lanes - 1)
     cut = jax.tree.map(lambda x: x[number].reshape(blocks, size, *x.shape[1:]), keys)
     done = lax.map(lambda block: replayed(params, tables, block), cut)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:lanes], done)
+
+    def joined(leaf: Array) -> Array:
+        leaf = jnp.moveaxis(leaf, 0, 1)  # [settings, blocks, size, ...]
+        return leaf.reshape(len(leaf), -1, *leaf.shape[3:])[:, :lanes]
+
+    return jax.tree.map(joined, done)
 
 
 def _closed(done: replay.Replayed, horizon: int) -> Rollout:

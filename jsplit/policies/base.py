@@ -180,10 +180,25 @@ def at_arm(values: Array, arm: Array) -> Array:
     """Returns `values[arm]` for every lane: `[K, *lanes]`, `[*lanes]` -> `[*lanes]`."""
     if arm.ndim == 0:
         return values[arm]
-    lanes = jnp.arange(arm.shape[0], dtype=arm.dtype)
-    return values.at[arm, lanes].get(
-        mode="promise_in_bounds", wrap_negative_indices=False
-    )
+    num_lanes = arm.shape[0]
+    lanes = jnp.arange(num_lanes, dtype=arm.dtype)
+    return _gather(values.reshape(-1), arm * num_lanes + lanes)
+
+
+@jax.custom_batching.custom_vmap
+def _gather(values: Array, index: Array) -> Array:
+    """Returns `values[index]` for flat values and an index known to be inside."""
+    return values.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+@_gather.def_vmap
+def _(size: int, batched: Any, values: Array, index: Array) -> tuple[Array, bool]:
+    """Stays flat, where the rule of JAX would gather by triples that it writes out."""
+    if batched[0]:
+        first = jnp.arange(size, dtype=index.dtype) * values.shape[1]
+        index = index if batched[1] else index[None]
+        index = index + first.reshape(-1, *[1] * (index.ndim - 1))
+    return _gather(values.reshape(-1), index), True
 
 
 def best_arm(values: Array) -> Array:

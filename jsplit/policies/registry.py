@@ -87,6 +87,17 @@ BASIC_POLICIES = (
 )
 
 
+def policy_family(name: str) -> str:
+    """Returns what kind a policy is of, or its own name where that is not listed.
+
+    Example:
+        >>> policy_family("ucb_tuned")
+        'variance'
+    """
+    factory = REGISTRY.get(name)
+    return name if factory is None else factory.__module__.rpartition(".")[2]
+
+
 def policy_names() -> list[str]:
     """Returns the names that `make_policy` and `evaluate` accept.
 

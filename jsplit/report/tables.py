@@ -1,27 +1,20 @@
-"""Results as tables: for the terminal (rich), a paper (Markdown), a file (CSV).
+"""Results as tables: for the terminal (rich) and for a paper (Markdown).
 
-Here: drawing and writing, whatever the kind. Not here: which numbers stand where
-(`comparison`, `conditions`, `exact`, `recovery`), decimals (`cells`), any statistics
-(`stats`).
+Here: drawing, whatever the kind. Not here: which numbers stand where (`comparison`,
+`conditions`, `exact`, `recovery`), decimals (`cells`), files for other programs
+(`frames`), any statistics (`stats`).
 
 Terminal and Markdown show the same cells, made once by `layout`.
 """
 
-import csv
 import dataclasses
-import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from jsplit.report import comparison, conditions, exact, recovery
 from jsplit.report.cells import DAGGER, Cell, Row
 from jsplit.results.labelled import Labelled, expect
-from jsplit.results.runs import RunsSummary
 from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
-from jsplit.writing import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -146,34 +139,6 @@ def to_markdown(table: Shown) -> str:
         lines.append([name, *(" ".join(filter(None, cell)) for cell in row.cells)])
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{body}\n\n{caption(table)}\n"
-
-
-def to_csv(table: Shown | RunsSummary, path: str | os.PathLike[str]) -> None:
-    """Writes every number of a summary, one row per policy (, condition) and metric.
-
-    Columns: policy (, condition), metric, then the variables of the summary in full
-    precision (reading a field back gives the same float64); "nan" = no such number.
-
-    Args:
-        table: any of these, or a `RunsSummary`.
-        path: file to write; an existing one is replaced.
-
-    Raises:
-        JsplitError: if the file cannot be written.
-    """
-    data = expect("table", table, *LAYOUTS, RunsSummary).data
-    keys = [str(name) for name in data[next(iter(data.data_vars))].dims]
-    fields = [str(name) for name in data.data_vars if set(keys) == {*data[name].dims}]
-    numbers = np.stack([data[name].transpose(*keys).values for name in fields], -1)
-    labels = itertools.product(*(data[name].values for name in keys))
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*keys, *fields])
-        for label, row in zip(labels, numbers.reshape(-1, len(fields)), strict=True):
-            writer.writerow([*label, *map(float, row)])
 
 
 def headers(table: Shown) -> list[str]:

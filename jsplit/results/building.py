@@ -12,7 +12,7 @@ import numpy as np
 
 from jsplit import stats
 from jsplit.engine.settings import Run
-from jsplit.engine.shard import Replicas
+from jsplit.engine.sums import Replicas
 from jsplit.environment.drift import Chain
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
@@ -85,6 +85,25 @@ def build(
         coords["unit"] = "bill", units
         coords["quantile"] = list(QUANTILES)
     attributes = {
+        **how_it_ran(scenario, run, chain),
+        # As JSON: labels hold commas.
+        "privileged": json.dumps([x.policy.label for x in ran if x.policy.privileged]),
+        **bills.attributes(charges),
+    }
+    return xarray.Dataset(variables, coords, attributes)
+
+
+def how_it_ran(
+    scenario: Scenario, run: Run, chain: Chain | None = None
+) -> dict[str, Any]:
+    """Returns what was run and how, as stored in the attributes of a result.
+
+    Args:
+        scenario: what was run on.
+        run: how.
+        chain: of the scenario's conditions; None if there is one.
+    """
+    return {
         "stream": run.stream,
         "covers": _covers(scenario, run, chain),
         "num_replicas": run.num_replicas,
@@ -92,12 +111,8 @@ def build(
         "orders_per_test_set": run.orders_per_test_set,
         "horizon": run.horizon,
         "seed": run.seed,
-        # As JSON: labels hold commas.
-        "privileged": json.dumps([x.policy.label for x in ran if x.policy.privileged]),
-        **bills.attributes(charges),
         **inputs(scenario, run.protocol),
     }
-    return xarray.Dataset(variables, coords, attributes)
 
 
 def build_exact(

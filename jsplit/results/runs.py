@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from jsplit import checks, stats
+from jsplit.results.best import best_cells, best_set
+from jsplit.results.cells import CellDifference, difference_of
+from jsplit.results.front import COSTS, VALUES, front_of
 from jsplit.results.labelled import Labelled
-from jsplit.results.metrics import PER_REPLICA, streams_of
-from jsplit.results.result import Result
-from jsplit.results.summary import HIGHER_IS_BETTER
+from jsplit.results.metrics import PER_REPLICA
+from jsplit.results.sensitivity import sensitivity_of
+from jsplit.results.settings import KEPT, Settings
 from jsplit.stats.base import is_constant
 from jsplit.stats.paired import differences_of
 from jsplit.stats.student import Estimate, estimate, t_interval, t_test
-from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 else:
     DataFrame = Any
-
-_KEPT = (
-    *Estimate._fields,
-    *(f"difference_{name}" for name in Estimate._fields),
-)
 
 
 class Row(NamedTuple):
@@ -42,34 +39,53 @@ class Row(NamedTuple):
 
 
 class Chunk(Labelled):
-    """The estimates of one environment: by row and metric."""
+    """The estimates of some environments: by place, row and metric."""
 
     kind: ClassVar[str] = "part of a sweep"
     made_by: ClassVar[str] = "sweep"
-    needs: ClassVar[tuple[str, ...]] = ("metric", *_KEPT)
+    needs: ClassVar[tuple[str, ...]] = ("metric", *KEPT)
 
     @classmethod
-    def of(cls, result: Result, rows: Sequence[Row]) -> "Chunk":
-        """Returns what is kept of an environment's replicas."""
+    def of(
+        cls,
+        values: np.ndarray,
+        labels: Sequence[str],
+        rows: Sequence[Row],
+        attrs: Mapping[str, Any],
+    ) -> "Chunk":
+        """Returns what is kept of the replicas of environments.
+
+        Args:
+            values: [place, policy, metric, replica] float64.
+            labels: of the policies.
+            rows: policies beside their baselines.
+            attrs: how they were run, as in the attributes of a `Result`.
+        """
         import xarray
 
-        streams = streams_of(result.data)
-        kept = {name: np.zeros((len(rows), len(PER_REPLICA))) for name in _KEPT}
-        number = {label: i for i, label in enumerate(result.policies)}
+        streams = stats.Streams(str(attrs["stream"]), attrs["orders_per_test_set"])
+        number = {label: i for i, label in enumerate(labels)}
         own = [number[row.label] for row in rows]
         base = [number[row.baseline] for row in rows]
-        for j, metric in enumerate(PER_REPLICA):
-            values = result.metric(metric)
-            constant = is_constant(values, np.abs(values).max(-1))
-            found = estimate(values, constant, streams)
-            paired = estimate(*differences_of(values[own], values[base]), streams)
-            columns = (*(part[own] for part in found), *paired)
-            for name, column in zip(_KEPT, columns, strict=True):
-                kept[name][:, j] = column
-        variables = {name: (("row", "metric"), values) for name, values in kept.items()}
-        return cls(
-            xarray.Dataset(variables, {"metric": list(PER_REPLICA)}, result.attrs)
-        )
+        kept = {
+            name: np.zeros((len(values), len(rows), len(PER_REPLICA))) for name in KEPT
+        }
+        for j in range(len(PER_REPLICA)):
+            of_metric = values[:, :, j]  # [place, policy, replica]
+            constant = is_constant(of_metric, np.abs(of_metric).max(-1))
+            found = estimate(of_metric, constant, streams)
+            differences = differences_of(of_metric[:, own], of_metric[:, base])
+            paired = estimate(*differences, streams)
+            columns = (
+                *(np.broadcast_to(part, constant.shape)[:, own] for part in found),
+                *paired,
+            )
+            for name, column in zip(KEPT, columns, strict=True):
+                kept[name][:, :, j] = column
+        dims = ("place", "row", "metric")
+        variables = {name: (dims, column) for name, column in kept.items()}
+        coords = {"metric": list(PER_REPLICA)}
+        return cls(xarray.Dataset(variables, coords, dict(attrs)))
 
 
 class Runs(Labelled):
@@ -84,7 +100,7 @@ class Runs(Labelled):
 
     kind: ClassVar[str] = "sweep"
     made_by: ClassVar[str] = "sweep"
-    needs: ClassVar[tuple[str, ...]] = ("policy", "metric", *_KEPT)
+    needs: ClassVar[tuple[str, ...]] = ("policy", "metric", *KEPT)
 
     @property
     def axes(self) -> dict[str, list[Any]]:
@@ -114,8 +130,8 @@ class Runs(Labelled):
         import xarray
 
         level = checks.number("level", level, 0.0, 1.0)
-        own = Estimate(*(self.data[name].values for name in _KEPT[:3]))
-        paired = Estimate(*(self.data[name].values for name in _KEPT[3:]))
+        own = Estimate(*(self.data[name].values for name in KEPT[:3]))
+        paired = Estimate(*(self.data[name].values for name in KEPT[3:]))
         interval, difference = t_interval(own, level), t_interval(paired, level)
         p_value = self._p_values(paired)
         names = ("mean", "low", "high")
@@ -141,36 +157,171 @@ class Runs(Labelled):
             p_value[..., j] = flat.reshape(p_value.shape[:-1])
         return p_value
 
-    def best(self, metric: str = "reward", by: Sequence[str] = ()) -> DataFrame:
+    def best(
+        self,
+        metric: str = "reward",
+        by: Sequence[str] = (),
+        *,
+        level: float = 0.95,
+        per_policy: bool = True,
+        show: str | None = None,
+    ) -> DataFrame:
         """Returns the best cell of every policy, by its mean.
 
-        The best of many means is also the luckiest: run it again on fresh replicas
-        (`first_replica`) before it is reported.
+        The best of many means is also the luckiest. Two numbers say how far it goes:
+        the interval holds although the cell was chosen as the best (Bonferroni over the
+        cells that it was chosen from), and `num_best` counts the cells that cannot be
+        told from it, see `best_set`. Run it again on fresh replicas (`first_replica`)
+        before it is reported.
 
         Args:
             metric: what is best; the largest, or the least cost or regret.
-            by: axes at each of whose values the best is looked for.
+            by: axes at each of whose values the best is looked for: those that are not
+                yours to choose, such as the costs or the trace.
+            level: probability that an interval covers, and that a set of cells holds
+                the best one, each row taken alone, in (0, 1).
+            per_policy: whether every policy has a row; otherwise the best of all
+                policies has, but for those that are privileged.
+            show: another metric whose mean and interval are shown of the cells that are
+                best in `metric`.
 
         Returns:
-            One row per policy (and value of `by`): the values of the axes, NaN for one
-            that the policy has not, mean, low and high.
+            One row per policy (and value of `by`): the values of the axes, missing for
+            one that the policy has not, mean, low, high, num_cells (how many cells it
+            is the best of) and num_best (how many may be the best, itself included).
+
+        Raises:
+            JsplitError: if there is no such metric or axis, or the level is none.
         """
-        checks.choice("metric", metric, PER_REPLICA)
-        axes = self.axes
-        for name in by:
-            checks.choice("by", name, axes)
-        table = self.summarize().data.sel(metric=metric)
-        frame = table[["mean", "low", "high"]].to_dataframe().reset_index()
-        groups = frame.groupby([*by, "policy"], sort=False)["mean"]
-        is_higher = HIGHER_IS_BETTER.get(metric, False)
-        chosen = groups.idxmax() if is_higher else groups.idxmin()
-        columns = [*by, "policy", *(x for x in axes if x not in by)]
-        found = frame.loc[chosen, [*columns, "mean", "low", "high"]]
-        found = found.reset_index(drop=True)
-        # A policy that has no such axis is the same at all its values.
-        for name, policies in json.loads(self.attrs["without"]).items():
-            found[name] = found[name].where(~found["policy"].isin(policies))
-        return found
+        level = checks.number("level", level, 0.0, 1.0)
+        return best_cells(
+            self.data, metric, by, level, per_policy=per_policy, show=show
+        )
+
+    def best_set(
+        self,
+        metric: str = "reward",
+        by: Sequence[str] = (),
+        *,
+        level: float = 0.95,
+        per_policy: bool = True,
+    ) -> DataFrame:
+        """Returns the cells that cannot be told from the best, itself included.
+
+        With probability `level` the best cell is among them, in each slice (and policy)
+        taken alone. Cells share streams, but covariances of two cells are not kept. So
+        a cell is left out only if another one is better by more than t times the
+        largest error that their difference can have: the sum of both errors or, where
+        both were compared with the same run of the baseline, the sum of the errors of
+        these differences. The quantile t is Bonferroni's over the cells. The set is
+        therefore larger than paired tests would make it, never smaller.
+
+        Args:
+            metric: as in `best`, and so are the other arguments.
+            by: see there.
+            level: see there.
+            per_policy: see there.
+
+        Returns:
+            One row per cell: values of the axes, policy, mean.
+
+        Raises:
+            JsplitError: if there is no such metric or axis, or the level is none.
+        """
+        level = checks.number("level", level, 0.0, 1.0)
+        return best_set(self.data, metric, by, level, per_policy=per_policy)
+
+    def front(
+        self,
+        cost: str = "cost",
+        value: str = "accuracy",
+        by: Sequence[str] = (),
+        *,
+        level: float = 0.95,
+    ) -> DataFrame:
+        """Returns the Pareto front of all settings: what each cost buys at most.
+
+        A setting is a policy in a cell. Privileged policies, such as the oracle, are
+        left out: they would dominate all others.
+
+        Args:
+            cost: "cost", "offloaded" or a regret, of which less is better.
+            value: "accuracy", "reward" or "true_reward".
+            by: axes at each of whose values there is a front of its own.
+            level: probability that no setting that is called dominated is on the true
+                front, in each slice taken alone, in (0, 1).
+
+        Returns:
+            One row per setting: values of the axes, policy, mean and limits of both
+            metrics (`cost`, `cost_low`, `cost_high` and so on), on_front (no other has
+            both means as good and one better) and dominated (surely: another one costs
+            less and is worth more, by intervals that hold for all settings at once). A
+            setting that is not dominated may belong to the front.
+
+        Raises:
+            JsplitError: if there is no such metric or axis, or the level is none.
+        """
+        checks.choice("cost", cost, COSTS)
+        checks.choice("value", value, VALUES)
+        level = checks.number("level", level, 0.0, 1.0)
+        return front_of(self.data, cost, value, by, level)
+
+    def sensitivity(self, metric: str = "reward") -> DataFrame:
+        """Returns how much of a metric's variation each axis explains.
+
+        The share is that of the main effect, first order: with y the means on the full
+        grid of a policy's axes and y_a their averages at the values of axis a,
+
+            share = var(y_a) / var(y).
+
+        What is missing from a sum of 1 over the axes are interactions.
+
+        Args:
+            metric: what varies.
+
+        Returns:
+            One row per policy and axis that it has: share (0..1; NaN = nothing varies),
+            range (between the averages at the best and at the worst value, in the unit
+            of the metric), best and worst (these values), and noise: at most this share
+            of the variation is the error of the means.
+
+        Raises:
+            JsplitError: if there is no such metric.
+        """
+        return sensitivity_of(self.data, metric)
+
+    def difference(
+        self,
+        cell: Mapping[str, Any],
+        other: Mapping[str, Any],
+        metric: str = "reward",
+        *,
+        level: float = 0.95,
+    ) -> CellDifference:
+        """Returns one cell minus another one, with an interval.
+
+        Paired, replica by replica, is only the difference to the baseline in the same
+        environment, which is kept of every cell. Of two others their covariance is not
+        kept. Their interval is a bound, with the largest error that the difference can
+        have (see `best_set`): it covers at least as often, and is wider. To have the
+        paired one, sweep these two cells again with the one as the baseline, or
+        `evaluate` them.
+
+        Args:
+            cell: policy and values by axis, such as {"policy": "splitee", "alpha":
+                0.8}; axes that the policy has not need none.
+            other: in the same way.
+            metric: what is compared.
+            level: probability that the interval covers, in (0, 1).
+
+        Returns:
+            mean, low, high, and how: "paired" or "bound".
+
+        Raises:
+            JsplitError: if there is no such cell or metric, or the level is none.
+        """
+        level = checks.number("level", level, 0.0, 1.0)
+        return difference_of(self.data, cell, other, metric, level)
 
     def __repr__(self) -> str:
         axes = " x ".join(f"{len(v)} {name}" for name, v in self.axes.items())
@@ -189,13 +340,35 @@ class RunsSummary(Labelled):
     made_by: ClassVar[str] = "Runs.summarize"
     needs: ClassVar[tuple[str, ...]] = ("policy", "metric", "mean", "low", "high")
 
+    def to_wide(self) -> DataFrame:
+        """Returns one row per setting, and the numbers of every metric side by side.
+
+        A policy without an axis has one row, in which the value is missing.
+
+        Returns:
+            Columns: the axes, policy, then "cost", "cost_low", "cost_high",
+            "cost_difference" and so on for every metric.
+        """
+        import pandas
+
+        rows = Settings.of(self.data)
+        columns = rows.labels()
+        for metric in self.data["metric"].values.astype(str):
+            for name in map(str, self.data.data_vars):
+                title = metric if name == "mean" else f"{metric}_{name}"
+                columns[title] = rows.numbers(name, metric)
+        return pandas.DataFrame(columns)
+
 
 def assemble(
     axes: Mapping[str, Sequence[Any]],
     policies: Sequence[str],
     rows: Sequence[Row],
-    parts: Sequence[tuple[Mapping[str, Any], Chunk]],
+    parts: Sequence[tuple[Sequence[Mapping[str, Any]], Chunk]],
     baseline: str,
+    *,
+    privileged: Sequence[str],
+    families: Mapping[str, str] = {},  # read only
 ) -> Runs:
     """Returns all cells as one; a policy without an axis stands at all its values.
 
@@ -203,24 +376,26 @@ def assemble(
         axes: values by axis, in order.
         policies: labels of the sweep's policies, without the values of axes.
         rows: of every chunk.
-        parts: values of the environment's axes, and its chunk.
+        parts: chunks, and the values of the axes of their environments.
         baseline: label of the baseline.
+        privileged: labels of those that see what no real policy can see.
+        families: what kind each policy is of, by label.
     """
     import xarray
 
     sizes = [len(values) for values in axes.values()]
     shape = (*sizes, len(policies), len(PER_REPLICA))
-    kept = {name: np.full(shape, np.nan) for name in _KEPT}
+    kept = {name: np.full(shape, np.nan) for name in KEPT}
     of_rows = [_places(axes, row.at) for row in rows]
-    for at, chunk in parts:
-        if chunk.data.sizes["row"] != len(rows):
-            raise JsplitError(f"a part of the sweep has no {len(rows)} rows")
-        here, values = _places(axes, at), [chunk[name].values for name in _KEPT]
-        for number, (row, of_row) in enumerate(zip(rows, of_rows, strict=True)):
-            settings = {**here, **of_row}
-            place = [settings.get(name, slice(None)) for name in axes]
-            for name, value in zip(_KEPT, values, strict=True):
-                kept[name][(*place, row.policy)] = value[number]
+    for environments, chunk in parts:
+        values = [(kept[name], chunk[name].values) for name in KEPT]
+        for i, at in enumerate(environments):
+            here = _places(axes, at)
+            for j, (row, of_row) in enumerate(zip(rows, of_rows, strict=True)):
+                settings = {**here, **of_row}
+                cell = [settings.get(name, slice(None)) for name in axes]
+                for whole, part in values:
+                    whole[(*cell, row.policy)] = part[i, j]
     of_parts = [chunk.data.attrs for _, chunk in parts]
     shared = set.intersection(*(set(attrs.items()) for attrs in of_parts))
     dims = (*axes, "policy", "metric")
@@ -232,7 +407,9 @@ def assemble(
     attrs = {
         **dict(sorted(shared)),
         "baseline": baseline,
-        "without": json.dumps(_without(axes, policies, rows, parts[0][0])),
+        "privileged": json.dumps(list(privileged)),
+        "families": json.dumps(dict(families)),
+        "without": json.dumps(_without(axes, policies, rows, parts[0][0][0])),
     }
     return Runs(
         xarray.Dataset({name: (dims, v) for name, v in kept.items()}, coords, attrs)

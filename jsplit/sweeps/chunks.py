@@ -1,21 +1,19 @@
-"""Finished environments of a sweep on disk: one checked file each.
+"""Finished tasks of a sweep on disk: one checked file each.
 
-Here: the name of a chunk, which is a hash of all that determines it; what was swept;
-damaged files. Not here: what is in a chunk (`results.runs`).
+Here: what was swept, and damaged files. Not here: what is in a chunk (`results.runs`),
+what it is called (`tasks`).
 """
 
-import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from jsplit import checks
-from jsplit.engine.settings import Run
-from jsplit.policies.base import Policy
 from jsplit.results.runs import Chunk
-from jsplit.sweeps.grid import Grid, Place
+from jsplit.sweeps.grid import Grid
+from jsplit.sweeps.tasks import Task, check_chunk, told_policy
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
 
@@ -48,64 +46,40 @@ class Folder:
         else:
             write_text(description, json.dumps(told, indent=2))
 
-    def find(self, name: str) -> Chunk | None:
+    def find(self, task: Task) -> Chunk | None:
         """Returns a finished chunk; a damaged one is set aside and counts as none."""
         if self.path is None:
             return None
-        path = self._file(name)
+        path = self._file(task)
         if not path.exists():
             return None
         try:
-            return Chunk.load(path)
+            chunk = Chunk.load(path)
+            check_chunk(chunk, task)
+            return chunk
         except JsplitError as error:
             os.replace(path, path.with_suffix(".damaged"))
             self.set_aside.append(str(error))
             return None
 
-    def keep(self, name: str, chunk: Chunk) -> None:
+    def keep(self, task: Task, chunk: Chunk) -> None:
         """Writes a finished chunk."""
         if self.path is not None:
-            chunk.save(self._file(name))
+            chunk.save(self._file(task))
 
-    def _file(self, name: str) -> pathlib.Path:
+    def _file(self, task: Task) -> pathlib.Path:
         assert self.path is not None
-        return self.path / f"{name}.nc.gz"
-
-
-def name_of(place: Place, policies: Sequence[Policy], baseline: str, run: Run) -> str:
-    """Returns the hash of all that determines the numbers of a chunk.
-
-    Processor, library versions, devices and block sizes do not: they are recorded.
-    """
-    told = {
-        "trace": place.scenario.first.trace.sha256,
-        "costs": place.scenario.first.costs.numbers,
-        "policies": [_told(policy) for policy in policies],
-        "baseline": baseline,
-        "horizon": run.horizon,
-        "stream": run.stream,
-        "protocol": run.protocol.switches(),
-        "seed": run.seed,
-        "replicas": [run.first_replica, run.num_replicas],
-    }
-    text = json.dumps(told, sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return self.path / f"{task.name}.nc.gz"
 
 
 def description_of(grid: Grid, **arguments: Any) -> dict[str, Any]:
     """Returns what a sweep is, as kept beside its chunks."""
     return {
         "axes": {axis.name: [*map(_plain, axis.values)] for axis in grid.axes},
-        "policies": [_told(policy) for policy in grid.policies],
+        "policies": [told_policy(policy) for policy in grid.policies],
         "traces": {name: trace.sha256 for name, trace in grid.traces.items()},
         **{name: _plain(value) for name, value in arguments.items()},
     }
-
-
-def _told(policy: Policy) -> list[str]:
-    """Returns what tells a policy from others, whatever its label."""
-    parts = (policy.selector, policy.params, policy.score, policy.reveal, policy.learns)
-    return [policy.label, *map(repr, parts)]
 
 
 def _plain(value: Any) -> Any:

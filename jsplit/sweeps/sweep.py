@@ -1,8 +1,9 @@
-"""The loop over the cells of a sweep, one environment after the other.
+"""A grid of settings, each answered as `evaluate` would.
 
 Here: `sweep`. All policies of an environment are replayed over the same streams, and
 environments of equal length share them too, so differences between cells are paired.
-Not here: axes (`grid`), files (`chunks`), what is made of the numbers (`results.runs`).
+Not here: axes (`grid`), pieces of work (`tasks`), who does them (`work`), files
+(`chunks`), what is made of the numbers (`results.runs`).
 """
 
 import os
@@ -12,20 +13,16 @@ from typing import Any
 from jsplit.engine import streams
 from jsplit.engine.settings import Keep, Run
 from jsplit.environment.costs import Costs
-from jsplit.evaluation.binding import bind
-from jsplit.evaluation.evaluate import (
-    NUM_CHECKPOINTS,
-    chosen_policies,
-    make_run,
-    replay_all,
-)
+from jsplit.evaluation.evaluate import NUM_CHECKPOINTS, chosen_policies, make_run
 from jsplit.policies.base import Policy
+from jsplit.policies.registry import policy_family
 from jsplit.progress import counted
-from jsplit.results.result import Result
-from jsplit.results.runs import Chunk, Runs, assemble
+from jsplit.results.runs import Runs, assemble
 from jsplit.results.summary import chosen_baseline
-from jsplit.sweeps.chunks import Folder, description_of, name_of
+from jsplit.sweeps.chunks import Folder, description_of
 from jsplit.sweeps.grid import MakeCosts, Place, make_grid
+from jsplit.sweeps.tasks import tasks_of
+from jsplit.sweeps.work import work_off
 from jsplit.traces.trace import Trace
 from jsplit.types import Protocol
 
@@ -120,22 +117,24 @@ def sweep(
     folder = Folder(out, description_of(grid, baseline=baseline, **how))
     rows = grid.rows(base)
     policies_here = [one for policy in chosen for _, one in grid.variants(policy)]
-    total = grid.num_evaluations() * num_replicas
+    tasks = tasks_of(places, policies_here, rows)
     parts = []
-    with counted("sweeping", total, show=progress) as count:
-        for place, run in places:
-            name = name_of(place, policies_here, baseline, run)
-            chunk = folder.find(name)
-            if chunk is None:
-                chunk = Chunk.of(_replay(place, policies_here, run), rows)
-                folder.keep(name, chunk)
-            for problem in folder.set_aside:
-                count.line(f"computed again: {problem}")
-            folder.set_aside.clear()
-            count.advance(len(policies_here) * num_replicas)
-            parts.append((place.at, chunk))
+    total = len(places) * len(policies_here) * num_replicas
+    with counted("sweeping", total, show=progress, unit="replicas") as count:
+        for task, chunk in work_off(tasks, folder, count):
+            parts.append(([place.at for place in task.places], chunk))
     axes = {axis.name: axis.values for axis in grid.axes}
-    return assemble(axes, labels, rows, parts, baseline)
+    privileged = [policy.label for policy in chosen if policy.privileged]
+    families = {policy.label: policy_family(policy.name) for policy in chosen}
+    return assemble(
+        axes,
+        labels,
+        rows,
+        parts,
+        baseline,
+        privileged=privileged,
+        families=families,
+    )
 
 
 def _run(
@@ -151,8 +150,3 @@ def _run(
         block_size=block_size,
         devices=devices,
     )
-
-
-def _replay(place: Place, policies: Sequence[Policy], run: Run) -> Result:
-    bound = (bind(policy, place.scenario, run.protocol) for policy in policies)
-    return replay_all(bound, place.scenario, run, None)

@@ -52,18 +52,29 @@ def test_a_sweep_prints_the_best_and_writes_all(trace, capsys, tmp_path):
     out = capsys.readouterr().out
     for word in ("splitee", "final_exit", "offload", "alpha", "reward"):
         assert word in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "±" in out
+    assert "of 6" in out  # cells that may be the best
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == ["parts", "sweep.nc.gz", "table.csv"]
+    figures = ["curves.png", "front.png", "map.png"]
+    assert written == sorted(
+        [*figures, "best.csv", "parts", "sweep.nc.gz", "table.csv"]
+    )
     assert cli.main([*command, "--json", "--metric", "cost"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["axes"]["offload"] == [0.1, 0.3]
     assert [row["policy"] for row in shown["best"]] == ["splitee", "final_exit"]
+    assert [row["num_cells"] for row in shown["best"]] == [6, 2]
+    assert cli.main([*command, "--json", "--by", "offload"]) == 0
+    rows = json.loads(capsys.readouterr().out)["best"]
+    assert [row["offload"] for row in rows] == [0.1, 0.1, 0.3, 0.3]
 
 
 def test_bad_input_is_one_line(trace, capsys):
     for words in (
         ["--over", "ofload=1"],
         ["--metric", "speed"],
+        ["--by", "offload"],
         ["--traces", "no.npz"],
     ):
         assert cli.main(["sweep", trace, *words]) == 2

@@ -226,7 +226,7 @@ def policies_with(**numbers):
 @pytest.mark.usefixtures("together")
 def test_new_numbers_compile_nothing():
     evaluate(policies_with(alpha=0.8, beta=2.0))
-    programs = shard._run_call._cache_size()
+    programs = shard._run_piece._cache_size()
     with compilations() as found:
         evaluate(policies_with())  # equal to the first, made anew
         evaluate(policies_with(alpha=0.6, beta=0.5))
@@ -234,7 +234,7 @@ def test_new_numbers_compile_nothing():
         evaluate(policies_with(), costs=jsplit.Costs.splitee(L, offload=0.4, mu=0.5))
         evaluate(policies_with(), trace=random_trace(N, L, seed=8))
     assert found == []
-    assert shard._run_call._cache_size() == programs
+    assert shard._run_piece._cache_size() == programs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from conftest import random_trace
 
 import jsplit
 from jsplit import stats
-from jsplit.engine import shard
+from jsplit.engine import layout
 from jsplit.evaluation import until as stopping
 from jsplit.types import JsplitError
 
@@ -64,7 +64,7 @@ def replayed(long_run, monkeypatch):
 def resampled():
     """Sixteen replicas at once, and the same in two runs of the same program."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard, "BLOCKS_PER_CALL", 1)
+        patch.setattr(layout, "ITEMS", 1)
         options = {"stream": "bootstrap", "record_arms": True, "block_size": 4}
         parts = [evaluate(8, first, **options) for first in (0, 8)]
         return evaluate(16, **options), parts

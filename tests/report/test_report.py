@@ -10,7 +10,8 @@ from conftest import whole_result
 from rich.console import Console
 
 from jsplit import report
-from jsplit.report import cells, comparison, figures, placing, tables
+from jsplit.report import cells, comparison, placing, tables
+from jsplit.report.figures.looks import looks_of
 from jsplit.results.tables import ConditionSummary, Summary
 from jsplit.types import JsplitError
 
@@ -441,7 +442,7 @@ def test_regret_curves_without_anything_to_draw(result):
 
 
 def test_looks_differ_between_eighteen_policies():
-    looks = figures._looks([str(index) for index in range(18)], set())
+    looks = looks_of([str(index) for index in range(18)], set())
     assert len({(look.colour, look.marker) for look in looks}) == 18
     assert len({(look.colour, look.line) for look in looks}) == 18
 

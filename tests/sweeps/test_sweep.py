@@ -9,7 +9,7 @@ from conftest import compilations, random_trace
 
 import jsplit
 from jsplit import stats
-from jsplit.sweeps import sweep as loop
+from jsplit.sweeps import tasks, work
 from jsplit.types import JsplitError
 
 TRACE = random_trace(60, 4, seed=1)
@@ -189,17 +189,23 @@ def test_another_value_compiles_nothing(runs):
     assert found == []
 
 
-def test_a_folder_goes_on_where_it_stopped(runs, tmp_path, monkeypatch):
-    replayed = []
-    replay = loop._replay
+@pytest.fixture
+def one_place_each(monkeypatch):
+    monkeypatch.setattr(tasks, "MAX_PLACES", 1)
 
-    def counting(place, policies, run):
+
+def test_a_folder_goes_on_where_it_stopped(runs, tmp_path, monkeypatch, one_place_each):
+    replayed = []
+    replay = work.perform
+
+    def counting(task, advance):
+        (place,) = task.places
         replayed.append(dict(place.at))
         if len(replayed) == 2:
             raise KeyboardInterrupt
-        return replay(place, policies, run)
+        return replay(task, advance)
 
-    monkeypatch.setattr(loop, "_replay", counting)
+    monkeypatch.setattr(work, "perform", counting)
 
     def again():
         return jsplit.sweep(
@@ -215,7 +221,9 @@ def test_a_folder_goes_on_where_it_stopped(runs, tmp_path, monkeypatch):
     assert len(replayed) == 3
 
 
-def test_a_damaged_part_is_set_aside_and_computed_again(runs, tmp_path, capfd):
+def test_a_damaged_part_is_set_aside_and_computed_again(
+    runs, tmp_path, capfd, one_place_each
+):
     out = tmp_path / "a"
     how = {"out": out, **HOW}
     jsplit.sweep(TRACE, POLICIES, jsplit.Costs.splitee, OVER, **how)
@@ -296,7 +304,7 @@ def test_bad_arguments_are_named_before_anything_runs(changes, message, monkeypa
     def never(*arguments):
         raise AssertionError("something ran")
 
-    monkeypatch.setattr(loop, "_replay", never)
+    monkeypatch.setattr(work, "perform", never)
     given = {"trace": TRACE, "costs": jsplit.Costs.splitee, "over": OVER} | changes
     with pytest.raises(JsplitError, match=message):
         jsplit.sweep(policies=["splitee"], **given)
