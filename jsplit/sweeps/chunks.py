@@ -134,12 +134,28 @@ def load_part(path: pathlib.Path) -> Chunk:
     return chunk
 
 
-def index_of(grid: Grid, rows: Sequence[Row], tasks: Sequence[Task]) -> dict[str, Any]:
-    """Returns which parts a sweep has and what their numbers belong to, JSON-able."""
+def index_of(
+    axes: Mapping[str, Sequence[Any]],
+    policies: Sequence[str],
+    rows: Sequence[Row],
+    tasks: Sequence[Task],
+) -> dict[str, Any]:
+    """Returns which parts a sweep has and what their numbers belong to, JSON-able.
+
+    Args:
+        axes: values by axis.
+        policies: labels.
+        rows: policies beside their baselines.
+        tasks: all of them.
+    """
+    where = {
+        name: {value: i for i, value in enumerate(values)}
+        for name, values in axes.items()
+    }
     return {
-        "axes": {axis.name: [*map(_plain, axis.values)] for axis in grid.axes},
-        "of_places": [axis.name for axis in grid.axes if axis.kind != "policy"],
-        "policies": [policy.label for policy in grid.policies],
+        "axes": {name: [*map(_plain, values)] for name, values in axes.items()},
+        "of_places": [*tasks[0].places[0].at],
+        "policies": [*policies],
         "rows": [
             [
                 row.policy,
@@ -150,7 +166,14 @@ def index_of(grid: Grid, rows: Sequence[Row], tasks: Sequence[Task]) -> dict[str
             ]
             for row in rows
         ],
-        "parts": [[task.name, len(task.places)] for task in tasks],
+        # By part, where on these axes each of its environments is.
+        "parts": {
+            task.name: [
+                [where[name][value] for name, value in place.at.items()]
+                for place in task.places
+            ]
+            for task in tasks
+        },
     }
 
 

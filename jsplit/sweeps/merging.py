@@ -14,8 +14,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from jsplit import checks
 from jsplit.results.runs import Chunk, Row, Runs, assemble
 from jsplit.sweeps.chunks import DESCRIPTION, ENDING, INDEX, check_same, load_part
@@ -79,23 +77,17 @@ class _Index:
             self.axes: dict[str, list[Any]] = dict(told["axes"])
             self.rows = [Row(*row) for row in told["rows"]]
             self.policies = [*map(str, told["policies"])]
-            sizes = [len(self.axes[name]) for name in told["of_places"]]
-            self.parts: dict[str, list[dict[str, Any]]] = {}
-            place = 0
-            for name, number in told["parts"]:
-                self.parts[name] = [
+            self.parts: dict[str, list[dict[str, Any]]] = {
+                str(name): [
                     {
                         axis: self.axes[axis][i]
-                        for axis, i in zip(
-                            told["of_places"],
-                            np.unravel_index(one, sizes) if sizes else (),
-                            strict=True,
-                        )
+                        for axis, i in zip(told["of_places"], place, strict=True)
                     }
-                    for one in range(place, place + number)
+                    for place in places
                 ]
-                place += number
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+                for name, places in told["parts"].items()
+            }
+        except (OSError, ValueError, TypeError, LookupError, RecursionError):
             raise JsplitError(
                 f"{folder} is no folder of a sweep: {INDEX} is missing or damaged"
             ) from None

@@ -127,24 +127,25 @@ def sweep(
     rows = grid.rows(base)
     policies_here = [one for policy in chosen for _, one in grid.variants(policy)]
     tasks = [*tasks_of(places, policies_here, rows)]
-    folder.list_parts(index_of(grid, rows, tasks))
+    axes = {axis.name: axis.values for axis in grid.axes}
+    about = {
+        "privileged": [policy.label for policy in chosen if policy.privileged],
+        "families": {policy.label: policy_family(policy.name) for policy in chosen},
+    }
+    folder.list_parts({**index_of(axes, labels, rows, tasks), "about": about})
     tasks = job_share(tasks, out) if shard is None else share_of(tasks, shard)
     parts = []
     total = sum(task.num_replicas for task in tasks)
     with counted("sweeping", total, show=progress, unit="replicas") as count:
         for task, chunk in work_off(tasks, folder, count, executor):
             parts.append(([place.at for place in task.places], chunk))
-    axes = {axis.name: axis.values for axis in grid.axes}
-    privileged = [policy.label for policy in chosen if policy.privileged]
-    families = {policy.label: policy_family(policy.name) for policy in chosen}
     return assemble(
         axes,
         labels,
         rows,
         parts,
         baseline,
-        privileged=privileged,
-        families=families,
+        **about,
     )
 
 
