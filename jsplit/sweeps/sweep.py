@@ -26,7 +26,7 @@ from jsplit.sweeps.shares import job_share, own_devices, share_of
 from jsplit.sweeps.tasks import tasks_of
 from jsplit.sweeps.work import work_off
 from jsplit.traces.trace import Trace
-from jsplit.types import Protocol
+from jsplit.types import JsplitError, Protocol
 
 
 def sweep(
@@ -123,6 +123,11 @@ def sweep(
         "seed": seed,
     }
     places = [(place, _run(place, how, block_size, devices)) for place in grid.places()]
+    if "://" in str(out):
+        raise JsplitError(
+            f"out must be a folder, got {str(out)!r}: object stores are not supported; "
+            "sweep into a folder and copy it"
+        )
     folder = Folder(out, description_of(grid, baseline=baseline, **how))
     rows = grid.rows(base)
     policies_here = [one for policy in chosen for _, one in grid.variants(policy)]

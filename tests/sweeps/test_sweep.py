@@ -291,6 +291,7 @@ BAD = {
     "cost": ({"over": {"offload": [-1]}}, "offload must be finite and >= 0"),
     "baseline": ({"baseline": "final_exit"}, "baseline must be one of splitee"),
     "out": ({"out": 5}, "out must be a path"),
+    "store": ({"out": "s3://a/b"}, "object stores are not supported"),
     "replicas": ({"num_replicas": 0}, "num_replicas must be an integer from 1"),
     "too many": (
         {"over": {"alpha": np.linspace(0, 1, 1001), "beta": np.linspace(1, 2, 1001)}},
