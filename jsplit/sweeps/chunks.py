@@ -167,13 +167,16 @@ def index_of(
             for row in rows
         ],
         # By part, where on these axes each of its environments is.
-        "parts": {
-            task.name: [
-                [where[name][value] for name, value in place.at.items()]
-                for place in task.places
+        "parts": [
+            [
+                task.name,
+                [
+                    [where[name][value] for name, value in place.at.items()]
+                    for place in task.places
+                ],
             ]
             for task in tasks
-        },
+        ],
     }
 
 

@@ -77,16 +77,17 @@ class _Index:
             self.axes: dict[str, list[Any]] = dict(told["axes"])
             self.rows = [Row(*row) for row in told["rows"]]
             self.policies = [*map(str, told["policies"])]
-            self.parts: dict[str, list[dict[str, Any]]] = {
-                str(name): [
+            self.parts: dict[str, list[list[dict[str, Any]]]] = {}
+            for name, places in told["parts"]:
+                environments = [
                     {
                         axis: self.axes[axis][i]
                         for axis, i in zip(told["of_places"], place, strict=True)
                     }
                     for place in places
                 ]
-                for name, places in told["parts"].items()
-            }
+                # Equal settings under two names share a part.
+                self.parts.setdefault(str(name), []).append(environments)
         except (OSError, ValueError, TypeError, LookupError, RecursionError):
             raise JsplitError(
                 f"{folder} is no folder of a sweep: {INDEX} is missing or damaged"
@@ -95,7 +96,7 @@ class _Index:
     @property
     def cells_of_place(self) -> int:
         """Combinations of the policies' numbers."""
-        of_places = {*next(iter(self.parts.values()))[0]}
+        of_places = {*next(iter(self.parts.values()))[0][0]}
         return math.prod(
             len(v) for name, v in self.axes.items() if name not in of_places
         )
@@ -128,7 +129,7 @@ def status(folder: str | os.PathLike[str]) -> Status:
         written = file.stat().st_mtime
         if written > last:
             last, host = written, str(chunk.attrs.get("host", "an unknown host"))
-    places = {name: len(places) for name, places in index.parts.items()}
+    places = {name: sum(map(len, groups)) for name, groups in index.parts.items()}
     each = index.cells_of_place
     return Status(
         len(places),
@@ -184,7 +185,11 @@ def merge(
     notes += _mixtures([*chunks.values()])
     runs = None
     if len(chunks) == len(index.parts):
-        parts = [(places, chunks[name]) for name, places in index.parts.items()]
+        parts = [
+            (places, chunks[name])
+            for name, groups in index.parts.items()
+            for places in groups
+        ]
         runs = assemble(
             index.axes, index.policies, index.rows, parts, str(told["baseline"])
         )

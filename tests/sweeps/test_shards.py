@@ -59,6 +59,17 @@ def test_merged_shards_are_the_sweep(alone, shards, tmp_path):
     assert found.runs.best().equals(alone.best())
 
 
+def test_equal_environments_of_two_names_share_a_part(tmp_path):
+    traces = {"one": TRACE, "two": TRACE}
+    how = {"over": {"alpha": [0.6, 0.8]}, "out": tmp_path / "a", **HOW}
+    runs = jsplit.sweep(traces, POLICIES, jsplit.Costs.splitee(3), **how)
+    assert len(parts(tmp_path / "a")) == 1
+    found = merge([tmp_path / "a"], tmp_path / "all")
+    assert found.runs is not None
+    assert found.runs.data.equals(runs.data)
+    assert status(tmp_path / "a").finished_cells == 4
+
+
 def test_a_sweep_goes_on_in_what_was_merged(alone, shards, tmp_path, monkeypatch):
     damaged = shards[1] / parts(shards[1])[0]
     damaged.write_bytes(damaged.read_bytes()[:-20])
