@@ -76,6 +76,7 @@ class _Index:
             told = json.loads(path.read_text(encoding="utf-8"))
             self.axes: dict[str, list[Any]] = dict(told["axes"])
             self.rows = [Row(*row) for row in told["rows"]]
+            self.about: dict[str, Any] = dict(told["about"])
             self.policies = [*map(str, told["policies"])]
             self.parts: dict[str, list[list[dict[str, Any]]]] = {}
             for name, places in told["parts"]:
@@ -190,8 +191,9 @@ def merge(
             for name, groups in index.parts.items()
             for places in groups
         ]
+        baseline = str(told["baseline"])
         runs = assemble(
-            index.axes, index.policies, index.rows, parts, str(told["baseline"])
+            index.axes, index.policies, index.rows, parts, baseline, **index.about
         )
     return Merged(len(index.parts), len(chunks), notes, runs)
 
