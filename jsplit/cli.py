@@ -18,6 +18,7 @@ import tyro
 
 from jsplit import checks
 from jsplit.commands.bench import Bench
+from jsplit.commands.cluster import Merge
 from jsplit.commands.data import Data
 from jsplit.commands.evaluate import Evaluate
 from jsplit.commands.policies import Policies
@@ -41,6 +42,7 @@ COMMANDS: dict[str, type] = {
     "record": Record,
     "evaluate": Evaluate,
     "sweep": Sweep,
+    "merge": Merge,
     "policies": Policies,
     "bench": Bench,
 }

@@ -22,6 +22,7 @@ EXTRA_OF = {
     "array_record": "data",
     "pyarrow": "parquet",
     "tensorflow": "prepare",
+    "distributed": "cluster",
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tyro
 
 from jsplit import checks
+from jsplit.commands.cluster import executor_of, print_status
 from jsplit.commands.common import (
     AsJson,
     Quiet,
@@ -20,6 +21,8 @@ from jsplit.commands.common import (
 )
 from jsplit.extras import MissingExtra
 from jsplit.grammar import read_value
+from jsplit.sweeps.merging import PARTS
+from jsplit.sweeps.shares import read_shard
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder
 
@@ -52,7 +55,7 @@ class Sweep:
     Example: jsplit sweep clear.npz --traces blurred.npz --over offload=0.1,0.5 --show
     """  # noqa: E501
 
-    trace: tyro.conf.Positional[pathlib.Path]
+    trace: tyro.conf.Positional[pathlib.Path | None] = None
     """the trace or table to judge on, see `jsplit evaluate --help`."""
     policies: tyro.conf.Positional[tuple[str, ...]] = ("splitee", "final_exit")
     """policies, see `jsplit policies`."""
@@ -75,6 +78,15 @@ class Sweep:
     by: Annotated[tuple[str, ...], tyro.conf.arg(help=BY)] = ()
     out: pathlib.Path | None = None
     """folder for finished parts, sweep.nc.gz, table.csv, best.csv and figures."""
+    workers: int | None = None
+    """processes that replay, each with its share of the cores or GPUs (this one)."""
+    dask: str | None = None
+    """address of a Dask scheduler, such as tcp://host:8786, whose workers replay."""
+    shard: str | None = None
+    """i/n: only the i-th of n shares, for machines that share nothing; needs --out.
+    `jsplit merge` puts the folders together."""
+    status: pathlib.Path | None = None
+    """say how far the sweep of this folder is, and run nothing."""
     show: bool = False
     """print the axes and the work, and run nothing."""
     seed: Seed = 0
@@ -89,7 +101,11 @@ class Sweep:
         from jsplit import report
         from jsplit.results.metrics import PER_REPLICA
 
+        if self.status is not None:
+            print_status(self.status, as_json=self.as_json)
+            return
         checks.choice("metric", self.metric, PER_REPLICA)
+        shard = self._shard()
         trace = self._traces()
         over = parse_axes(self.over)
         for name in self.by:
@@ -98,20 +114,26 @@ class Sweep:
         if self.show:
             self._show(trace, costs, over)
             return
-        runs = jsplit.sweep(
-            trace,
-            self.policies,
-            costs,
-            over,
-            baseline=self.baseline,
-            num_replicas=self.num_replicas,
-            stream=self.stream,
-            horizon=self.horizon,
-            protocol=self.protocol,
-            seed=self.seed,
-            out=None if self.out is None else self.out / "parts",
-            progress=not self.quiet,
-        )
+        with executor_of(self.workers, self.dask) as executor:
+            runs = jsplit.sweep(
+                trace,
+                self.policies,
+                costs,
+                over,
+                baseline=self.baseline,
+                num_replicas=self.num_replicas,
+                stream=self.stream,
+                horizon=self.horizon,
+                protocol=self.protocol,
+                seed=self.seed,
+                out=None if self.out is None else self.out / PARTS,
+                executor=executor,
+                shard=shard,
+                progress=not self.quiet,
+            )
+        if shard is not None:
+            print(f"share {self.shard} is finished; jsplit merge puts shares together")
+            return
         if self.out is not None:
             make_folder(self.out, "out")
             runs.save(self.out / "sweep.nc.gz")
@@ -125,7 +147,16 @@ class Sweep:
             return
         rich.print(report.render_best(best, self.metric, runs))
 
+    def _shard(self) -> tuple[int, int] | None:
+        if self.shard is None:
+            return None
+        if self.out is None:
+            raise JsplitError("shard needs a folder: --out FOLDER, got none")
+        return read_shard(self.shard)
+
     def _traces(self) -> Any:
+        if self.trace is None:
+            raise JsplitError("trace must be given, as in jsplit sweep TRACE; got none")
         traces = load_traces("traces", [self.trace, *self.traces])
         return traces if self.traces else traces[self.trace.stem]
 

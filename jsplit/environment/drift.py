@@ -6,6 +6,7 @@ chain whose transitions may differ from step to step. Not here: what the conditi
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -60,10 +61,7 @@ def abrupt(*at: int) -> Drift:
     starts = [checks.integer("at", step, 1) for step in at]
     if not starts or sorted(set(starts)) != starts:
         raise JsplitError(f"at must be increasing steps, at least one, got {at!r}")
-
-    def series(horizon: int) -> np.ndarray:
-        return np.searchsorted(starts, np.arange(horizon), side="right")
-
+    series = functools.partial(_after, starts=tuple(starts))
     return _certain(f"abrupt({', '.join(map(str, starts))})", len(starts) + 1, series)
 
 
@@ -81,12 +79,8 @@ def periodic(period: int) -> Drift:
         array([0, 0, 1, 1, 2, 2, 0])
     """
     period = checks.integer("period", period, 1)
-    label = f"periodic({period})"
-
-    def chain(horizon: int, num_conditions: int) -> Chain:
-        return _follow(np.arange(horizon) // period % num_conditions, num_conditions)
-
-    return Drift(label, None, chain)
+    chain = functools.partial(_in_turn, period=period)
+    return Drift(f"periodic({period})", None, chain)
 
 
 def recorded(series: Sequence[int] | np.ndarray) -> Drift:
@@ -115,11 +109,9 @@ def recorded(series: Sequence[int] | np.ndarray) -> Drift:
     if values.min() < 0:
         raise JsplitError(f"series must be >= 0, got {values.min()}")
 
-    def repeated(horizon: int) -> np.ndarray:
-        return np.resize(values, horizon)
-
     digest = hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()[:8]
     label = f"recorded({values.size} steps, sha256 {digest})"
+    repeated = functools.partial(_repeated, values=values)
     return _certain(label, int(values.max()) + 1, repeated)
 
 
@@ -137,14 +129,7 @@ def ramp(start: int, end: int) -> Drift:
     """
     start = checks.integer("start", start, 0)
     end = checks.integer("end", end, start + 1)
-
-    def chain(horizon: int, num_conditions: int) -> Chain:
-        del num_conditions
-        step = np.arange(start, end + 1)
-        second = (step - start) / (end - start)
-        transition = np.stack([1 - second, second], 1)[:, None].repeat(2, 1)
-        return Chain(np.clip(np.arange(horizon), start, end) - start, transition)
-
+    chain = functools.partial(_ramp, start=start, end=end)
     return Drift(f"ramp({start}, {end})", 2, chain)
 
 
@@ -158,11 +143,7 @@ def mixture(*weights: float) -> Drift:
         JsplitError: if the weights are no chances.
     """
     chances = _chances("weights", [weights])
-
-    def chain(horizon: int, num_conditions: int) -> Chain:
-        del num_conditions
-        return Chain(np.zeros(horizon, int), chances.repeat(len(weights), 0)[None])
-
+    chain = functools.partial(_anew, chances=chances)
     label = f"mixture({', '.join(f'{w:g}' for w in weights)}{_digest(chances)})"
     return Drift(label, len(weights), chain)
 
@@ -192,11 +173,7 @@ def markov(
     first = _long_run(matrix) if initial is None else _chances("initial", [initial])[0]
     if first.size != len(matrix):
         raise JsplitError(f"initial must hold {len(matrix)} chances, got {first.size}")
-
-    def chain(horizon: int, num_conditions: int) -> Chain:
-        start = first[None].repeat(num_conditions, 0)
-        return Chain(np.minimum(np.arange(horizon), 1), np.stack([start, matrix]))
-
+    chain = functools.partial(_drawn, first=first, matrix=matrix)
     shown = [matrix] if initial is None else [matrix, first]
     label = ", ".join(
         np.array2string(one, separator=", ", precision=4) for one in shown
@@ -218,11 +195,49 @@ def _digest(*chances: np.ndarray) -> str:
     return f", sha256 {hashlib.sha256(content).hexdigest()[:8]}"
 
 
-def _certain(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:
-    def chain(horizon: int, num_conditions: int) -> Chain:
-        return _follow(series(horizon), num_conditions)
+# What the drifts are made of: functions of this module, so that drifts can be pickled.
 
-    return Drift(label, num, chain)
+
+def _after(horizon: int, starts: tuple[int, ...]) -> np.ndarray:
+    return np.searchsorted(starts, np.arange(horizon), side="right")
+
+
+def _repeated(horizon: int, values: np.ndarray) -> np.ndarray:
+    return np.resize(values, horizon)
+
+
+def _certain(label: str, num: int, series: Callable[[int], np.ndarray]) -> Drift:
+    return Drift(label, num, functools.partial(_visits, series=series))
+
+
+def _visits(
+    horizon: int, num_conditions: int, series: Callable[[int], np.ndarray]
+) -> Chain:
+    return _follow(series(horizon), num_conditions)
+
+
+def _in_turn(horizon: int, num_conditions: int, period: int) -> Chain:
+    return _follow(np.arange(horizon) // period % num_conditions, num_conditions)
+
+
+def _ramp(horizon: int, num_conditions: int, start: int, end: int) -> Chain:
+    del num_conditions
+    step = np.arange(start, end + 1)
+    second = (step - start) / (end - start)
+    transition = np.stack([1 - second, second], 1)[:, None].repeat(2, 1)
+    return Chain(np.clip(np.arange(horizon), start, end) - start, transition)
+
+
+def _anew(horizon: int, num_conditions: int, chances: np.ndarray) -> Chain:
+    del num_conditions
+    return Chain(np.zeros(horizon, int), chances.repeat(chances.size, 0)[None])
+
+
+def _drawn(
+    horizon: int, num_conditions: int, first: np.ndarray, matrix: np.ndarray
+) -> Chain:
+    start = first[None].repeat(num_conditions, 0)
+    return Chain(np.minimum(np.arange(horizon), 1), np.stack([start, matrix]))
 
 
 def _follow(series: np.ndarray, num_conditions: int) -> Chain:

@@ -1,5 +1,6 @@
 """What every fitted rule shares: its policy, and thresholds that read well."""
 
+import functools
 from typing import Any
 
 from jsplit.policies import plans
@@ -27,23 +28,22 @@ def policy_of(
         alpha: threshold of the fixed splits that its regret is taken against; None for
             that of other policies.
     """
-    wanted = held_out.num_exits
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        if num_exits != wanted:
-            raise JsplitError(
-                f"trace must have the {wanted} exits it was fitted on, got {num_exits}"
-            )
-        return plans.stack([plan])
-
     return Policy(
         name,
-        build,
+        functools.partial(_fitted, plan=plan, wanted=held_out.num_exits),
         Always(),
         {**numbers, "fitted_on": held_out.sha256[:8]},
         alpha=ALPHA if alpha is None else alpha,
     )
+
+
+def _fitted(num_exits: int, protocol: Protocol, plan: Plan, wanted: int) -> Plan:
+    del protocol
+    if num_exits != wanted:
+        raise JsplitError(
+            f"trace must have the {wanted} exits it was fitted on, got {num_exits}"
+        )
+    return plans.stack([plan])
 
 
 def readable(threshold: Any) -> float:

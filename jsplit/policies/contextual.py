@@ -6,6 +6,7 @@ distortion. Not here: selectors that must detect a change themselves (`forgettin
 """
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -250,25 +251,27 @@ def route_ucb(
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
     num_routes = checks.integer("num_routes", num_routes, 1)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        pairs = [
-            plans.by_route(plans.split(num_exits, depth, alpha), route)
-            for route in range(num_routes)
-            for depth in range(1, num_exits)
-        ]
-        return plans.stack([*pairs, plans.exit_at(num_exits, num_exits)])
-
     params = UCBParams(checks.number("beta", beta, 0.0))
     return Policy(
         "route_ucb",
-        build,
+        functools.partial(_over_routes, alpha=alpha, num_routes=num_routes),
         ContextualUCB(),
         params=params,
         context=CONDITION,
         alpha=alpha,
     )
+
+
+def _over_routes(
+    num_exits: int, protocol: Protocol, alpha: float, num_routes: int
+) -> Plan:
+    del protocol
+    pairs = [
+        plans.by_route(plans.split(num_exits, depth, alpha), route)
+        for route in range(num_routes)
+        for depth in range(1, num_exits)
+    ]
+    return plans.stack([*pairs, plans.exit_at(num_exits, num_exits)])
 
 
 def linucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:

@@ -27,17 +27,17 @@ def uee_ucb(*, beta: float = math.sqrt(2)) -> Policy:
         Narayan, Hanawal and Bhardwaj, Unsupervised early exit in DNNs with multiple
         exits, arXiv 2209.09480.
     """
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return plans.stack(
-            [
-                plans.exit_at(num_exits, depth, all_heads=True)
-                for depth in range(1, num_exits + 1)
-            ]
-        )
-
     params = UCBParams(checks.number("beta", beta, 0.0))
     return Policy(
-        "uee_ucb", build, UCB(), params=params, reveal="prefix", learns="disagreement"
+        "uee_ucb", _exits, UCB(), params=params, reveal="prefix", learns="disagreement"
+    )
+
+
+def _exits(num_exits: int, protocol: Protocol) -> Plan:
+    del protocol
+    return plans.stack(
+        [
+            plans.exit_at(num_exits, depth, all_heads=True)
+            for depth in range(1, num_exits + 1)
+        ]
     )

@@ -5,6 +5,7 @@ and the cascades. No comparison should leave these baselines out.
 """
 
 import dataclasses
+import functools
 
 from jsplit import checks
 from jsplit.policies import plans
@@ -20,12 +21,12 @@ def final_exit() -> Policy:
     Bills all layers and the last head; the published baseline bills every head
     (`Protocol.final_bill`).
     """
+    return Policy("final_exit", _final_exit, Always())
 
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        all_heads = protocol.final_bill == "all_heads"
-        return plans.stack([plans.exit_at(num_exits, num_exits, all_heads=all_heads)])
 
-    return Policy("final_exit", build, Always())
+def _final_exit(num_exits: int, protocol: Protocol) -> Plan:
+    all_heads = protocol.final_bill == "all_heads"
+    return plans.stack([plans.exit_at(num_exits, num_exits, all_heads=all_heads)])
 
 
 def fixed_split(*, depth: int = 1, alpha: float = ALPHA) -> Policy:
@@ -37,12 +38,13 @@ def fixed_split(*, depth: int = 1, alpha: float = ALPHA) -> Policy:
     """
     depth = checks.integer("depth", depth, 1)
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return plans.stack([plans.split(num_exits, depth, alpha)])
-
+    build = functools.partial(_fixed_split, depth=depth, alpha=alpha)
     return Policy("fixed_split", build, Always(), {"depth": depth}, alpha=alpha)
+
+
+def _fixed_split(num_exits: int, protocol: Protocol, depth: int, alpha: float) -> Plan:
+    del protocol
+    return plans.stack([plans.split(num_exits, depth, alpha)])
 
 
 def offload_all(*, depth: int = 1, route: int = 0) -> Policy:
@@ -59,15 +61,16 @@ def offload_all(*, depth: int = 1, route: int = 0) -> Policy:
     """
     depth = checks.integer("depth", depth, 0)
     route = checks.integer("route", route, 0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return plans.stack([plans.by_route(plans.offload_all(num_exits, depth), route)])
-
     numbers = {"depth": depth} if depth != 1 else {}
     if route:
         numbers["route"] = route
+    build = functools.partial(_offload_all, depth=depth, route=route)
     return Policy("offload_all", build, Always(), numbers)
+
+
+def _offload_all(num_exits: int, protocol: Protocol, depth: int, route: int) -> Plan:
+    del protocol
+    return plans.stack([plans.by_route(plans.offload_all(num_exits, depth), route)])
 
 
 def dynamic_split(*, shallowest: int = 1, num_routes: int = 1) -> Policy:
@@ -86,18 +89,23 @@ def dynamic_split(*, shallowest: int = 1, num_routes: int = 1) -> Policy:
     """
     shallowest = checks.integer("shallowest", shallowest, 0)
     num_routes = checks.integer("num_routes", num_routes, 1)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        checks.integer("shallowest", shallowest, 0, num_exits - 1)
-        shipping = [
-            plans.by_route(plans.offload_all(num_exits, depth), route)
-            for route in range(num_routes)
-            for depth in range(shallowest, num_exits)
-        ]
-        return plans.stack([*shipping, plans.exit_at(num_exits, num_exits)])
-
+    build = functools.partial(
+        _dynamic_split, shallowest=shallowest, num_routes=num_routes
+    )
     return Policy("dynamic_split", build, Follow(), context=Context("cheapest"))
+
+
+def _dynamic_split(
+    num_exits: int, protocol: Protocol, shallowest: int, num_routes: int
+) -> Plan:
+    del protocol
+    checks.integer("shallowest", shallowest, 0, num_exits - 1)
+    shipping = [
+        plans.by_route(plans.offload_all(num_exits, depth), route)
+        for route in range(num_routes)
+        for depth in range(shallowest, num_exits)
+    ]
+    return plans.stack([*shipping, plans.exit_at(num_exits, num_exits)])
 
 
 def random_exit(*, alpha: float = ALPHA) -> Policy:
@@ -135,12 +143,13 @@ def confidence_cascade(*, alpha: float = ALPHA) -> Policy:
     (`Protocol.cascade_answer`).
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        delay = int(protocol.cascade_answer == "one_late")
-        return plans.stack([plans.cascade(num_exits, alpha, delay=delay)])
-
+    build = functools.partial(_confidence_cascade, alpha=alpha)
     return Policy("confidence_cascade", build, Always(), alpha=alpha)
+
+
+def _confidence_cascade(num_exits: int, protocol: Protocol, alpha: float) -> Plan:
+    delay = int(protocol.cascade_answer == "one_late")
+    return plans.stack([plans.cascade(num_exits, alpha, delay=delay)])
 
 
 def entropy_cascade(*, threshold: float = 0.5) -> Policy:
@@ -154,11 +163,7 @@ def entropy_cascade(*, threshold: float = 0.5) -> Policy:
         arXiv 1709.01686.
     """
     threshold = checks.number("threshold", threshold, 0.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return plans.stack([plans.cascade(num_exits, -threshold)])
-
+    build = functools.partial(_cascade, threshold=-threshold)
     return Policy("entropy_cascade", build, Always(), score="entropy")
 
 
@@ -173,9 +178,10 @@ def patience_cascade(*, patience: int = 2) -> Policy:
         Zhou et al., BERT loses patience, arXiv 2006.04152.
     """
     patience = checks.integer("patience", patience, 1)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return plans.stack([plans.cascade(num_exits, patience)])
-
+    build = functools.partial(_cascade, threshold=patience)
     return Policy("patience_cascade", build, Always(), score="patience")
+
+
+def _cascade(num_exits: int, protocol: Protocol, threshold: float) -> Plan:
+    del protocol
+    return plans.stack([plans.cascade(num_exits, threshold)])

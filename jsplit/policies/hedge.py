@@ -5,11 +5,13 @@ learn from is "agreement", as in `hierarchical`.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jsplit import checks
@@ -170,10 +172,9 @@ def hil_f(
         eta: learning rate, >= 0.
     """
     params = HedgeParams(checks.number("eta", eta, 0.0))
-    build = _thresholds(depth, num_thresholds)
     return Policy(
         "hil_f",
-        lambda num_exits, protocol: plans.stack(build(num_exits)),
+        _thresholds(depth, num_thresholds, explores=False),
         Hedge(),
         params=params,
         reveal="all",
@@ -202,16 +203,9 @@ def hil_n(
     """
     epsilon = checks.number("epsilon", epsilon, 1e-6, 1.0)
     params = ExploringParams(checks.number("eta", eta, 0.0), epsilon)
-    build = _thresholds(depth, num_thresholds)
-
-    def with_exploration(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        explore = plans.offload_all(num_exits, depth, head=True)
-        return plans.stack([*build(num_exits), explore])
-
     return Policy(
         "hil_n",
-        with_exploration,
+        _thresholds(depth, num_thresholds, explores=True),
         ExploringHedge(),
         params=params,
         reveal="shipped",
@@ -219,14 +213,23 @@ def hil_n(
     )
 
 
-def _thresholds(depth: int, num_thresholds: int) -> Callable[[int], list[Plan]]:
-    """Returns, for L exits, the splits at `depth` for every threshold."""
+def _thresholds(
+    depth: int, num_thresholds: int, *, explores: bool
+) -> Callable[[int, Protocol], Plan]:
+    """Returns what builds the splits at `depth` for every threshold."""
     depth = checks.integer("depth", depth, 1)
     num_thresholds = checks.integer("num_thresholds", num_thresholds, 2)
     alphas = grid(0.0, 1.0, num_thresholds)
+    return functools.partial(_plans, depth=depth, alphas=alphas, explores=explores)
 
-    def build(num_exits: int) -> list[Plan]:
-        checks.integer("depth", depth, 1, num_exits - 1)
-        return [plans.split(num_exits, depth, alpha) for alpha in alphas]
 
-    return build
+def _plans(
+    num_exits: int, protocol: Protocol, depth: int, alphas: np.ndarray, explores: bool
+) -> Plan:
+    """Returns the splits, and behind them the plan that ships to explore."""
+    del protocol
+    checks.integer("depth", depth, 1, num_exits - 1)
+    splits = [plans.split(num_exits, depth, alpha) for alpha in alphas]
+    if explores:
+        splits.append(plans.offload_all(num_exits, depth, head=True))
+    return plans.stack(splits)

@@ -7,6 +7,7 @@ if shipped. Not here: thresholds learned from the same reward (`hedge`).
 """
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -143,19 +144,19 @@ def hi_lcb_lite(*, depth: int = 1, bins: int = BINS, xi: float = XI) -> Policy:
 def _hi_lcb(name: str, monotone: bool, depth: int, bins: int, xi: float) -> Policy:
     depth = checks.integer("depth", depth, 1)
     bins = checks.integer("bins", bins, 1)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        checks.integer("depth", depth, 1, num_exits - 1)
-        accept = plans.exit_at(num_exits, depth)
-        return plans.stack([accept, plans.offload_all(num_exits, depth, head=True)])
-
     return Policy(
         name,
-        build,
+        functools.partial(_accept_or_ship, depth=depth),
         HILCB(monotone),
         params=LCBParams(checks.number("xi", xi, 0.0)),
         reveal="shipped",
         learns="agreement",
         context=Context("confidence", depth, bins),
     )
+
+
+def _accept_or_ship(num_exits: int, protocol: Protocol, depth: int) -> Plan:
+    del protocol
+    checks.integer("depth", depth, 1, num_exits - 1)
+    accept = plans.exit_at(num_exits, depth)
+    return plans.stack([accept, plans.offload_all(num_exits, depth, head=True)])

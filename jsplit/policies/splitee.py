@@ -4,6 +4,7 @@ Here: the policies with one arm for each exit: run to it, answer there if confid
 otherwise ship. Not here: their index (`index`).
 """
 
+import functools
 import math
 from typing import Any
 
@@ -118,20 +119,20 @@ def over_splits(
         context: what the selector observes before it picks.
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        return split_plans(num_exits, alpha, all_heads=all_heads)
-
     return Policy(
         name,
-        build,
+        functools.partial(_plans, alpha=alpha, all_heads=all_heads),
         selector,
         params=params,
         reveal=reveal,
         context=context,
         alpha=alpha,
     )
+
+
+def _plans(num_exits: int, protocol: Protocol, alpha: float, all_heads: bool) -> Plan:
+    del protocol
+    return split_plans(num_exits, alpha, all_heads=all_heads)
 
 
 def _ucb(beta: float) -> tuple[UCB, UCBParams]:

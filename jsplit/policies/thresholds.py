@@ -3,6 +3,7 @@
 Here: their plans. Not here: their selector (`index`).
 """
 
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -55,14 +56,17 @@ def adaee(
     """
     depth = checks.integer("depth", depth, 1)
     alphas = grid(low, high, num_thresholds)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        checks.integer("depth", depth, 1, num_exits - 1)
-        return plans.stack([plans.split(num_exits, depth, a) for a in alphas])
-
+    build = functools.partial(_at_depth, depth=depth, alphas=alphas)
     params = UCBParams(checks.number("beta", beta, 0.0))
     return Policy("adaee", build, UCB(), params=params, learns="gain")
+
+
+def _at_depth(
+    num_exits: int, protocol: Protocol, depth: int, alphas: np.ndarray
+) -> Plan:
+    del protocol
+    checks.integer("depth", depth, 1, num_exits - 1)
+    return plans.stack([plans.split(num_exits, depth, alpha) for alpha in alphas])
 
 
 def joint_ucb(
@@ -86,16 +90,16 @@ def joint_ucb(
             compiles again.
         beta: exploration, >= 0.
     """
-    alphas = grid(low, high, num_thresholds)
-
-    def build(num_exits: int, protocol: Protocol) -> Plan:
-        del protocol
-        pairs = [
-            plans.split(num_exits, depth, alpha)
-            for depth in range(1, num_exits)
-            for alpha in alphas
-        ]
-        return plans.stack([*pairs, plans.exit_at(num_exits, num_exits)])
-
+    build = functools.partial(_pairs, alphas=grid(low, high, num_thresholds))
     params = UCBParams(checks.number("beta", beta, 0.0))
     return Policy("joint_ucb", build, UCB(), params=params)
+
+
+def _pairs(num_exits: int, protocol: Protocol, alphas: np.ndarray) -> Plan:
+    del protocol
+    pairs = [
+        plans.split(num_exits, depth, alpha)
+        for depth in range(1, num_exits)
+        for alpha in alphas
+    ]
+    return plans.stack([*pairs, plans.exit_at(num_exits, num_exits)])

@@ -1,23 +1,30 @@
 """Finished tasks of a sweep on disk: one checked file each.
 
-Here: what was swept, and damaged files. Not here: what is in a chunk (`results.runs`),
-what it is called (`tasks`).
+Here: what was swept, which parts there are, damaged files and those of dead processes.
+Not here: what is in a chunk (`results.runs`), what it is called (`tasks`), who is at
+which (`taken`), several folders as one (`merging`).
 """
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
-from jsplit.results.runs import Chunk
+from jsplit.results.runs import Chunk, Row
 from jsplit.sweeps.grid import Grid
+from jsplit.sweeps.taken import Taken
 from jsplit.sweeps.tasks import Task, check_chunk, told_policy
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
 
 DESCRIPTION = "sweep.json"
+INDEX = "parts.json"
+ENDING = ".nc.gz"
+_TEMPORARY_SECONDS = 60.0  # in which a small file is surely written
 
 
 class Folder:
@@ -42,9 +49,21 @@ class Folder:
         description = self.path / DESCRIPTION
         told = json.loads(json.dumps(about))
         if description.exists():
-            _check_same(description, told)
+            check_same(description, told)
         else:
             write_text(description, json.dumps(told, indent=2))
+        self._taken = Taken(self.path)
+        self._remove_temporary()
+
+    def list_parts(self, index: Mapping[str, Any]) -> None:
+        """Writes which parts there are, for who looks at the folder alone."""
+        if self.path is None:
+            return
+        path, text = self.path / INDEX, json.dumps(index)
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if path.read_text(encoding="utf-8") == text:
+                return
+        write_text(path, text)
 
     def find(self, task: Task) -> Chunk | None:
         """Returns a finished chunk; a damaged one is set aside and counts as none."""
@@ -54,22 +73,111 @@ class Folder:
         if not path.exists():
             return None
         try:
-            chunk = Chunk.load(path)
+            chunk = load_part(path)
             check_chunk(chunk, task)
             return chunk
         except JsplitError as error:
-            os.replace(path, path.with_suffix(".damaged"))
+            with contextlib.suppress(OSError):  # another process was faster
+                os.replace(path, path.with_suffix(".damaged"))
             self.set_aside.append(str(error))
             return None
 
+    def take(self, task: Task) -> bool:
+        """Takes a task for this process, unless another one is at it."""
+        return self.path is None or self._taken.take(task.name)
+
+    def release(self, task: Task) -> None:
+        """Gives a task free that this process took."""
+        if self.path is not None:
+            self._taken.release(task.name)
+
+    def release_all(self) -> None:
+        """Gives free all that this process took and did not finish."""
+        if self.path is not None:
+            self._taken.release_all()
+
     def keep(self, task: Task, chunk: Chunk) -> None:
         """Writes a finished chunk."""
-        if self.path is not None:
-            chunk.save(self._file(task))
+        if self.path is None:
+            return
+        chunk.data.attrs["part"] = task.name
+        chunk.save(self._file(task))
+        self._taken.release(task.name)
 
     def _file(self, task: Task) -> pathlib.Path:
         assert self.path is not None
-        return self.path / f"{task.name}.nc.gz"
+        return self.path / f"{task.name}{ENDING}"
+
+    def _remove_temporary(self) -> None:
+        """Removes what processes were writing when they died."""
+        assert self.path is not None
+        for path in self.path.glob(".*.tmp*"):
+            with contextlib.suppress(OSError):
+                age = time.time() - path.stat().st_mtime
+                part = path.name[1:].partition(".")[0]
+                is_part = f".{part}{ENDING.removesuffix('.gz')}." in path.name
+                is_left = is_part and not self._taken.is_taken(part)
+                if is_left or age > _TEMPORARY_SECONDS:
+                    path.unlink()
+
+
+def load_part(path: pathlib.Path) -> Chunk:
+    """Returns the chunk of a file.
+
+    Raises:
+        JsplitError: if it is damaged, or is not the part that its name says.
+    """
+    chunk = Chunk.load(path)
+    name = path.name.removesuffix(ENDING)
+    if chunk.attrs.get("part") != name:
+        raise JsplitError(f"{path} is another part: {chunk.attrs.get('part')}")
+    return chunk
+
+
+def index_of(
+    axes: Mapping[str, Sequence[Any]],
+    policies: Sequence[str],
+    rows: Sequence[Row],
+    tasks: Sequence[Task],
+) -> dict[str, Any]:
+    """Returns which parts a sweep has and what their numbers belong to, JSON-able.
+
+    Args:
+        axes: values by axis.
+        policies: labels.
+        rows: policies beside their baselines.
+        tasks: all of them.
+    """
+    where = {
+        name: {value: i for i, value in enumerate(values)}
+        for name, values in axes.items()
+    }
+    return {
+        "axes": {name: [*map(_plain, values)] for name, values in axes.items()},
+        "of_places": [*tasks[0].places[0].at],
+        "policies": [*policies],
+        "rows": [
+            [
+                row.policy,
+                {name: _plain(value) for name, value in row.own.items()},
+                {name: _plain(value) for name, value in row.at.items()},
+                row.label,
+                row.baseline,
+            ]
+            for row in rows
+        ],
+        # By part, where on these axes each of its environments is.
+        "parts": [
+            [
+                task.name,
+                [
+                    [where[name][value] for name, value in place.at.items()]
+                    for place in task.places
+                ],
+            ]
+            for task in tasks
+        ],
+    }
 
 
 def description_of(grid: Grid, **arguments: Any) -> dict[str, Any]:
@@ -88,13 +196,26 @@ def _plain(value: Any) -> Any:
     )
 
 
-def _check_same(description: pathlib.Path, told: Mapping[str, Any]) -> None:
+def check_same(
+    description: pathlib.Path, told: Mapping[str, Any], argument: str = "out"
+) -> None:
+    """Raises unless a folder is of this sweep.
+
+    Args:
+        description: the file that says which sweep it is of.
+        told: what it should say.
+        argument: what the folder was given as.
+
+    Raises:
+        JsplitError: if it is of another sweep, with what differs, or damaged.
+    """
     try:
         before = json.loads(description.read_text(encoding="utf-8"))
         assert isinstance(before, dict)
     except (OSError, ValueError, AssertionError, RecursionError):
         raise JsplitError(
-            f"out: {description} is damaged or not of a sweep; use another folder"
+            f"{argument}: {description} is damaged or not of a sweep; use another "
+            "folder"
         ) from None
     differing = [
         f"{name} was {checks.shown(before.get(name))}, is {checks.shown(value)}"
@@ -103,6 +224,6 @@ def _check_same(description: pathlib.Path, told: Mapping[str, Any]) -> None:
     ]
     if differing:
         raise JsplitError(
-            f"out: {description.parent} holds another sweep: {'; '.join(differing)}; "
-            "use another folder"
+            f"{argument}: {description.parent} holds another sweep: "
+            f"{'; '.join(differing)}; use another folder"
         )

@@ -6,6 +6,7 @@ Not here: axes (`grid`), pieces of work (`tasks`), who does them (`work`), files
 (`chunks`), what is made of the numbers (`results.runs`).
 """
 
+import concurrent.futures
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,12 +20,13 @@ from jsplit.policies.registry import policy_family
 from jsplit.progress import counted
 from jsplit.results.runs import Runs, assemble
 from jsplit.results.summary import chosen_baseline
-from jsplit.sweeps.chunks import Folder, description_of
+from jsplit.sweeps.chunks import Folder, description_of, index_of
 from jsplit.sweeps.grid import MakeCosts, Place, make_grid
+from jsplit.sweeps.shares import job_share, own_devices, share_of
 from jsplit.sweeps.tasks import tasks_of
 from jsplit.sweeps.work import work_off
 from jsplit.traces.trace import Trace
-from jsplit.types import Protocol
+from jsplit.types import JsplitError, Protocol
 
 
 def sweep(
@@ -43,6 +45,8 @@ def sweep(
     out: str | os.PathLike[str] | None = None,
     block_size: int | None = None,
     devices: Sequence[Any] | None = None,
+    executor: concurrent.futures.Executor | None = None,
+    shard: tuple[int, int] | None = None,
     progress: bool = False,
 ) -> Runs:
     """Evaluates policies for every combination of settings.
@@ -79,6 +83,11 @@ def sweep(
             that are damaged are set aside and computed again.
         block_size: see `evaluate`.
         devices: see there.
+        executor: who replays, such as `jsplit.sweeps.Workers(4)`, a ProcessPoolExecutor
+            whose processes are spawned, or `get_executor()` of a Dask client. None:
+            this process.
+        shard: (i, n) replays the i-th of n equal shares, 1 <= i <= n; cells of the
+            others are NaN. `jsplit.sweeps.merge` puts folders of shares together.
         progress: show how far it is.
 
     Returns:
@@ -114,26 +123,34 @@ def sweep(
         "seed": seed,
     }
     places = [(place, _run(place, how, block_size, devices)) for place in grid.places()]
+    if "://" in str(out):
+        raise JsplitError(
+            f"out must be a folder, got {str(out)!r}: object stores are not supported; "
+            "sweep into a folder and copy it"
+        )
     folder = Folder(out, description_of(grid, baseline=baseline, **how))
     rows = grid.rows(base)
     policies_here = [one for policy in chosen for _, one in grid.variants(policy)]
-    tasks = tasks_of(places, policies_here, rows)
-    parts = []
-    total = len(places) * len(policies_here) * num_replicas
-    with counted("sweeping", total, show=progress, unit="replicas") as count:
-        for task, chunk in work_off(tasks, folder, count):
-            parts.append(([place.at for place in task.places], chunk))
+    tasks = [*tasks_of(places, policies_here, rows)]
     axes = {axis.name: axis.values for axis in grid.axes}
-    privileged = [policy.label for policy in chosen if policy.privileged]
-    families = {policy.label: policy_family(policy.name) for policy in chosen}
+    about = {
+        "privileged": [policy.label for policy in chosen if policy.privileged],
+        "families": {policy.label: policy_family(policy.name) for policy in chosen},
+    }
+    folder.list_parts({**index_of(axes, labels, rows, tasks), "about": about})
+    tasks = job_share(tasks, out) if shard is None else share_of(tasks, shard)
+    parts = []
+    total = sum(task.num_replicas for task in tasks)
+    with counted("sweeping", total, show=progress, unit="replicas") as count:
+        for task, chunk in work_off(tasks, folder, count, executor):
+            parts.append(([place.at for place in task.places], chunk))
     return assemble(
         axes,
         labels,
         rows,
         parts,
         baseline,
-        privileged=privileged,
-        families=families,
+        **about,
     )
 
 
@@ -148,5 +165,5 @@ def _run(
         checkpoints=None,
         keep=Keep(),
         block_size=block_size,
-        devices=devices,
+        devices=own_devices() if devices is None else devices,
     )

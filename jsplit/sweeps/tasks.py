@@ -6,6 +6,7 @@ and `perform`, which replays one. Not here: which environments there are (`grid`
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,7 +54,7 @@ class Task:
         """Replicas of all policies on all environments."""
         return len(self.places) * len(self.policies) * self.run.num_replicas
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """The hash of all that determines the numbers of the task.
 
@@ -62,7 +63,10 @@ class Task:
         run = self.run
         told = {
             "scenarios": [_told_scenario(place.scenario) for place in self.places],
-            "policies": [told_policy(policy) for policy in self.policies],
+            "policies": [
+                [*told_policy(policy), self._told_plans(policy)]
+                for policy in self.policies
+            ],
             "rows": [(row.label, row.baseline) for row in self.rows],
             "horizon": run.horizon,
             "stream": run.stream,
@@ -72,6 +76,12 @@ class Task:
         }
         text = json.dumps(told, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def _told_plans(self, policy: Policy) -> list[Any]:
+        """Returns what a policy's plans are, which its label need not say."""
+        plans = policy.plans(self.places[0].scenario.num_exits, self.run.protocol)
+        told = [np.asarray(field).tolist() for field in plans]
+        return [*told, policy.alpha, policy.context, policy.privileged]
 
 
 def tasks_of(

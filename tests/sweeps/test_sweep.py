@@ -9,7 +9,7 @@ from conftest import compilations, random_trace
 
 import jsplit
 from jsplit import stats
-from jsplit.sweeps import tasks, work
+from jsplit.sweeps import parcels, tasks
 from jsplit.types import JsplitError
 
 TRACE = random_trace(60, 4, seed=1)
@@ -196,7 +196,7 @@ def one_place_each(monkeypatch):
 
 def test_a_folder_goes_on_where_it_stopped(runs, tmp_path, monkeypatch, one_place_each):
     replayed = []
-    replay = work.perform
+    replay = parcels.perform
 
     def counting(task, advance):
         (place,) = task.places
@@ -205,7 +205,7 @@ def test_a_folder_goes_on_where_it_stopped(runs, tmp_path, monkeypatch, one_plac
             raise KeyboardInterrupt
         return replay(task, advance)
 
-    monkeypatch.setattr(work, "perform", counting)
+    monkeypatch.setattr(parcels, "perform", counting)
 
     def again():
         return jsplit.sweep(
@@ -291,6 +291,7 @@ BAD = {
     "cost": ({"over": {"offload": [-1]}}, "offload must be finite and >= 0"),
     "baseline": ({"baseline": "final_exit"}, "baseline must be one of splitee"),
     "out": ({"out": 5}, "out must be a path"),
+    "store": ({"out": "s3://a/b"}, "object stores are not supported"),
     "replicas": ({"num_replicas": 0}, "num_replicas must be an integer from 1"),
     "too many": (
         {"over": {"alpha": np.linspace(0, 1, 1001), "beta": np.linspace(1, 2, 1001)}},
@@ -304,7 +305,7 @@ def test_bad_arguments_are_named_before_anything_runs(changes, message, monkeypa
     def never(*arguments):
         raise AssertionError("something ran")
 
-    monkeypatch.setattr(work, "perform", never)
+    monkeypatch.setattr(parcels, "perform", never)
     given = {"trace": TRACE, "costs": jsplit.Costs.splitee, "over": OVER} | changes
     with pytest.raises(JsplitError, match=message):
         jsplit.sweep(policies=["splitee"], **given)

@@ -1,0 +1,254 @@
+"""Folders of sweeps seen from outside: how far one is, several as one.
+
+Here: `status` and `merge`, which need neither traces nor policies. Not here: one folder
+while it is worked in (`chunks`).
+"""
+
+import collections
+import dataclasses
+import datetime
+import json
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from jsplit import checks
+from jsplit.results.runs import Chunk, Row, Runs, assemble
+from jsplit.sweeps.chunks import DESCRIPTION, ENDING, INDEX, check_same, load_part
+from jsplit.sweeps.taken import Taken
+from jsplit.types import JsplitError
+from jsplit.writing import make_folder, replacing, write_text
+
+PARTS = "parts"  # where the command keeps them, in its own folder
+_MADE_WITH = ("processor", "jsplit_version", "jax_version", "numpy_version")
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """How far a sweep is.
+
+    Attributes:
+        parts: how many there are.
+        finished: how many of them are finished.
+        at_work: how many of the others processes are at.
+        cells: how many there are.
+        finished_cells: how many of them are finished.
+        damaged: files that are damaged, with why.
+        written: when the last part was written; None without one.
+        host: which wrote it.
+    """
+
+    parts: int
+    finished: int
+    at_work: int
+    cells: int
+    finished_cells: int
+    damaged: list[str]
+    written: datetime.datetime | None
+    host: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Merged:
+    """What came of several folders.
+
+    Attributes:
+        parts: how many the sweep has.
+        finished: how many of them are there now.
+        notes: lines on damaged parts and mixtures of processors or versions.
+        runs: all cells; None while parts are missing.
+    """
+
+    parts: int
+    finished: int
+    notes: list[str]
+    runs: Runs | None
+
+
+class _Index:
+    """What a folder says of its parts."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        path = folder / INDEX
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            self.axes: dict[str, list[Any]] = dict(told["axes"])
+            self.rows = [Row(*row) for row in told["rows"]]
+            self.about: dict[str, Any] = dict(told["about"])
+            self.policies = [*map(str, told["policies"])]
+            self.parts: dict[str, list[list[dict[str, Any]]]] = {}
+            for name, places in told["parts"]:
+                environments = [
+                    {
+                        axis: self.axes[axis][i]
+                        for axis, i in zip(told["of_places"], place, strict=True)
+                    }
+                    for place in places
+                ]
+                # Equal settings under two names share a part.
+                self.parts.setdefault(str(name), []).append(environments)
+        except (OSError, ValueError, TypeError, LookupError, RecursionError):
+            raise JsplitError(
+                f"{folder} is no folder of a sweep: {INDEX} is missing or damaged"
+            ) from None
+
+    @property
+    def cells_of_place(self) -> int:
+        """Combinations of the policies' numbers."""
+        of_places = {*next(iter(self.parts.values()))[0][0]}
+        return math.prod(
+            len(v) for name, v in self.axes.items() if name not in of_places
+        )
+
+
+def status(folder: str | os.PathLike[str]) -> Status:
+    """Returns how far a sweep is; reads and changes nothing.
+
+    Args:
+        folder: what was given to `sweep` as `out`, or to the command.
+
+    Raises:
+        JsplitError: if it is no folder of a sweep.
+    """
+    path = _parts_of("status", folder)
+    index, taken = _Index(path), Taken(path)
+    finished, damaged, at_work = [], [], 0
+    last, host = 0.0, None
+    for name in index.parts:
+        file = path / f"{name}{ENDING}"
+        if not file.exists():
+            at_work += taken.is_taken(name)
+            continue
+        try:
+            chunk = load_part(file)
+        except JsplitError as error:
+            damaged.append(str(error))
+            continue
+        finished.append(name)
+        written = file.stat().st_mtime
+        if written > last:
+            last, host = written, str(chunk.attrs.get("host", "an unknown host"))
+    places = {name: sum(map(len, groups)) for name, groups in index.parts.items()}
+    each = index.cells_of_place
+    return Status(
+        len(places),
+        len(finished),
+        at_work,
+        each * sum(places.values()),
+        each * sum(places[name] for name in finished),
+        damaged,
+        datetime.datetime.fromtimestamp(last) if last else None,
+        host,
+    )
+
+
+def merge(
+    folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]
+) -> Merged:
+    """Copies the parts of one sweep from several folders into one.
+
+    Parts that are damaged are left out and named. Where folders have the same part,
+    the first one counts.
+
+    Args:
+        folders: of shards of one sweep, at least one.
+        out: folder for all parts; the same sweep goes on there.
+
+    Returns:
+        How many parts there are, notes, and all cells once they are complete.
+
+    Raises:
+        JsplitError: if there is no folder, one is not of a sweep or of another sweep,
+            with what differs, or `out` cannot be written.
+    """
+    given = checks.entries("folders", folders)
+    if not given:
+        raise JsplitError("folders must name at least one folder, got none")
+    sources = [_parts_of("folders", one) for one in given]
+    told = _description(sources[0])
+    for source in sources[1:]:
+        check_same(source / DESCRIPTION, told, "folders")
+    target = checks.path("out", out) / PARTS
+    make_folder(target, "out")
+    if (target / DESCRIPTION).exists():
+        check_same(target / DESCRIPTION, told)
+        sources.insert(0, target)
+    index = _Index(sources[-1])
+    notes: list[str] = []
+    chunks: dict[str, Chunk] = {}
+    for source in sources:
+        for name in index.parts:
+            _merge_part(source / f"{name}{ENDING}", target, chunks, notes)
+    for name in (DESCRIPTION, INDEX):
+        write_text(target / name, (sources[-1] / name).read_text(encoding="utf-8"))
+    notes += _mixtures([*chunks.values()])
+    runs = None
+    if len(chunks) == len(index.parts):
+        parts = [
+            (places, chunks[name])
+            for name, groups in index.parts.items()
+            for places in groups
+        ]
+        baseline = str(told["baseline"])
+        runs = assemble(
+            index.axes, index.policies, index.rows, parts, baseline, **index.about
+        )
+    return Merged(len(index.parts), len(chunks), notes, runs)
+
+
+def _merge_part(
+    file: pathlib.Path,
+    target: pathlib.Path,
+    chunks: dict[str, Chunk],
+    notes: list[str],
+) -> None:
+    """Copies a part, if it is there and whole."""
+    if not file.exists():
+        return
+    try:
+        chunk = load_part(file)
+    except JsplitError as error:
+        notes.append(f"left out: {error}")
+        return
+    name = file.name.removesuffix(ENDING)
+    if name in chunks:
+        if not chunk.data.equals(chunks[name].data):
+            notes.append(f"{file} has other numbers than the one taken")
+        return
+    chunks[name] = chunk
+    if file.parent != target:
+        with replacing(target / file.name) as temporary:
+            temporary.write_bytes(file.read_bytes())
+
+
+def _mixtures(chunks: Sequence[Chunk]) -> list[str]:
+    """Returns a line where parts come from several processors or versions."""
+    mixed = []
+    for name in _MADE_WITH:
+        counts = collections.Counter(str(x.attrs.get(name, "?")) for x in chunks)
+        if len(counts) > 1:
+            each = ", ".join(f"{value} ({n})" for value, n in counts.most_common())
+            mixed.append(f"{name.replace('_version', '')}: {each}")
+    return [f"parts come from a mixture of {'; '.join(mixed)}"] if mixed else []
+
+
+def _description(folder: pathlib.Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict) or "baseline" not in told:
+        raise JsplitError(
+            f"{folder} is no folder of a sweep: {DESCRIPTION} is missing or damaged"
+        )
+    return told
+
+
+def _parts_of(argument: str, folder: Any) -> pathlib.Path:
+    """Returns where the parts lie: in a folder, or in one within it."""
+    path = checks.path(argument, folder)
+    inside = path / PARTS
+    return inside if (inside / DESCRIPTION).exists() else path
