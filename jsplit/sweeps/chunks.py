@@ -13,7 +13,8 @@ from typing import Any
 from jsplit import checks
 from jsplit.results.runs import Chunk
 from jsplit.sweeps.grid import Grid
-from jsplit.sweeps.tasks import Task, check_chunk, told_policy
+from jsplit.sweeps.tasks import Task, check_chunk, told_policy, told_scenario
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
 
@@ -77,7 +78,11 @@ def description_of(grid: Grid, **arguments: Any) -> dict[str, Any]:
     return {
         "axes": {axis.name: [*map(_plain, axis.values)] for axis in grid.axes},
         "policies": [told_policy(policy) for policy in grid.policies],
-        "traces": {name: trace.sha256 for name, trace in grid.traces.items()},
+        "fit": [one.label for one in grid.fits],
+        "environments": {
+            name: one.sha256 if isinstance(one, Trace) else told_scenario(one)
+            for name, one in grid.environments.items()
+        },
         **{name: _plain(value) for name, value in arguments.items()},
     }
 

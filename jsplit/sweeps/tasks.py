@@ -41,12 +41,14 @@ class Task:
         policies: all policies, with the values of their axes.
         rows: policies beside their baselines.
         run: how the replicas are run.
+        keep: metrics of which the value of every replica is kept too.
     """
 
     places: tuple[Place, ...]
     policies: tuple[Policy, ...]
     rows: tuple[Row, ...]
     run: Run
+    keep: tuple[str, ...] = ()
 
     @property
     def num_replicas(self) -> int:
@@ -61,7 +63,7 @@ class Task:
         """
         run = self.run
         told = {
-            "scenarios": [_told_scenario(place.scenario) for place in self.places],
+            "scenarios": [told_scenario(place.scenario) for place in self.places],
             "policies": [told_policy(policy) for policy in self.policies],
             "rows": [(row.label, row.baseline) for row in self.rows],
             "horizon": run.horizon,
@@ -69,6 +71,7 @@ class Task:
             "protocol": run.protocol.switches(),
             "seed": run.seed,
             "replicas": [run.first_replica, run.num_replicas],
+            "keep": self.keep,
         }
         text = json.dumps(told, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -123,7 +126,14 @@ def perform(
             of_place[:, j] = result.metric(metric)
     attrs = [how_it_ran(place.scenario, task.run) for place in task.places]
     labels = [policy.label for policy in task.policies]
-    return Chunk.of(values, labels, task.rows, shared(attrs))
+    chunk = Chunk.of(values, labels, task.rows, shared(attrs))
+    own = [labels.index(row.label) for row in task.rows]
+    dims = ("place", "row", "replica")
+    of_replicas = {
+        f"replicas_{metric}": (dims, values[:, own, PER_REPLICA.index(metric)])
+        for metric in task.keep
+    }
+    return Chunk(chunk.data.assign(of_replicas))
 
 
 def shared(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -153,7 +163,8 @@ def check_chunk(chunk: Chunk, task: Task) -> None:
         )
 
 
-def _told_scenario(scenario: Scenario) -> Any:
+def told_scenario(scenario: Scenario) -> Any:
+    """Returns what tells a scenario from others."""
     conditions = [
         [[route.trace.sha256, route.costs.numbers] for route in one.all_routes]
         for one in scenario.conditions.values()
