@@ -23,10 +23,11 @@ results      what happened, as labelled data, and claims from it | types checks 
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks progress
              stats traces environment policies engine results
-sweeps       many questions: a grid of settings | types checks progress writing traces
-             environment policies engine results evaluation
 fitting      rules fitted on a held-out part | types checks grammar stats traces
              environment policies
+sweeps       many questions: a grid of settings | types checks grammar progress
+             writing traces policies stats environment engine results evaluation
+             fitting
 models       networks with several exits | types checks extras writing
 data         from data sets to arrays | types checks extras progress writing
 training     networks that learn | types checks extras progress writing version data
@@ -77,6 +78,7 @@ from jsplit.results.result import (
 )
 from jsplit.results.runs import Runs, RunsSummary
 from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
+from jsplit.sweeps.axes import random_axes
 from jsplit.sweeps.sweep import sweep
 from jsplit.traces.calibration import calibrate, expected_calibration_error
 from jsplit.traces.loading import load_trace, sample_names, sample_trace
@@ -159,6 +161,7 @@ __all__ = [
     "models",
     "policies",
     "policy_names",
+    "random_axes",
     "record",
     "recording",
     "recovery",

@@ -26,6 +26,7 @@ from jsplit.commands.quickstart import Quickstart
 from jsplit.commands.record import Record
 from jsplit.commands.stopping import Terminated, say_farewell
 from jsplit.commands.sweep import Sweep
+from jsplit.commands.sweep_file import with_file
 from jsplit.commands.train import Train, with_preset
 from jsplit.extras import naming
 from jsplit.types import JsplitError
@@ -117,7 +118,12 @@ def _parse(
             about = inspect.getdoc(commands[name]) or ""
             return _parse(arguments[1:], below, here, about)
     if "train" in commands:
-        commands = {**commands, "train": with_preset(arguments)}
+        arguments, with_fields = with_file(arguments)
+        commands = {
+            **commands,
+            "train": with_preset(arguments),
+            "sweep": with_fields,
+        }
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

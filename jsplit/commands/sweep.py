@@ -1,15 +1,15 @@
 """`jsplit sweep`."""
 
+import contextlib
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import tyro
 
 from jsplit import checks
+from jsplit.commands.axes import OVER, parse_axes
 from jsplit.commands.cluster import executor_of, print_status
 from jsplit.commands.common import (
     AsJson,
@@ -19,19 +19,13 @@ from jsplit.commands.common import (
     print_json,
     rows_of,
 )
+from jsplit.commands.stopping import advising
+from jsplit.commands.sweep_show import show
 from jsplit.extras import MissingExtra
-from jsplit.grammar import read_value
 from jsplit.sweeps.merging import PARTS
 from jsplit.sweeps.shares import read_shard
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder
-
-OVER = (
-    "axes as NAME=VALUES: a list (offload=0.1,0.3,0.5), a range of evenly spaced "
-    "values (offload=0.1:0.5:9) or of log-spaced ones (beta=0.1:10:5:log). An axis is "
-    "a number of the costs, of policies (alpha; splitee.alpha for one of them), or "
-    "horizon, protocol or stream."
-)
 
 METRIC = (
     "what the best cell of a policy is best in: reward, accuracy or true_reward (the "
@@ -39,7 +33,7 @@ METRIC = (
 )
 BY = (
     "axes that are not yours to choose, such as offload or trace: the best cell is "
-    "looked for at each of their values."
+    "looked for at each of their values, and so is the winner of a race."
 )
 
 
@@ -53,6 +47,21 @@ class Sweep:
     Example: jsplit sweep trace.npz splitee final_exit --over offload=0.1:0.5:9 alpha=0.6,0.8 --out sweep
 
     Example: jsplit sweep clear.npz --traces blurred.npz --over offload=0.1,0.5 --show
+
+    Example: jsplit sweep trace.npz splitee --over alpha=~0.5:0.9 beta=~0.1:10:log --draws 200
+
+    Example: jsplit sweep trace.npz --over offload=0.1:0.5:9 --fit best_split
+
+    Example: jsplit sweep trace.npz --over alpha=0.5:0.9:40 --num-replicas 8192 --race reward
+
+    Example: jsplit sweep trace.npz --over alpha=0.5:0.9:40 --confirm-top 3
+
+    Example: jsplit sweep trace.npz --over offload=0.1,0.5 --metric cost --until-half-width 0.001
+
+    The first word may be a TOML file that holds these flags as fields (trace, policies,
+    num_replicas = 256 and so on, axes in a table [over]); flags beside it win.
+
+    Example: jsplit sweep study.toml --num-replicas 64 --show
     """  # noqa: E501
 
     trace: tyro.conf.Positional[pathlib.Path | None] = None
@@ -62,6 +71,13 @@ class Sweep:
     over: Annotated[tuple[str, ...], tyro.conf.arg(help=OVER)] = ()
     traces: tuple[pathlib.Path, ...] = ()
     """more traces; all of them are then the axis "trace"."""
+    draws: int | None = None
+    """how many values axes such as alpha=~0.5:0.9 have, drawn with the seed."""
+    fit: tuple[str, ...] = ()
+    """rules fitted anew in every environment on held-out samples, see `jsplit evaluate
+    --help`; all policies are judged on the others."""
+    held_out: float = 0.2
+    """share of the samples that --fit uses."""
     costs: Literal["splitee", "isplitee"] = "splitee"
     """published costs to use; their arguments may be axes."""
     baseline: str | None = None
@@ -76,6 +92,15 @@ class Sweep:
     """the published mathematics, or what the authors' code does."""
     metric: Annotated[str, tyro.conf.arg(help=METRIC)] = "reward"
     by: Annotated[tuple[str, ...], tyro.conf.arg(help=BY)] = ()
+    until_half_width: float | None = None
+    """run replicas in rounds until the 95 % interval of the metric is this short."""
+    max_replicas: int = 65_536
+    """replicas per cell at most, with --until-half-width."""
+    race: str | None = None
+    """metric to race in: cells that are surely not the best stop early."""
+    confirm_top: int | None = None
+    """so many cells that are the best in the metric (that of a race) are run again on
+    fresh replicas; a table says how much of the gain was luck."""
     out: pathlib.Path | None = None
     """folder for finished parts, sweep.nc.gz, table.csv, best.csv and figures."""
     workers: int | None = None
@@ -88,7 +113,7 @@ class Sweep:
     status: pathlib.Path | None = None
     """say how far the sweep of this folder is, and run nothing."""
     show: bool = False
-    """print the axes and the work, and run nothing."""
+    """print the axes, the work and about how long it takes here, and sweep nothing."""
     seed: Seed = 0
     quiet: Quiet = False
     as_json: AsJson = False
@@ -106,26 +131,28 @@ class Sweep:
             return
         checks.choice("metric", self.metric, PER_REPLICA)
         shard = self._shard()
-        trace = self._traces()
-        over = parse_axes(self.over)
+        arguments = self._arguments()
+        names = [
+            x
+            for key in arguments["over"]
+            for x in ([key] if isinstance(key, str) else key)
+        ]
         for name in self.by:
-            checks.choice("by", name, [*over, *(["trace"] if self.traces else [])])
-        costs = getattr(jsplit.Costs, self.costs)
+            checks.choice("by", name, [*names, *(["trace"] if self.traces else [])])
         if self.show:
-            self._show(trace, costs, over)
+            show(**arguments)
             return
-        with executor_of(self.workers, self.dask) as executor:
+        keeps = contextlib.nullcontext()
+        if self.out is not None:
+            keeps = advising(f"finished parts are in {self.out}; it goes on from there")
+        with keeps, executor_of(self.workers, self.dask) as executor:
             runs = jsplit.sweep(
-                trace,
-                self.policies,
-                costs,
-                over,
-                baseline=self.baseline,
-                num_replicas=self.num_replicas,
-                stream=self.stream,
-                horizon=self.horizon,
-                protocol=self.protocol,
-                seed=self.seed,
+                **arguments,
+                until=self._until(),
+                max_replicas=self.max_replicas,
+                race=self.race,
+                by=self.by if self.race else (),
+                confirm=self._confirm(),
                 out=None if self.out is None else self.out / PARTS,
                 executor=executor,
                 shard=shard,
@@ -134,6 +161,10 @@ class Sweep:
         if shard is not None:
             print(f"share {self.shard} is finished; jsplit merge puts shares together")
             return
+        if "replicas_saved" in runs.attrs and not self.quiet:
+            saved, most = runs.attrs["replicas_saved"], runs.attrs["replicas_at_most"]
+            text = f"{saved:,} of {most:,} replicas saved ({saved / most:.0%})"
+            print(text, file=sys.stderr)
         if self.out is not None:
             make_folder(self.out, "out")
             runs.save(self.out / "sweep.nc.gz")
@@ -142,10 +173,26 @@ class Sweep:
         if self.out is not None:
             report.to_csv(best, self.out / "best.csv")
             _draw(runs, self.metric, self.out)
+        again = None
+        if self.confirm_top is not None:
+            again = runs.confirmed(self.race or self.metric)
         if self.as_json:
-            print_json({"axes": runs.axes, "best": rows_of(best)})
+            told = {} if again is None else {"confirmed": rows_of(again)}
+            print_json({"axes": runs.axes, "best": rows_of(best), **told})
             return
         rich.print(report.render_best(best, self.metric, runs))
+        if again is not None:
+            _print_confirmed(again, self.race or self.metric)
+
+    def _until(self) -> dict[str, float] | None:
+        if self.until_half_width is None:
+            return None
+        return {self.metric: self.until_half_width}
+
+    def _confirm(self) -> dict[str, int] | None:
+        if self.confirm_top is None:
+            return None
+        return {self.race or self.metric: self.confirm_top}
 
     def _shard(self) -> tuple[int, int] | None:
         if self.shard is None:
@@ -154,75 +201,27 @@ class Sweep:
             raise JsplitError("shard needs a folder: --out FOLDER, got none")
         return read_shard(self.shard)
 
-    def _traces(self) -> Any:
+    def _arguments(self) -> dict[str, Any]:
+        """Returns what `jsplit.sweep` takes, but what only says how it runs."""
+        import jsplit
+
         if self.trace is None:
             raise JsplitError("trace must be given, as in jsplit sweep TRACE; got none")
         traces = load_traces("traces", [self.trace, *self.traces])
-        return traces if self.traces else traces[self.trace.stem]
-
-    def _show(self, trace: Any, costs: Any, over: dict[str, list[Any]]) -> None:
-        """Prints the axes and how many replicas there are to run."""
-        from jsplit.evaluation.evaluate import chosen_policies
-        from jsplit.sweeps.grid import make_grid
-
-        grid = make_grid(trace, chosen_policies(self.policies), costs, over)
-        for axis in grid.axes:
-            print(f"{axis.name}: {', '.join(map(str, axis.values))}")
-        cells, work = grid.num_cells(), grid.num_evaluations()
-        print(
-            f"{cells:,} cells, {work:,} evaluations of one policy with "
-            f"{self.num_replicas:,} replicas each: {work * self.num_replicas:,} runs"
-        )
-
-
-def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Returns the values of axes such as "offload=0.1:0.5:9", by name.
-
-    Raises:
-        JsplitError: if a text is not of this form, or an axis is given twice.
-
-    Example:
-        >>> from jsplit.commands.sweep import parse_axes
-        >>> parse_axes(["beta=0.1:10:3:log", "protocol=paper,released"])
-        {'beta': [0.1, 1.0, 10.0], 'protocol': ['paper', 'released']}
-    """
-    axes: dict[str, list[Any]] = {}
-    for text in texts:
-        name, equals, inside = (piece.strip() for piece in text.partition("="))
-        if not equals or not name or not inside:
-            raise JsplitError(f"over must be NAME=VALUES, got {text!r}")
-        if name in axes:
-            raise JsplitError(f"over must name every axis once, got {name} twice")
-        if ":" in inside:
-            axes[name] = _range(name, inside)
-        else:
-            axes[name] = [read_value(piece.strip()) for piece in inside.split(",")]
-    return axes
-
-
-def _range(name: str, inside: str) -> list[float]:
-    """Returns the values of LOW:HIGH:COUNT, or LOW:HIGH:COUNT:log."""
-    low, high, count, *scale = inside.split(":") + [""] * (2 - inside.count(":"))
-    if scale not in ([], ["log"]):
-        raise JsplitError(
-            f"axis {name} must be LOW:HIGH:COUNT or LOW:HIGH:COUNT:log, got {inside!r}"
-        )
-    try:
-        ends, number = (float(low), float(high)), int(count)
-    except ValueError:
-        raise JsplitError(
-            f"axis {name} must be LOW:HIGH:COUNT, such as 0.1:0.5:9, got {inside!r}"
-        ) from None
-    for end in ends:
-        checks.number(f"end of axis {name}", end)
-    checks.integer(f"count of axis {name}", number, 1, 10**6)
-    if scale and min(ends) <= 0:
-        raise JsplitError(
-            f"axis {name} must lie above 0 to be log-spaced, got {inside}"
-        )
-    values = (np.geomspace if scale else np.linspace)(*ends, number)
-    # Without the last digits of an addition: 0.3, not 0.30000000000000004.
-    return [float(f"{value:.12g}") for value in values]
+        return {
+            "trace": traces if self.traces else traces[self.trace.stem],
+            "policies": self.policies,
+            "costs": getattr(jsplit.Costs, self.costs),
+            "over": parse_axes(self.over, self.draws, self.seed),
+            "fit": self.fit,
+            "held_out": self.held_out,
+            "baseline": self.baseline,
+            "num_replicas": self.num_replicas,
+            "stream": self.stream,
+            "horizon": self.horizon,
+            "protocol": self.protocol,
+            "seed": self.seed,
+        }
 
 
 def _draw(runs: Any, metric: str, out: pathlib.Path) -> None:
@@ -237,7 +236,9 @@ def _draw(runs: Any, metric: str, out: pathlib.Path) -> None:
     numeric = [
         name
         for name, values in runs.axes.items()
-        if len(values) > 1 and all(isinstance(value, int | float) for value in values)
+        if name in runs.data.coords  # not axes that vary together
+        and len(values) > 1
+        and all(isinstance(value, int | float) for value in values)
     ]
     drawn(runs, path=out / "front.png")
     for name in numeric[:1]:
@@ -247,3 +248,20 @@ def _draw(runs: Any, metric: str, out: pathlib.Path) -> None:
         )
     if len(numeric) > 1:
         report.sweep_map(runs, numeric[0], numeric[1], metric, path=out / "map.png")
+
+
+def _print_confirmed(again: Any, metric: str) -> None:
+    """Prints first and fresh estimates of the best cells as a table."""
+    import rich
+    from rich.table import Table
+
+    table = Table(
+        *map(str, again.columns),
+        title=f"The best cells again, on fresh replicas: {metric}",
+        caption=f"Differences are to {again.attrs['baseline']}. Luck is what the first "
+        "difference had and the fresh one has not.",
+    )
+    for _, row in again.iterrows():
+        cells = [f"{x:.5g}" if isinstance(x, float) else str(x) for x in row.tolist()]
+        table.add_row(*("–" if x == "nan" else x for x in cells))
+    rich.print(table)

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from jsplit import checks
-from jsplit.engine.settings import MAX_INDEX
+from jsplit.engine.settings import MAX_INDEX, Run
 from jsplit.engine.sums import Replicas
 from jsplit.engine.tables import Tables
 from jsplit.environment.scenario import Route, Scenario
@@ -56,12 +55,15 @@ class BoundStack:
 
 
 class Constant(NamedTuple):
-    """Means over the N samples of a rule that does the same whatever came before."""
+    """What N samples come to under a rule that does the same whatever came before."""
 
-    reward: float
-    cost: float
-    regret: float  # realised
+    reward: float  # mean
+    cost: float  # mean
+    regret: float  # realised, mean
     gap: np.ndarray  # [K] of every plan's mean reward to the best fixed plan's
+    correct: int
+    offloaded: int
+    plays: np.ndarray  # [K] int32
 
     def exact(self, replicas: Replicas, horizon: int) -> Replicas:
         """Returns sums from the table: the order of a sum leaves no trace.
@@ -81,6 +83,39 @@ class Constant(NamedTuple):
             pseudo_regret=pseudo,
             realised_regret=realised,
         )
+
+    def at_the_end(self, passes: int, run: Run) -> Replicas:
+        """Returns the sums after whole passes over the data, without a replay.
+
+        Args:
+            passes: how many.
+            run: of R replicas; curves have their last point alone.
+        """
+        ones = np.ones(run.num_replicas)
+        pulls = passes * np.tile(self.plays, (run.num_replicas, 1))
+        end, nothing = np.zeros((run.num_replicas, 1)), (None,) * 4
+        sums = Replicas(
+            ones,
+            ones,
+            passes * self.correct * ones,
+            passes * self.offloaded * ones,
+            pulls.astype(np.int32),
+            end,
+            end,
+            end.astype(np.int32),
+            *nothing,
+        )
+        return self.exact(sums, run.horizon)
+
+
+class Played(NamedTuple):
+    """What a rule that never learns does on N samples."""
+
+    reward: Any  # [N], and so are all
+    cost: Any
+    correct: Any
+    exit: Any
+    plan: Any
 
 
 def bind(policy: Policy, scenario: Scenario, protocol: Protocol) -> Bound:
@@ -126,13 +161,13 @@ def bind_many(pairs: Sequence[Pair], protocol: Protocol) -> BoundStack:
     host = tabulated._replace(
         params=None,
         outcome=jax.tree.map(np.asarray, tabulated.outcome),
-        plan_costs=None,
+        plan_costs=np.asarray(tabulated.plan_costs),
         rivals=np.asarray(tabulated.rivals),
         learned=None,
         revealed=None,
         context=None,
     )
-    played = None if played is None else np.asarray(played)
+    played = jax.tree.map(np.asarray, played)
     each = [_at(host, s) for s in range(len(settings))]
     compared = [_compared(one) for one in each]
     best, gap = (np.stack(values) for values in zip(*compared, strict=True))
@@ -144,7 +179,7 @@ def bind_many(pairs: Sequence[Pair], protocol: Protocol) -> BoundStack:
         _packed_stack(tabulated, best.astype(np.int32), gap),
         gap,
         tuple(
-            _constant(one, None if played is None else played[s], best[s], gap[s])
+            _constant(one, _at(played, s), best[s], gap[s])
             for s, one in enumerate(each)
         ),
     )
@@ -265,8 +300,8 @@ def _stacked(settings: Sequence[Setting]) -> tuple[Setting, Setting]:
 
 def _tabulated(
     kind: Kind, axes: Setting | None, setting: Setting
-) -> tuple[Tabulated, Array | None]:
-    """Returns outcomes, and [2, N] reward and cost of a rule that never learns."""
+) -> tuple[Tabulated, Played | None]:
+    """Returns outcomes, and what a rule does that never learns."""
     precise = jax.config.jax_enable_x64  # type: ignore[attr-defined]
     with jax.enable_x64(True):  # so that float64 arrives as it is
         return _tabulate(kind, axes, precise, setting)
@@ -275,8 +310,8 @@ def _tabulated(
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _tabulate(
     kind: Kind, axes: Setting | None, precise: bool, setting: Setting
-) -> tuple[Tabulated, Array | None]:
-    def one(setting: Setting) -> tuple[Tabulated, Array | None]:
+) -> tuple[Tabulated, Played | None]:
+    def one(setting: Setting) -> tuple[Tabulated, Played | None]:
         tabulated = tabulating.tabulate(kind, setting)
         return tabulated, _played(kind, tabulated)
 
@@ -284,16 +319,17 @@ def _tabulate(
         return one(setting) if axes is None else jax.vmap(one, (axes,))(setting)
 
 
-def _played(kind: Kind, tabulated: Tabulated) -> Array | None:
+def _played(kind: Kind, tabulated: Tabulated) -> Played | None:
     never_learns = isinstance(kind.selector, Always | Follow)
     if len(tabulated.plan_costs) > 1 or not never_learns:
         return None
     outcome = tabulated.outcome
-    if tabulated.context is None:
-        return jnp.stack([outcome.reward[:, 0], outcome.cost[:, 0]])
-    plan = tabulated.context[:, None]
-    fields = (outcome.reward, outcome.cost)
-    return jnp.stack([jnp.take_along_axis(x, plan, 1)[:, 0] for x in fields])
+    plan = tabulated.context
+    if plan is None:
+        plan = jnp.zeros(len(outcome.reward), jnp.int32)
+    fields = (outcome.reward, outcome.cost, outcome.correct, outcome.exit)
+    chosen = (jnp.take_along_axis(x, plan[:, None], 1)[:, 0] for x in fields)
+    return Played._make([*chosen, plan])
 
 
 _packed = jax.jit(tabulating.compare)
@@ -310,14 +346,24 @@ def _compared(tabulated: Tabulated) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _constant(
-    tabulated: Tabulated, played: Any, best: np.ndarray, gap: np.ndarray
+    tabulated: Tabulated, played: Played | None, best: np.ndarray, gap: np.ndarray
 ) -> Constant | None:
     """Returns what a rule is worth that never learns."""
     if played is None:
         return None
-    reward, cost = map(float, _means(played))
+    played = Played._make(np.asarray(field) for field in played)
+    reward, cost = (float(_means(one[None])[0]) for one in played[:2])
     comparator = float(_means(tabulated.rivals[0, int(best[0])][None])[0])
-    return Constant(reward, cost, comparator - reward, gap[0])
+    num_exits = tabulated.plan_costs.shape[-1] - 1
+    return Constant(
+        reward,
+        cost,
+        comparator - reward,
+        gap[0],
+        int(played.correct.sum()),
+        int((played.exit == num_exits).sum()),
+        np.bincount(played.plan, minlength=gap.shape[1]),
+    )
 
 
 def _means(values: Any) -> np.ndarray:

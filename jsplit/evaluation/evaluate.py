@@ -186,17 +186,23 @@ def replay_all(
     """
     chain = scenario.chain(run.horizon)
     schedule = make_schedule(run, scenario.num_samples, *(chain or (None, None)))
-    sees_all = run.stream != "bootstrap" and run.horizon % scenario.num_samples == 0
+    passes = whole_passes(scenario, run)
     ran = []
     for one in bound:
         replicas = _replay(one, schedule, run, advance)
-        if sees_all and one.constant is not None:
+        if passes and one.constant is not None:
             replicas = one.constant.exact(replicas, run.horizon)
         paid = {}
         if charges is not None and replicas.visits is not None:
             paid = billing.charge(replicas.visits, one.plans, charges)
         ran.append(Ran(one.policy, replicas, one.gap, paid))
     return Result(build(ran, scenario, run, charges=charges, chain=chain))
+
+
+def whole_passes(scenario: Scenario, run: Run) -> int:
+    """Returns how often all samples are seen; 0 where some are seen more often."""
+    passes, rest = divmod(run.horizon, scenario.num_samples)
+    return 0 if rest or run.stream == "bootstrap" else passes
 
 
 def _replay(

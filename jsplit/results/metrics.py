@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsplit import stats
+from jsplit.engine.sums import Replicas
 from jsplit.results import bills
 
 if TYPE_CHECKING:
@@ -53,6 +54,30 @@ def per_replica(result: Dataset, metric: str) -> np.ndarray:
         mu = json.loads(result.attrs["costs"])["mu"]
         return result["accuracy"].values - mu * result["cost"].values
     return result[metric].transpose("policy", "replica").values
+
+
+def of_sums(sums: Replicas, horizon: int, mu: float) -> np.ndarray:
+    """Returns the metrics of `PER_REPLICA` from sums over the steps.
+
+    Args:
+        sums: of R replicas of one setting, leaves [R, ...].
+        horizon: T, how many steps.
+        mu: what a unit of cost is worth.
+
+    Returns:
+        [metric, R] float64.
+    """
+    accuracy, cost = sums.correct / horizon, sums.cost / horizon
+    values = {
+        "accuracy": accuracy,
+        "cost": cost,
+        "offloaded": sums.offloaded / horizon,
+        "reward": sums.reward / horizon,
+        "true_reward": accuracy - mu * cost,
+        "pseudo_regret": sums.pseudo_regret[:, -1],
+        "realised_regret": sums.realised_regret[:, -1],
+    }
+    return np.stack([values[name] for name in PER_REPLICA])
 
 
 def metrics_of(result: Dataset) -> list[str]:

@@ -1,10 +1,9 @@
 """All cells of a sweep as labelled data: `Runs`, its claims, its parts.
 
-Here: what is kept of a cell, putting cells together, intervals and comparisons over all
-of them. Not here: which cells there are (`sweeps`), formulas (`stats`).
+Here: what is kept of a cell, intervals and comparisons over all of them. Not here:
+putting cells together (`assembly`), which there are (`sweeps`), formulas (`stats`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from jsplit import checks, stats
 from jsplit.results.best import best_cells, best_set
 from jsplit.results.cells import CellDifference, difference_of
+from jsplit.results.confirmed import confirmed
 from jsplit.results.front import COSTS, VALUES, front_of
 from jsplit.results.labelled import Labelled
 from jsplit.results.metrics import PER_REPLICA
@@ -32,8 +32,7 @@ class Row(NamedTuple):
     """One line of a chunk: a policy, and the baseline it is compared with."""
 
     policy: int  # which of the sweep's policies
-    own: Mapping[str, Any]  # values of its axes
-    at: Mapping[str, Any]  # these and those of its baseline
+    where: Mapping[str, int]  # by dimension, the point of it and of its baseline
     label: str  # of the policy with these values
     baseline: str
 
@@ -323,6 +322,27 @@ class Runs(Labelled):
         level = checks.number("level", level, 0.0, 1.0)
         return difference_of(self.data, cell, other, metric, level)
 
+    def confirmed(self, metric: str = "reward", *, level: float = 0.95) -> DataFrame:
+        """Returns the best cells as they looked at first, and on fresh replicas.
+
+        The best of many cells was also lucky. Its fresh estimate was not chosen for
+        being large, so its interval holds as it is.
+
+        Args:
+            metric: one in which they are shown.
+            level: probability that an interval covers, in (0, 1).
+
+        Returns:
+            One row per cell that `jsplit.sweep` was told to `confirm`, the best at
+            first on top: values of the axes, policy, the first estimate, the fresh one
+            with low and high; the difference to the baseline, first, fresh, low and
+            high; and luck, the part of the first difference that the fresh one lacks.
+
+        Raises:
+            JsplitError: if the sweep confirmed none, or an argument is out of range.
+        """
+        return confirmed(self.data, metric, level)
+
     def __repr__(self) -> str:
         axes = " x ".join(f"{len(v)} {name}" for name, v in self.axes.items())
         sizes = f"{axes or 'one cell'}, {len(self.policies)} policies"
@@ -358,86 +378,3 @@ class RunsSummary(Labelled):
                 title = metric if name == "mean" else f"{metric}_{name}"
                 columns[title] = rows.numbers(name, metric)
         return pandas.DataFrame(columns)
-
-
-def assemble(
-    axes: Mapping[str, Sequence[Any]],
-    policies: Sequence[str],
-    rows: Sequence[Row],
-    parts: Sequence[tuple[Sequence[Mapping[str, Any]], Chunk]],
-    baseline: str,
-    *,
-    privileged: Sequence[str],
-    families: Mapping[str, str] = {},  # read only
-) -> Runs:
-    """Returns all cells as one; a policy without an axis stands at all its values.
-
-    Args:
-        axes: values by axis, in order.
-        policies: labels of the sweep's policies, without the values of axes.
-        rows: of every chunk.
-        parts: chunks, and the values of the axes of their environments.
-        baseline: label of the baseline.
-        privileged: labels of those that see what no real policy can see.
-        families: what kind each policy is of, by label.
-    """
-    import xarray
-
-    sizes = [len(values) for values in axes.values()]
-    shape = (*sizes, len(policies), len(PER_REPLICA))
-    kept = {name: np.full(shape, np.nan) for name in KEPT}
-    of_rows = [_places(axes, row.at) for row in rows]
-    for environments, chunk in parts:
-        values = [(kept[name], chunk[name].values) for name in KEPT]
-        for i, at in enumerate(environments):
-            here = _places(axes, at)
-            for j, (row, of_row) in enumerate(zip(rows, of_rows, strict=True)):
-                settings = {**here, **of_row}
-                cell = [settings.get(name, slice(None)) for name in axes]
-                for whole, part in values:
-                    whole[(*cell, row.policy)] = part[i, j]
-    of_parts = [chunk.data.attrs for _, chunk in parts]
-    shared = set.intersection(*(set(attrs.items()) for attrs in of_parts))
-    dims = (*axes, "policy", "metric")
-    coords = {
-        **{name: [*map(_label, values)] for name, values in axes.items()},
-        "policy": list(policies),
-        "metric": list(PER_REPLICA),
-    }
-    attrs = {
-        **dict(sorted(shared)),
-        "baseline": baseline,
-        "privileged": json.dumps(list(privileged)),
-        "families": json.dumps(dict(families)),
-        "without": json.dumps(_without(axes, policies, rows, parts[0][0][0])),
-    }
-    return Runs(
-        xarray.Dataset({name: (dims, v) for name, v in kept.items()}, coords, attrs)
-    )
-
-
-def _places(axes: Mapping[str, Sequence[Any]], at: Mapping[str, Any]) -> dict[str, int]:
-    """Returns where on its axis every value is."""
-    return {name: [*axes[name]].index(value) for name, value in at.items()}
-
-
-def _without(
-    axes: Mapping[str, Any],
-    policies: Sequence[str],
-    rows: Sequence[Row],
-    place: Mapping[str, Any],
-) -> dict[str, list[str]]:
-    """Returns, by axis of policies, those that have no such number."""
-    return {
-        name: [
-            policy
-            for i, policy in enumerate(policies)
-            if not any(name in row.own for row in rows if row.policy == i)
-        ]
-        for name in axes
-        if name not in place
-    }
-
-
-def _label(value: Any) -> Any:
-    return value if isinstance(value, int | float) else str(value)

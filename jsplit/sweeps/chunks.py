@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
-from jsplit.results.runs import Chunk, Row
+from jsplit.results.runs import Chunk
 from jsplit.sweeps.grid import Grid
 from jsplit.sweeps.taken import Taken
-from jsplit.sweeps.tasks import Task, check_chunk, told_policy
+from jsplit.sweeps.tasks import Task, check_chunk, told_policy, told_scenario
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
 
@@ -135,48 +136,34 @@ def load_part(path: pathlib.Path) -> Chunk:
 
 
 def index_of(
-    axes: Mapping[str, Sequence[Any]],
+    dimensions: Mapping[str, Mapping[str, Sequence[Any]]],
     policies: Sequence[str],
-    rows: Sequence[Row],
+    attrs: Mapping[str, Any],
     tasks: Sequence[Task],
 ) -> dict[str, Any]:
     """Returns which parts a sweep has and what their numbers belong to, JSON-able.
 
     Args:
-        axes: values by axis.
+        dimensions: by dimension, values of the axes that vary along it.
         policies: labels.
-        rows: policies beside their baselines.
+        attrs: of the sweep.
         tasks: all of them.
     """
-    where = {
-        name: {value: i for i, value in enumerate(values)}
-        for name, values in axes.items()
-    }
+    rows: dict[str, int] = {}
+    parts = []
+    for task in tasks:
+        text = json.dumps(task.rows)
+        number = rows.setdefault(text, len(rows))
+        parts.append([task.name, number, [place.where for place in task.places]])
     return {
-        "axes": {name: [*map(_plain, values)] for name, values in axes.items()},
-        "of_places": [*tasks[0].places[0].at],
+        "dimensions": {
+            name: {axis: [*map(_plain, values)] for axis, values in of.items()}
+            for name, of in dimensions.items()
+        },
         "policies": [*policies],
-        "rows": [
-            [
-                row.policy,
-                {name: _plain(value) for name, value in row.own.items()},
-                {name: _plain(value) for name, value in row.at.items()},
-                row.label,
-                row.baseline,
-            ]
-            for row in rows
-        ],
-        # By part, where on these axes each of its environments is.
-        "parts": [
-            [
-                task.name,
-                [
-                    [where[name][value] for name, value in place.at.items()]
-                    for place in task.places
-                ],
-            ]
-            for task in tasks
-        ],
+        "attrs": dict(attrs),
+        "rows": [json.loads(text) for text in rows],
+        "parts": parts,  # name, which rows, where each environment is
     }
 
 
@@ -185,7 +172,11 @@ def description_of(grid: Grid, **arguments: Any) -> dict[str, Any]:
     return {
         "axes": {axis.name: [*map(_plain, axis.values)] for axis in grid.axes},
         "policies": [told_policy(policy) for policy in grid.policies],
-        "traces": {name: trace.sha256 for name, trace in grid.traces.items()},
+        "fit": [one.label for one in grid.fits],
+        "environments": {
+            name: one.sha256 if isinstance(one, Trace) else told_scenario(one)
+            for name, one in grid.environments.items()
+        },
         **{name: _plain(value) for name, value in arguments.items()},
     }
 

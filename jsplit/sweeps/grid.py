@@ -1,68 +1,49 @@
-"""Axes of a sweep, and the cells that they span.
+"""The cells that the axes of a sweep span.
 
-Here: which argument an axis belongs to, and the settings of every cell. Not here: what
-is done in a cell (`sweep`).
+Here: the settings of every cell, in blocks that share policies. Not here: what an axis
+is (`axes`), what is done in a cell (`sweep`).
 """
 
 import dataclasses
-import inspect
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from jsplit import checks
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
-from jsplit.policies.registry import make_policy, policy_numbers
+from jsplit.policies.registry import make_policy
 from jsplit.results.runs import Row
+from jsplit.sweeps.axes import AnyCosts, Axis, Dimension, Over, make_dimensions
+from jsplit.sweeps.fits import Fit, cut
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
-RUN_AXES = ("horizon", "protocol", "stream")
+T = TypeVar("T")
+
 MAX_CELLS = 10**6
-
-MakeCosts = Callable[..., Costs]
-
-
-@dataclasses.dataclass(frozen=True)
-class Axis:
-    """One thing that varies.
-
-    Attributes:
-        name: as the user wrote it, such as "offload" or "splitee.alpha".
-        values: all different, at least one.
-        kind: what takes the values: the traces, the costs, the run or policies.
-        policy: name of the only policy that takes them; None for all that can.
-    """
-
-    name: str
-    values: tuple[Any, ...]
-    kind: Literal["trace", "costs", "run", "policy"]
-    policy: str | None = None
-
-    @property
-    def number(self) -> str:
-        """What is set, without the policy."""
-        return self.name.rpartition(".")[2]
-
-    def is_for(self, policy: Policy) -> bool:
-        """Tells whether a policy has this number, and none of its own for it."""
-        if self.kind != "policy" or self.number in policy.numbers:
-            return False
-        if self.policy is not None:
-            return policy.name == self.policy
-        return self.number in _numbers(policy.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
     """The settings of one environment: everything but the numbers of policies."""
 
-    scenario: Scenario  # of one condition
-    at: Mapping[str, Any]  # value by axis
+    scenario: Scenario
+    at: Mapping[str, Any]  # value by dimension
+    where: Mapping[str, int]  # number of the point by dimension
     run: Mapping[str, Any]  # arguments of `evaluate`
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Environments on which the same policies are judged."""
+
+    places: tuple[Place, ...]
+    policies: tuple[Policy, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,70 +51,182 @@ class Grid:
     """Axes, and what they are axes of.
 
     Attributes:
-        axes: in the order they were given.
+        dimensions: in the order they were given.
         policies: as given, without the values of axes.
-        traces: by name; the one called "" where there is no such axis.
-        costs: costs, or a function of the number of exits and the cost axes.
+        fits: rules that are fitted in every environment.
+        environments: traces or scenarios by name; the one called "" where there is no
+            such axis.
+        costs: costs, several by name, or a function of the number of exits and the cost
+            axes; None with scenarios.
+        held_out: by name of an environment what rules are fitted on.
     """
 
-    axes: tuple[Axis, ...]
+    dimensions: tuple[Dimension, ...]
     policies: tuple[Policy, ...]
-    traces: Mapping[str, Trace]
-    costs: Costs | MakeCosts
+    fits: tuple[Fit, ...]
+    environments: Mapping[str, Trace | Scenario]
+    costs: AnyCosts
+    held_out: Mapping[str, Trace]
 
-    def places(self) -> Iterator[Place]:
-        """Yields every environment, with all values of the axes that make it."""
-        axes = [axis for axis in self.axes if axis.kind != "policy"]
-        for values in itertools.product(*(axis.values for axis in axes)):
-            at = {axis.name: value for axis, value in zip(axes, values, strict=True)}
-            trace = self.traces[at.get("trace", next(iter(self.traces)))]
-            numbers = {a.number: at[a.name] for a in axes if a.kind == "costs"}
-            run = {a.name: at[a.name] for a in axes if a.kind == "run"}
-            costs = self._costs(trace, numbers)
-            yield Place(Scenario.of(trace, costs), at, run)
+    @property
+    def axes(self) -> list[Axis]:
+        """All axes, those that vary together too."""
+        return [axis for one in self.dimensions for axis in one.axes]
 
-    def variants(self, policy: Policy) -> Iterator[tuple[dict[str, Any], Policy]]:
-        """Yields a policy with every combination of its own axes' values."""
-        axes = [axis for axis in self.axes if axis.is_for(policy)]
-        for values in itertools.product(*(axis.values for axis in axes)):
-            at = {axis.name: value for axis, value in zip(axes, values, strict=True)}
-            numbers = {axis.number: at[axis.name] for axis in axes}
-            if not numbers:
-                yield at, policy
-                continue
-            yield at, make_policy(policy.name, **{**policy.numbers, **numbers})
+    @property
+    def labels(self) -> list[str]:
+        """What the policies are called, whatever the values of their axes."""
+        return [one.label for one in (*self.policies, *self.fits)]
 
-    def rows(self, baseline: Policy) -> list[Row]:
-        """Returns every policy beside the baselines it is compared with.
+    @property
+    def without(self) -> dict[str, list[str]]:
+        """By axis of policies, the labels of those that have no such number."""
+        return {
+            axis.name: [
+                *(one.label for one in self.policies if not axis.is_for(one)),
+                *(one.label for one in self.fits),
+            ]
+            for axis in self.axes
+            if axis.kind == "policy"
+        }
 
-        The baseline has the same values of its axes. A policy that has no such axis is
-        compared with the baseline at each of its values.
+    def blocks(self, baseline: str) -> Iterator[Block]:
+        """Yields all cells.
+
+        Policies are the same in all environments, but where their numbers vary together
+        with the environment's, or where rules are fitted.
+
+        Args:
+            baseline: label of the policy that others are compared with.
         """
-        bases = [(at, one.label) for at, one in self.variants(baseline)]
-        return [
-            Row(number, at, {**at, **base_at}, one.label, base)
-            for number, policy in enumerate(self.policies)
-            for at, one in self.variants(policy)
-            for base_at, base in bases
-            if all(at[name] == base_at[name] for name in at.keys() & base_at.keys())
-        ]
+        shared = [x for x in self.dimensions if x.of_policies and x.of_environment]
+        for values in itertools.product(*(one.values for one in shared)):
+            fixed = {x.name: value for x, value in zip(shared, values, strict=True)}
+            numbers = {
+                axis.name: value
+                for one in shared
+                for axis, value in one.at(fixed[one.name])
+            }
+            places = tuple(self._places(fixed))
+            if not self.fits:
+                yield self._block(places, numbers, baseline)
+                continue
+            for place in places:
+                yield self._block((place,), numbers, baseline)
 
     def num_cells(self) -> int:
         """How many combinations of values there are."""
-        return math.prod(len(axis.values) for axis in self.axes)
+        return math.prod(len(one.values) for one in self.dimensions)
+
+    def num_places(self) -> int:
+        """How many environments there are."""
+        return math.prod(len(x.values) for x in self.dimensions if x.of_environment)
 
     def num_evaluations(self) -> int:
         """How many policies are replayed, over all environments."""
-        places = math.prod(len(x.values) for x in self.axes if x.kind != "policy")
-        return places * sum(
-            math.prod(len(axis.values) for axis in self.axes if axis.is_for(policy))
+        own = [one for one in self.dimensions if not one.of_environment]
+        variants = len(self.fits) + sum(
+            math.prod(
+                len(one.values)
+                for one in own
+                if any(axis.is_for(policy) for axis in one.axes)
+            )
             for policy in self.policies
         )
+        return self.num_places() * variants
 
-    def _costs(self, trace: Trace, numbers: Mapping[str, Any]) -> Costs:
-        if isinstance(self.costs, Costs):
-            return self.costs
-        found = self.costs(trace.num_exits, **numbers)
+    def _places(self, fixed: Mapping[str, Any]) -> Iterator[Place]:
+        """Yields the environments at fixed points of some dimensions."""
+        varying = [one for one in self.dimensions if one.of_environment]
+        points = [
+            [(i, v) for i, v in enumerate(one.values) if fixed.get(one.name, v) == v]
+            for one in varying
+        ]
+        for chosen in itertools.product(*points):
+            at, where, by_kind = {}, {}, {"costs": {}, "run": {}}
+            name, costs_name = next(iter(self.environments)), ""
+            for one, (number, value) in zip(varying, chosen, strict=True):
+                at[one.name], where[one.name] = value, number
+                for axis, own in one.at(value):
+                    if axis.kind == "trace":
+                        name = own
+                    elif axis.kind == "named costs":
+                        costs_name = own
+                    elif axis.kind != "policy":
+                        by_kind[axis.kind][axis.name] = own
+            environment = self.environments[name]
+            costs = self._costs(environment, costs_name, by_kind["costs"])
+            yield Place(Scenario.of(environment, costs), at, where, by_kind["run"])
+
+    def _block(
+        self, places: tuple[Place, ...], numbers: Mapping[str, Any], baseline: str
+    ) -> Block:
+        """Returns environments with the policies of the first of them."""
+        found: list[list[tuple[dict[str, int], Policy]]] = [
+            [*self._variants(policy, numbers)] for policy in self.policies
+        ]
+        if self.fits:
+            place = places[0]
+            name = place.at.get("trace", next(iter(self.environments)))
+            costs = place.scenario.first.costs
+            held_out = self.held_out[name]
+            found += [[({}, fit.at(held_out, costs))] for fit in self.fits]
+        bases = found[self.labels.index(baseline)]
+        rows = [
+            Row(number, {**at, **of_base}, one.label, base.label)
+            for number, variants in enumerate(found)
+            for at, one in variants
+            for of_base, base in bases
+            if all(at[name] == of_base[name] for name in at.keys() & of_base.keys())
+        ]
+        # A fitted rule may have found what another one is.
+        policies = {one.label: one for variants in found for _, one in variants}
+        return Block(places, tuple(policies.values()), tuple(rows))
+
+    def _variants(
+        self, policy: Policy, numbers: Mapping[str, Any]
+    ) -> Iterator[tuple[dict[str, int], Policy]]:
+        """Yields a policy with every combination of its own axes' values, and where.
+
+        Args:
+            policy: as given.
+            numbers: by axis those of this block, the same for all.
+        """
+        given = {
+            axis.number: numbers[axis.name]
+            for axis in self.axes
+            if axis.name in numbers and axis.is_for(policy)
+        }
+        own = [
+            one
+            for one in self.dimensions
+            if not one.of_environment and any(x.is_for(policy) for x in one.axes)
+        ]
+        for points in itertools.product(*(enumerate(one.values) for one in own)):
+            at = {one.name: i for one, (i, _) in zip(own, points, strict=True)}
+            pairs = [
+                x
+                for one, (_, value) in zip(own, points, strict=True)
+                for x in one.at(value)
+            ]
+            new = {axis.number: value for axis, value in pairs if axis.is_for(policy)}
+            new = {**given, **new}
+            if not new:
+                yield at, policy
+                continue
+            with_new = {**policy.numbers, **new}
+            yield at, _at(new, functools.partial(make_policy, policy.name, **with_new))
+
+    def _costs(
+        self, environment: Trace | Scenario, name: str, numbers: Mapping[str, Any]
+    ) -> Costs | None:
+        costs = self.costs
+        if costs is None or isinstance(costs, Costs):
+            return costs
+        if isinstance(costs, Mapping):
+            return costs[name]
+        assert isinstance(environment, Trace)
+        found = _at(numbers, lambda: costs(environment.num_exits, **numbers))
         if not isinstance(found, Costs):
             raise JsplitError(
                 f"costs must return a jsplit.Costs, got {type(found).__name__}"
@@ -142,10 +235,13 @@ class Grid:
 
 
 def make_grid(
-    trace: Trace | Mapping[str, Trace],
+    trace: Trace | Scenario | Mapping[str, Trace | Scenario],
     policies: Sequence[Policy],
-    costs: Costs | MakeCosts,
-    over: Mapping[str, Sequence[Any]],
+    costs: AnyCosts,
+    over: Over,
+    fits: Sequence[Fit] = (),
+    held_out: float = 0.0,
+    seed: int = 0,
 ) -> Grid:
     """Returns the grid that the arguments of `sweep` describe.
 
@@ -153,29 +249,30 @@ def make_grid(
         JsplitError: if an axis is empty, repeats a value or belongs to nothing, or if
             what it belongs to is not of a kind that has axes.
     """
-    traces = trace if isinstance(trace, Mapping) else {"": trace}
-    if not traces or not all(isinstance(one, Trace) for one in traces.values()):
-        raise JsplitError(
-            "trace must be a jsplit.Trace or a dict of them by name, got "
-            f"{checks.shown(trace)}"
-        )
-    if not isinstance(costs, Costs) and not callable(costs):
-        raise JsplitError(
-            "costs must be a jsplit.Costs or a function such as jsplit.Costs.splitee, "
-            f"got {checks.shown(costs)}"
-        )
-    if not isinstance(over, Mapping):
-        raise JsplitError(
-            f"over must be a dict of values by axis, got {checks.shown(over)}"
-        )
-    axes = [_axis(str(name), values, policies, costs) for name, values in over.items()]
+    given = dict(trace) if isinstance(trace, Mapping) else {"": trace}
+    environments = {str(name): one for name, one in given.items()}
+    _check_environments(trace, environments, costs)
+    dimensions = make_dimensions(over, policies, costs)
+    if isinstance(costs, Mapping):
+        named = Axis("costs", tuple(map(str, costs)), "named costs")
+        dimensions.insert(0, Dimension((named,)))
+        costs = {str(name): one for name, one in costs.items()}
     if isinstance(trace, Mapping):
-        axes.insert(0, Axis("trace", tuple(map(str, traces)), "trace"))
+        named = Axis("trace", tuple(environments), "trace")
+        dimensions.insert(0, Dimension((named,)))
+    labels = [one.label for one in (*policies, *fits)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise JsplitError(
+                f"policies and fit must all be different, got {label!r} twice"
+            )
+    fitted_on: dict[str, Trace] = {}
+    if fits:
+        parts = {name: cut(one, held_out, seed) for name, one in environments.items()}
+        fitted_on = {name: part for name, (part, _) in parts.items()}
+        environments = {name: judged for name, (_, judged) in parts.items()}
     grid = Grid(
-        tuple(axes),
-        tuple(policies),
-        {str(name): one for name, one in traces.items()},
-        costs,
+        tuple(dimensions), tuple(policies), tuple(fits), environments, costs, fitted_on
     )
     size = grid.num_evaluations()
     if size > MAX_CELLS:
@@ -183,44 +280,42 @@ def make_grid(
     return grid
 
 
-def _axis(
-    name: str, given: Any, policies: Sequence[Policy], costs: Costs | MakeCosts
-) -> Axis:
-    values = tuple(checks.entries(f"values of axis {name}", given))
-    if not values:
-        raise JsplitError(f"axis {name} must have at least one value, got none")
-    for value in values:
-        if values.count(value) > 1:
-            raise JsplitError(f"axis {name} must have different values, got {value}")
-    if name in RUN_AXES:
-        return Axis(name, values, "run")
-    policy, _, number = name.rpartition(".")
-    if policy:
-        names = [one.name for one in policies]
-        checks.choice(f"policy of axis {name}", policy, names)
-        checks.choice(f"number of axis {name}", number, _numbers(policy))
-        return Axis(name, values, "policy", policy)
-    of_costs = _cost_numbers(costs)
-    of_policies = {x: one.name for one in policies for x in _numbers(one.name)}
-    checks.choice("axis", name, dict.fromkeys([*of_costs, *of_policies, *RUN_AXES]))
-    if name in of_costs and name in of_policies:
-        raise JsplitError(
-            f"axis {name} is a number of the costs and of policy {of_policies[name]}: "
-            f"write {of_policies[name]}.{name}, or name the costs' argument otherwise"
-        )
-    return Axis(name, values, "costs" if name in of_costs else "policy")
-
-
-def _cost_numbers(costs: Costs | MakeCosts) -> list[str]:
-    """Returns the arguments of a function of costs, but the number of exits."""
-    if isinstance(costs, Costs):
-        return []
-    return [*inspect.signature(costs).parameters][1:]
-
-
-def _numbers(name: str) -> dict[str, Any]:
-    """Returns the numbers of a policy; none of one that has no registered name."""
+def _at(numbers: Mapping[str, Any], make: Callable[[], T]) -> T:
+    """Returns what is made of values of axes, or says at which they are refused."""
     try:
-        return policy_numbers(name)
-    except JsplitError:
-        return {}
+        return make()
+    except JsplitError as error:
+        where = ", ".join(f"{name}={checks.shown(v)}" for name, v in numbers.items())
+        raise JsplitError(f"{error} (at {where})" if where else str(error)) from None
+
+
+def _check_environments(
+    trace: Any, environments: Mapping[str, Any], costs: AnyCosts
+) -> None:
+    kinds = {type(one) for one in environments.values()}
+    if not kinds or not kinds <= {Trace, Scenario}:
+        raise JsplitError(
+            "trace must be a jsplit.Trace or a dict of them by name, or scenarios in "
+            f"their place, got {checks.shown(trace)}"
+        )
+    if len(kinds) > 1:
+        raise JsplitError(
+            "trace must hold traces or scenarios, got both: make the traces scenarios "
+            'of one condition, jsplit.Scenario({"": (trace, costs)})'
+        )
+    if kinds == {Scenario}:
+        if costs is not None:
+            raise JsplitError(
+                "costs must not be given with scenarios, whose conditions have their "
+                "own"
+            )
+        return
+    if isinstance(costs, Mapping):
+        good = bool(costs) and all(isinstance(one, Costs) for one in costs.values())
+    else:
+        good = isinstance(costs, Costs) or callable(costs)
+    if not good:
+        raise JsplitError(
+            "costs must be a jsplit.Costs or a function such as jsplit.Costs.splitee, "
+            f"or several costs by name, got {checks.shown(costs)}"
+        )

@@ -12,10 +12,11 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsplit import checks
-from jsplit.results.runs import Chunk, Row, Runs, assemble
+from jsplit.results.assembly import assemble, part_of
+from jsplit.results.runs import Chunk, Row, Runs
 from jsplit.sweeps.chunks import DESCRIPTION, ENDING, INDEX, check_same, load_part
 from jsplit.sweeps.taken import Taken
 from jsplit.types import JsplitError
@@ -67,6 +68,13 @@ class Merged:
     runs: Runs | None
 
 
+class _Listed(NamedTuple):
+    """What the numbers of a part belong to."""
+
+    rows: list[Row]
+    where: list[dict[str, int]]  # by environment
+
+
 class _Index:
     """What a folder says of its parts."""
 
@@ -74,32 +82,27 @@ class _Index:
         path = folder / INDEX
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            self.axes: dict[str, list[Any]] = dict(told["axes"])
-            self.rows = [Row(*row) for row in told["rows"]]
-            self.about: dict[str, Any] = dict(told["about"])
+            self.dimensions: dict[str, dict[str, list[Any]]] = told["dimensions"]
+            self.attrs: dict[str, Any] = dict(told["attrs"])
             self.policies = [*map(str, told["policies"])]
-            self.parts: dict[str, list[list[dict[str, Any]]]] = {}
-            for name, places in told["parts"]:
-                environments = [
-                    {
-                        axis: self.axes[axis][i]
-                        for axis, i in zip(told["of_places"], place, strict=True)
-                    }
-                    for place in places
-                ]
+            rows = [[Row(*row) for row in of_part] for of_part in told["rows"]]
+            self.parts: dict[str, list[_Listed]] = {}
+            for name, number, where in told["parts"]:
                 # Equal settings under two names share a part.
-                self.parts.setdefault(str(name), []).append(environments)
+                listed = self.parts.setdefault(str(name), [])
+                listed.append(_Listed(rows[number], where))
         except (OSError, ValueError, TypeError, LookupError, RecursionError):
             raise JsplitError(
                 f"{folder} is no folder of a sweep: {INDEX} is missing or damaged"
             ) from None
 
-    @property
-    def cells_of_place(self) -> int:
-        """Combinations of the policies' numbers."""
-        of_places = {*next(iter(self.parts.values()))[0][0]}
-        return math.prod(
-            len(v) for name, v in self.axes.items() if name not in of_places
+    def cells(self, name: str) -> int:
+        """Returns how many cells a part has: combinations of values of axes."""
+        sizes = {x: len(next(iter(of.values()))) for x, of in self.dimensions.items()}
+        return sum(
+            math.prod(n for x, n in sizes.items() if x not in where)
+            for listed in self.parts[name]
+            for where in listed.where
         )
 
 
@@ -130,14 +133,13 @@ def status(folder: str | os.PathLike[str]) -> Status:
         written = file.stat().st_mtime
         if written > last:
             last, host = written, str(chunk.attrs.get("host", "an unknown host"))
-    places = {name: sum(map(len, groups)) for name, groups in index.parts.items()}
-    each = index.cells_of_place
+    cells = {name: index.cells(name) for name in index.parts}
     return Status(
-        len(places),
+        len(cells),
         len(finished),
         at_work,
-        each * sum(places.values()),
-        each * sum(places[name] for name in finished),
+        sum(cells.values()),
+        sum(cells[name] for name in finished),
         damaged,
         datetime.datetime.fromtimestamp(last) if last else None,
         host,
@@ -187,14 +189,11 @@ def merge(
     runs = None
     if len(chunks) == len(index.parts):
         parts = [
-            (places, chunks[name])
-            for name, groups in index.parts.items()
-            for places in groups
+            part_of(listed.where, listed.rows, chunks[name])
+            for name, found in index.parts.items()
+            for listed in found
         ]
-        baseline = str(told["baseline"])
-        runs = assemble(
-            index.axes, index.policies, index.rows, parts, baseline, **index.about
-        )
+        runs = assemble(index.dimensions, index.policies, parts, index.attrs)
     return Merged(len(index.parts), len(chunks), notes, runs)
 
 

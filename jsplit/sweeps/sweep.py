@@ -7,34 +7,40 @@ Not here: axes (`grid`), pieces of work (`tasks`), who does them (`work`), files
 """
 
 import concurrent.futures
+import functools
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from jsplit.engine import streams
-from jsplit.engine.settings import Keep, Run
-from jsplit.environment.costs import Costs
-from jsplit.evaluation.evaluate import NUM_CHECKPOINTS, chosen_policies, make_run
+from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import policy_family
 from jsplit.progress import counted
-from jsplit.results.runs import Runs, assemble
-from jsplit.results.summary import chosen_baseline
+from jsplit.results.assembly import assemble, part_of
+from jsplit.results.runs import Runs
+from jsplit.sweeps.axes import AnyCosts, Over
 from jsplit.sweeps.chunks import Folder, description_of, index_of
-from jsplit.sweeps.grid import MakeCosts, Place, make_grid
+from jsplit.sweeps.confirm import checked, run_again
+from jsplit.sweeps.fits import HELD_OUT, Rule
+from jsplit.sweeps.plan import Plan, make_plan
+from jsplit.sweeps.rounds import enough, run_rounds
 from jsplit.sweeps.shares import job_share, own_devices, share_of
-from jsplit.sweeps.tasks import tasks_of
+from jsplit.sweeps.tasks import Task, tasks_of
 from jsplit.sweeps.work import work_off
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Protocol
 
 
 def sweep(
-    trace: Trace | Mapping[str, Trace],
+    trace: Trace | Scenario | Mapping[str, Trace | Scenario],
     policies: Sequence[str | Policy],
-    costs: Costs | MakeCosts,
-    over: Mapping[str, Sequence[Any]],
+    costs: AnyCosts = None,
+    over: Over = MappingProxyType({}),
     *,
+    fit: Sequence[str] | Mapping[str, str | Rule] = (),
+    held_out: float = HELD_OUT,
     baseline: str | None = None,
     num_replicas: int = 1024,
     first_replica: int = 0,
@@ -42,6 +48,11 @@ def sweep(
     horizon: int | None = None,
     protocol: str | Protocol = "paper",
     seed: int = 0,
+    until: Mapping[str, float] | None = None,
+    max_replicas: int = 65_536,
+    race: str | None = None,
+    by: Sequence[str] = (),
+    confirm: Mapping[str, int] | None = None,
     out: str | os.PathLike[str] | None = None,
     block_size: int | None = None,
     devices: Sequence[Any] | None = None,
@@ -62,13 +73,22 @@ def sweep(
 
     Args:
         trace: what the network says at every exit, or several by name, which are then
-            the axis "trace".
+            the axis "trace". A `Scenario` in place of every trace has its own costs.
         policies: names, labels or policies from `make_policy`, all different.
-        costs: costs for the L exits, or a function of the number of exits whose other
-            arguments may be axes, such as `Costs.splitee`.
+        costs: costs for the L exits; several by name, which are then the axis "costs";
+            or a function of the number of exits whose other arguments may be axes, such
+            as `Costs.splitee`, or one of yours that makes a `Profile` and returns its
+            costs. None with scenarios.
         over: values by axis. An axis is an argument of `costs` ("offload"), a number of
             policies ("alpha"; "splitee.alpha" for one of them), or "horizon",
-            "protocol" or "stream".
+            "protocol" or "stream". Axes that vary together are one entry,
+            ("offload", "alpha"): [(0.1, 0.6), (0.2, 0.7)]; draws of them come from
+            `jsplit.random_axes`. `numpy.linspace` and `numpy.geomspace` make ranges.
+        fit: rules that are fitted anew in every environment (trace and costs), such as
+            ["best_split", "budget_cascade(budget=0.3)"], or by label functions of a
+            held-out trace and costs that return a policy. All policies are then judged
+            on the samples that were not held out.
+        held_out: share of the samples that `fit` uses, drawn with the seed, in (0, 1).
         baseline: label of the policy that others are compared with, at the same values
             of its axes; by default final_exit, or the first policy where that is not
             among them.
@@ -79,6 +99,19 @@ def sweep(
         horizon: see there.
         protocol: see there.
         seed: see there.
+        until: wanted half-widths of 95 % intervals by metric, {"cost": 0.001}, or of
+            the difference to the baseline, {"difference_cost": 0.001}. Replicas run in
+            rounds of 256, 256, 512 and so on, and a cell stops when its half-widths are
+            reached, or at `max_replicas`.
+        max_replicas: of a cell, with `until`, >= 256.
+        race: metric to find the best cell in. Replicas run in rounds up to
+            `num_replicas`; after each one, cells that are surely worse than the leader
+            stop. The best cell is lost with a probability of 5 % at most, see
+            `sweeps.racing`.
+        by: axes (none of policies) at each of whose values there is a race of its own.
+        confirm: how many of the best cells, by metric, are run again on fresh replicas,
+            {"reward": 3}; see `Runs.confirmed`. The baseline and privileged policies
+            are not among them.
         out: folder for finished parts; the same call goes on where it stopped. Parts
             that are damaged are set aside and computed again.
         block_size: see `evaluate`.
@@ -92,7 +125,8 @@ def sweep(
 
     Returns:
         Means over the replicas of every cell, policy and metric and of the differences
-        to the baseline, with their errors; see `Runs`.
+        to the baseline, with their errors; see `Runs`. With `until` or `race` also the
+        number of `replicas` of each, and the attribute "replicas_saved".
 
     Raises:
         JsplitError: if an argument is out of its range, an axis belongs to nothing, or
@@ -104,66 +138,88 @@ def sweep(
         >>> correct = [[False, True], [True, True], [True, False]]
         >>> trace = jsplit.Trace.from_arrays(confidence, correct=correct)
         >>> over = {"offload": [0.1, 0.5], "alpha": [0.6, 0.8]}
-        >>> runs = sweep(trace, ["fixed_split", "final_exit"], Costs.splitee, over)
+        >>> costs = jsplit.Costs.splitee
+        >>> runs = sweep(trace, ["fixed_split", "final_exit"], costs, over)
         >>> runs["mean"].sel(policy="final_exit", metric="cost").values.round(3)
         array([[0.18, 0.18],
                [0.18, 0.18]])
     """
-    chosen = chosen_policies(policies)
-    labels = [policy.label for policy in chosen]
-    baseline = chosen_baseline(baseline, labels)
-    base = chosen[labels.index(baseline)]
-    grid = make_grid(trace, chosen, costs, over)
-    how = {
-        "num_replicas": num_replicas,
-        "first_replica": first_replica,
-        "stream": stream,
-        "horizon": horizon,
-        "protocol": Protocol.named(protocol),
-        "seed": seed,
-    }
-    places = [(place, _run(place, how, block_size, devices)) for place in grid.places()]
+    plan = make_plan(
+        trace,
+        policies,
+        costs,
+        over,
+        fit=fit,
+        held_out=held_out,
+        baseline=baseline,
+        num_replicas=num_replicas,
+        first_replica=first_replica,
+        stream=stream,
+        horizon=horizon,
+        protocol=protocol,
+        seed=seed,
+        block_size=block_size,
+        devices=own_devices() if devices is None else devices,
+    )
+    grid = plan.grid
+    rule = enough(plan, until, max_replicas, race, by)
+    again = checked(confirm)
+    if shard is not None and (rule is not None or again is not None):
+        name = "confirm" if rule is None else "race" if race else "until"
+        raise JsplitError(
+            f"shard must be None with {name}, which looks at all cells, got {shard!r}"
+        )
     if "://" in str(out):
         raise JsplitError(
             f"out must be a folder, got {str(out)!r}: object stores are not supported; "
             "sweep into a folder and copy it"
         )
-    folder = Folder(out, description_of(grid, baseline=baseline, **how))
-    rows = grid.rows(base)
-    policies_here = [one for policy in chosen for _, one in grid.variants(policy)]
-    tasks = [*tasks_of(places, policies_here, rows)]
-    axes = {axis.name: axis.values for axis in grid.axes}
-    about = {
-        "privileged": [policy.label for policy in chosen if policy.privileged],
-        "families": {policy.label: policy_family(policy.name) for policy in chosen},
+    most = rule.most if rule else num_replicas
+    told = {"until": until, "max_replicas": max_replicas, "race": race, "by": [*by]}
+    about = {**plan.how, **(told if rule else {})}
+    folder = Folder(out, description_of(grid, baseline=plan.baseline, **about))
+    dimensions = {x.name: {y.name: y.values for y in x.axes} for x in grid.dimensions}
+    attrs = {
+        "baseline": plan.baseline,
+        "privileged": [one.label for one in grid.policies if one.privileged],
+        "families": {
+            **{one.label: policy_family(one.name) for one in grid.policies},
+            **{one.label: "fitted" for one in grid.fits},
+        },
+        "without": grid.without,
     }
-    folder.list_parts({**index_of(axes, labels, rows, tasks), "about": about})
-    tasks = job_share(tasks, out) if shard is None else share_of(tasks, shard)
-    parts = []
-    total = sum(task.num_replicas for task in tasks)
+    tasks = _tasks(plan)
+    if rule is None:
+        folder.list_parts(index_of(dimensions, grid.labels, attrs, tasks))
+        tasks = job_share(tasks, out) if shard is None else share_of(tasks, shard)
+        total = sum(task.num_replicas for task in tasks)
+    else:
+        total = grid.num_evaluations() * most
     with counted("sweeping", total, show=progress, unit="replicas") as count:
-        for task, chunk in work_off(tasks, folder, count, executor):
-            parts.append(([place.at for place in task.places], chunk))
-    return assemble(
-        axes,
-        labels,
-        rows,
-        parts,
-        baseline,
-        **about,
-    )
+        work = functools.partial(
+            work_off, folder=folder, count=count, executor=executor
+        )
+        if rule is None:
+            parts = [
+                part_of([place.where for place in task.places], task.rows, chunk)
+                for task, chunk in work(tasks)
+            ]
+        else:
+            parts, saved = run_rounds(plan, rule, work, count)
+            attrs |= {"replicas_saved": saved, "replicas_at_most": total}
+        if again is not None:
+            parts = run_again(plan, parts, *again, most, work)
+    return assemble(dimensions, grid.labels, parts, attrs)
 
 
-def _run(
-    place: Place, how: Mapping[str, Any], block_size: int | None, devices: Any
-) -> Run:
-    """Returns how the replicas of an environment are run, checked."""
-    return make_run(
-        place.scenario,
-        **{**how, **place.run},
-        num_checkpoints=NUM_CHECKPOINTS,  # as `evaluate`, for the same bits
-        checkpoints=None,
-        keep=Keep(),
-        block_size=block_size,
-        devices=own_devices() if devices is None else devices,
-    )
+def _tasks(plan: Plan) -> list[Task]:
+    """Returns the tasks of a sweep whose cells have equally many replicas."""
+    return [
+        task
+        for block in plan.blocks
+        for task in tasks_of(
+            [(place, plan.run(place)) for place in block.places],
+            block.policies,
+            block.rows,
+        )
+    ]

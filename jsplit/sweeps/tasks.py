@@ -16,13 +16,12 @@ import numpy as np
 
 from jsplit.engine.settings import Run
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import bind
-from jsplit.evaluation.evaluate import replay_all
 from jsplit.policies.base import Policy
 from jsplit.results.building import how_it_ran
 from jsplit.results.metrics import PER_REPLICA
 from jsplit.results.runs import Chunk, Row
 from jsplit.sweeps.grid import Place
+from jsplit.sweeps.replaying import replay_settings
 from jsplit.types import JsplitError
 
 # A task is what is lost when a process is killed, and what a worker takes at a time:
@@ -42,12 +41,14 @@ class Task:
         policies: all policies, with the values of their axes.
         rows: policies beside their baselines.
         run: how the replicas are run.
+        keep: metrics of which the value of every replica is kept too.
     """
 
     places: tuple[Place, ...]
     policies: tuple[Policy, ...]
     rows: tuple[Row, ...]
     run: Run
+    keep: tuple[str, ...] = ()
 
     @property
     def num_replicas(self) -> int:
@@ -62,7 +63,7 @@ class Task:
         """
         run = self.run
         told = {
-            "scenarios": [_told_scenario(place.scenario) for place in self.places],
+            "scenarios": [told_scenario(place.scenario) for place in self.places],
             "policies": [
                 [*told_policy(policy), self._told_plans(policy)]
                 for policy in self.policies
@@ -73,6 +74,7 @@ class Task:
             "protocol": run.protocol.switches(),
             "seed": run.seed,
             "replicas": [run.first_replica, run.num_replicas],
+            "keep": self.keep,
         }
         text = json.dumps(told, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -124,16 +126,18 @@ def perform(
         task: what to replay.
         advance: called with the number of replicas finished.
     """
-    shape = (len(task.policies), len(PER_REPLICA), task.run.num_replicas)
-    values = np.empty((len(task.places), *shape))
-    for place, of_place in zip(task.places, values, strict=True):
-        bound = (bind(one, place.scenario, task.run.protocol) for one in task.policies)
-        result = replay_all(bound, place.scenario, task.run, None, advance)
-        for j, metric in enumerate(PER_REPLICA):
-            of_place[:, j] = result.metric(metric)
-    attrs = [how_it_ran(place.scenario, task.run) for place in task.places]
+    scenarios = [place.scenario for place in task.places]
+    values = replay_settings(scenarios, task.policies, task.run, advance)
+    attrs = [how_it_ran(one, task.run) for one in scenarios]
     labels = [policy.label for policy in task.policies]
-    return Chunk.of(values, labels, task.rows, shared(attrs))
+    chunk = Chunk.of(values, labels, task.rows, shared(attrs))
+    own = [labels.index(row.label) for row in task.rows]
+    dims = ("place", "row", "replica")
+    of_replicas = {
+        f"replicas_{metric}": (dims, values[:, own, PER_REPLICA.index(metric)])
+        for metric in task.keep
+    }
+    return Chunk(chunk.data.assign(of_replicas))
 
 
 def shared(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -163,7 +167,8 @@ def check_chunk(chunk: Chunk, task: Task) -> None:
         )
 
 
-def _told_scenario(scenario: Scenario) -> Any:
+def told_scenario(scenario: Scenario) -> Any:
+    """Returns what tells a scenario from others."""
     conditions = [
         [[route.trace.sha256, route.costs.numbers] for route in one.all_routes]
         for one in scenario.conditions.values()

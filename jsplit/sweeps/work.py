@@ -7,7 +7,7 @@ task is or does (`tasks`), how it travels (`parcels`), files (`chunks`).
 import collections
 import concurrent.futures
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from jsplit import checks
@@ -19,6 +19,7 @@ from jsplit.sweeps.tasks import Task
 from jsplit.types import JsplitError
 
 Done = tuple[Task, Chunk]
+Work = Callable[[Iterable[Task]], Iterator[Done]]
 
 MAX_LOSSES = 20  # of workers in a row, with nothing done between them
 AHEAD = 2  # tasks that are handed out for every worker

@@ -5,8 +5,9 @@ import json
 import pytest
 from conftest import random_trace
 
+import jsplit
 from jsplit import cli
-from jsplit.commands.sweep import parse_axes
+from jsplit.commands.axes import parse_axes
 from jsplit.types import JsplitError
 
 
@@ -39,11 +40,77 @@ def test_what_is_no_axis_is_refused(text):
         parse_axes(["a=1", "a=2"])
 
 
+def test_draws_and_axes_that_vary_together():
+    texts = ["alpha=~0.5:0.9", "beta=~0.1:10:log", "offload,horizon=0.1/20, 0.2/40"]
+    found = parse_axes(texts, draws=4, seed=1)
+    assert found[("offload", "horizon")] == [(0.1, 20), (0.2, 40)]
+    ranges = {"alpha": [0.5, 0.9], "beta": [0.1, 10, "log"]}
+    points = jsplit.random_axes(ranges, 4, seed=1)[("alpha", "beta")]
+    assert found[("alpha", "beta")] == points
+    for bad, draws, message in (
+        (["alpha=~0.5:0.9"], None, "draws must say"),
+        (["alpha=0.5,0.9"], 5, "draws must say"),
+        (["alpha=~0.5"], 5, "must be ~LOW:HIGH"),
+        (["alpha=~a:b"], 5, "must be ~LOW:HIGH"),
+        (["a,b=1/2,3"], None, "must have 2 values at every point"),
+    ):
+        with pytest.raises(JsplitError, match=message):
+            parse_axes(bad, draws)
+
+
+FILE = """
+trace = "{trace}"
+policies = ["splitee", "final_exit"]
+num-replicas = 8
+metric = "cost"
+fit = ["best_split"]
+quiet = true
+
+[over]
+offload = [0.1, 0.3]
+"alpha,beta" = [[0.6, 1.0], [0.7, 2.0]]
+"""
+
+
+def test_a_file_is_as_its_flags_and_flags_win(trace, capsys, tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(FILE.format(trace=trace))
+    assert cli.main(["sweep", str(path), "--json", "--seed", "2"]) == 0
+    of_file = json.loads(capsys.readouterr().out)
+    flags = ["--num-replicas", "8", "--metric", "cost", "--seed", "2", "--json"]
+    over = ["offload=0.1,0.3", "alpha,beta=0.6/1.0,0.7/2.0"]
+    words = [trace, *flags, "--fit", "best_split", "--quiet", "--over", *over]
+    assert cli.main(["sweep", *words]) == 0
+    assert json.loads(capsys.readouterr().out) == of_file
+    few = ["--over", "offload=0.2", "--policies", "splitee", "--num-replicas", "4"]
+    assert cli.main(["sweep", str(path), *few, "--show"]) == 0
+    assert "1 cells, 2 evaluations of one policy with 4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("metrics = 5", "did you mean 'metric'"),
+        ('num_replicas = "many"', "many"),
+        ("metric = {a = 1}", "metric must not be a table"),
+        ("metric =", "is not TOML"),
+    ],
+)
+def test_a_bad_file_is_one_line(trace, capsys, tmp_path, line, message):
+    path = tmp_path / "study.toml"
+    path.write_text(f'trace = "{trace}"\n{line}\n')
+    assert cli.main(["sweep", str(path)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("jsplit: ")
+    assert message in said
+
+
 def test_show_runs_nothing(trace, capsys):
     assert cli.main(["sweep", trace, *AXES, "--show"]) == 0
     out = capsys.readouterr().out
     assert "alpha: 0.6, 0.7, 0.8" in out
     assert "6 cells, 8 evaluations of one policy with 1,024 replicas each" in out
+    assert "about 0:00:" in out
 
 
 def test_a_sweep_prints_the_best_and_writes_all(trace, capsys, tmp_path):
@@ -80,3 +147,17 @@ def test_bad_input_is_one_line(trace, capsys):
         assert cli.main(["sweep", trace, *words]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("jsplit: ")
+
+
+def test_cells_may_stop_early_and_be_confirmed(trace, capsys):
+    words = ["sweep", trace, "--over", "offload=0.1,0.5", "--num-replicas", "512"]
+    race = ["--race", "cost", "--confirm-top", "2"]
+    assert cli.main([*words, *race]) == 0
+    said = capsys.readouterr()
+    assert "replicas saved (" in said.err
+    assert "fresh replicas: cost" in said.out
+    assert cli.main([*words, *race, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["confirmed"]) == 2
+    until = ["--metric", "cost", "--until-half-width", "0.05", "--max-replicas", "256"]
+    assert cli.main([*words, *until]) == 0
+    assert "of 1,024 replicas saved" in capsys.readouterr().err

@@ -1,0 +1,88 @@
+"""The cells of a sweep put together: from its parts to `Runs`.
+
+Here: where every number belongs, and the labels along the axes. Not here: what is kept
+of a cell (`runs`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jsplit.results.metrics import PER_REPLICA
+from jsplit.results.runs import Chunk, Row, Runs
+from jsplit.results.settings import KEPT
+
+
+class Part(NamedTuple):
+    """Some environments of a sweep, and what is kept of each row there."""
+
+    where: Sequence[Mapping[str, int]]  # [place] number of the point by dimension
+    rows: Sequence[Row]
+    kept: Mapping[str, np.ndarray]  # [place, row, metric] by name
+    attrs: Mapping[str, Any]  # how they were run
+
+
+def part_of(
+    where: Sequence[Mapping[str, int]], rows: Sequence[Row], chunk: Chunk
+) -> Part:
+    """Returns the part that a chunk is.
+
+    Args:
+        where: by environment, the number of its point by dimension.
+        rows: of the chunk.
+        chunk: what is kept.
+    """
+    kept = {name: chunk[name].values for name in KEPT}
+    return Part(where, rows, kept, chunk.data.attrs)
+
+
+def assemble(
+    dimensions: Mapping[str, Mapping[str, Sequence[Any]]],
+    policies: Sequence[str],
+    parts: Sequence[Part],
+    attrs: Mapping[str, Any],
+) -> Runs:
+    """Returns all cells as one; a policy without an axis stands at all its values.
+
+    Args:
+        dimensions: by dimension, values of the axes that vary along it.
+        policies: labels of the sweep's policies, without the values of axes.
+        parts: all of them, at least one.
+        attrs: of the sweep, beside those that all parts have alike.
+    """
+    import xarray
+
+    sizes = {name: len(next(iter(of.values()))) for name, of in dimensions.items()}
+    shape = (*sizes.values(), len(policies), len(PER_REPLICA))
+    kept = {name: np.full(shape, np.nan) for name in parts[0].kept}
+    for part in parts:
+        for i, here in enumerate(part.where):
+            for j, row in enumerate(part.rows):
+                settings = {**here, **row.where}
+                cell = [settings.get(name, slice(None)) for name in dimensions]
+                for name, values in part.kept.items():
+                    kept[name][(*cell, row.policy)] = values[i, j]
+    shared = set.intersection(*(set(part.attrs.items()) for part in parts))
+    dims = (*dimensions, "policy", "metric")
+    coords = {
+        axis: (name, [*map(_label, values)])
+        for name, of in dimensions.items()
+        for axis, values in of.items()
+    }
+    labels = {"policy": list(policies), "metric": list(PER_REPLICA)}
+    told = {
+        k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in attrs.items()
+    }
+    return Runs(
+        xarray.Dataset(
+            {name: (dims, values) for name, values in kept.items()},
+            {**coords, **labels},
+            {**dict(sorted(shared)), **told},
+        )
+    )
+
+
+def _label(value: Any) -> Any:
+    return value if isinstance(value, int | float) else str(value)

@@ -1,0 +1,117 @@
+"""The replicas of a task: settings of equal structure run in one program.
+
+Here: which settings run together, and what every replica comes to. Not here: what is
+kept of it (`results.runs`), the program (`engine`).
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from jsplit.engine import layout, shard
+from jsplit.engine.schedule import make_schedule
+from jsplit.engine.settings import Run
+from jsplit.engine.sums import Replicas
+from jsplit.environment.scenario import Scenario
+from jsplit.evaluation.binding import BoundStack, Pair, alike, bind_many
+from jsplit.evaluation.evaluate import whole_passes
+from jsplit.policies.base import Policy
+from jsplit.results.metrics import PER_REPLICA, of_sums
+
+MEMORY = 2**28  # bytes for the tables and sums of settings that run together
+CELL_BYTES = 16  # of a plan on a sample, what is revealed and learned included
+
+
+def replay_settings(
+    scenarios: Sequence[Scenario],
+    policies: Sequence[Policy],
+    run: Run,
+    advance: Callable[[int], None],
+) -> np.ndarray:
+    """Returns what every replica comes to, in float64.
+
+    The numbers are those of `evaluate` for each policy and scenario alone.
+
+    Args:
+        scenarios: environments, of one length.
+        policies: all of them in every environment.
+        run: how the replicas are run.
+        advance: called with the number of replicas finished.
+
+    Returns:
+        [scenario, policy, metric, replica], metrics as in `PER_REPLICA`.
+    """
+    pairs = [(policy, one) for one in scenarios for policy in policies]
+    values = np.empty((len(pairs), len(PER_REPLICA), run.num_replicas))
+    for group in _groups(pairs, run):
+        values[group] = _replayed([pairs[i] for i in group], run, advance)
+    return values.reshape(len(scenarios), len(policies), *values.shape[1:])
+
+
+def _groups(pairs: Sequence[Pair], run: Run) -> list[list[int]]:
+    """Returns the numbers of settings that run together, as many as memory holds."""
+    found = []
+    for group in alike(pairs, run.protocol):
+        scenario = pairs[group[0]][1]
+        by_drift: dict[str, list[int]] = {}
+        for i in group:
+            drift = pairs[i][1].drift
+            by_drift.setdefault("" if drift is None else drift.label, []).append(i)
+        cells = scenario.num_conditions * scenario.num_samples * scenario.num_exits
+        size = layout.settings_that_fit(MEMORY, CELL_BYTES * cells, run)
+        for same in by_drift.values():
+            found += [same[at : at + size] for at in range(0, len(same), size)]
+    return found
+
+
+def _replayed(
+    pairs: Sequence[Pair], run: Run, advance: Callable[[int], None]
+) -> np.ndarray:
+    """Returns [setting, metric, replica] of settings of equal structure."""
+    scenario = pairs[0][1]
+    number = len(pairs)
+    # Few sizes are compiled; what is repeated is dropped.
+    repeated = [pairs[-1]] * (layout.padded(number) - number)
+    bound = bind_many([*pairs, *repeated], run.protocol)
+    passes = whole_passes(scenario, run)
+    constants = [one for one in bound.constants[:number] if one is not None]
+    if passes and constants:
+        sums = [one.at_the_end(passes, run) for one in constants]
+        advance(number * run.num_replicas)
+    else:
+        sums = _run(bound, scenario, run, number, advance)
+    mus = (one.first.costs.mu for _, one in pairs)
+    return np.stack(
+        [of_sums(one, run.horizon, mu) for one, mu in zip(sums, mus, strict=True)]
+    )
+
+
+def _run(
+    bound: BoundStack,
+    scenario: Scenario,
+    run: Run,
+    number: int,
+    advance: Callable[[int], None],
+) -> list[Replicas]:
+    """Returns the sums of the first `number` settings, the others being repeated."""
+    chain = scenario.chain(run.horizon)
+    schedule = make_schedule(run, scenario.num_samples, *(chain or (None, None)))
+    told = done = 0
+
+    def advance_own(replicas: int) -> None:
+        nonlocal told, done
+        done += replicas
+        now = done * number // len(bound.policies)
+        more, told = now - told, now
+        advance(more)
+
+    sums = shard.run_replicas(
+        bound.selector,
+        bound.params,
+        bound.tables,
+        schedule,
+        run,
+        advance=advance_own,
+    )
+    return [jax.tree.map(lambda leaf: leaf[s], sums) for s in range(number)]  # noqa: B023
