@@ -315,7 +315,12 @@ def _keys(run: Run, layout: Layout, part: int, num_samples: int) -> replay.Repli
     return jax.device_put(keys, spread)
 
 
-@functools.partial(jax.jit, static_argnames="num_samples")
+# Compiled without effort: it runs once, for milliseconds.
+@functools.partial(
+    jax.jit,
+    static_argnames="num_samples",
+    compiler_options={"xla_backend_optimization_level": 0},
+)
 def _make_keys(key: Array, replicas: Array, num_samples: int) -> replay.ReplicaKeys:
     """Returns the keys of [blocks, lanes] replicas, leaves [blocks, ..., lanes]."""
     return jax.vmap(lambda block: replay.replica_keys(key, block, num_samples))(

@@ -4,6 +4,8 @@ Here: which settings run together, and what every replica comes to. Not here: wh
 kept of it (`results.runs`), the program (`engine`).
 """
 
+import concurrent.futures
+import threading
 from collections.abc import Callable, Sequence
 
 import jax
@@ -19,7 +21,8 @@ from jsplit.evaluation.evaluate import whole_passes
 from jsplit.policies.base import Policy
 from jsplit.results.metrics import PER_REPLICA, of_sums
 
-MEMORY = 2**28  # bytes for the tables and sums of settings that run together
+MEMORY = 2**27  # bytes for the tables and sums of settings that run together
+AT_ONCE = 2  # groups of settings: one compiles while another runs
 CELL_BYTES = 16  # of a plan on a sample, what is revealed and learned included
 
 
@@ -44,9 +47,45 @@ def replay_settings(
     """
     pairs = [(policy, one) for one in scenarios for policy in policies]
     values = np.empty((len(pairs), len(PER_REPLICA), run.num_replicas))
-    for group in _groups(pairs, run):
+
+    def replay(group: list[int], advance: Callable[[int], None]) -> None:
         values[group] = _replayed([pairs[i] for i in group], run, advance)
+
+    _overlapping(_groups(pairs, run), replay, advance)
     return values.reshape(len(scenarios), len(policies), *values.shape[1:])
+
+
+def _overlapping(
+    groups: Sequence[list[int]],
+    replay: Callable[[list[int], Callable[[int], None]], None],
+    advance: Callable[[int], None],
+) -> None:
+    """Replays groups, `AT_ONCE` at a time, and stops all when one fails."""
+    lock, stopped = threading.Lock(), threading.Event()
+    precise = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+
+    def advance_unless_stopped(replicas: int) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        with lock:
+            advance(replicas)
+
+    def one(group: list[int]) -> None:
+        with jax.enable_x64(precise):  # which JAX keeps apart for every thread
+            replay(group, advance_unless_stopped)
+
+    if len(groups) == 1:
+        replay(groups[0], advance)
+        return
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(one, group) for group in groups]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _groups(pairs: Sequence[Pair], run: Run) -> list[list[int]]:
