@@ -18,15 +18,26 @@ def test_sweep_example_runs(capsys):
     assert "offload" in capsys.readouterr().out
 
 
+def test_rollout_example_runs(capsys):
+    exec(compile(readme_examples()[2], "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.split()) >= 2
+
+
+def test_expected_example_finds_a_lower_threshold():
+    names = {}
+    exec(compile(readme_examples()[3], "README.md", "exec"), names)
+    assert 0.5 < names["alpha"] < 0.9
+
+
 def test_network_of_your_own_has_two_exits():
     names = {}
-    exec(compile(readme_examples()[2], "README.md", "exec"), names)
+    exec(compile(readme_examples()[4], "README.md", "exec"), names)
     model = names["TwoExits"](3, nnx.Rngs(0))
     assert model(jnp.ones((5, 64))).shape == (5, 2, 3)
 
 
 def test_scenario_example_runs(capsys):
-    exec(compile(readme_examples()[3].replace("1024", "8"), "README.md", "exec"), {})
+    exec(compile(readme_examples()[5].replace("1024", "8"), "README.md", "exec"), {})
     assert "0.95" in capsys.readouterr().out
 
 
@@ -48,9 +59,9 @@ def test_policy_of_your_own_takes_one_file_and_one_line(monkeypatch):
 def test_rules_are_fitted_on_the_trace_of_the_first_example():
     names = {}
     setup = readme_examples()[0].split("result =")[0]
-    exec(compile(setup + readme_examples()[5], "README.md", "exec"), names)
+    exec(compile(setup + readme_examples()[7], "README.md", "exec"), names)
     assert len(names["values"].policies) == 5
-    assert len(readme_examples()) == 6
+    assert len(readme_examples()) == 8
 
 
 def test_every_public_name_exists():
