@@ -10,10 +10,11 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
+from jsplit.engine.midway import Midway, MidwayFile
 from jsplit.results.runs import Chunk
 from jsplit.sweeps.grid import Grid
 from jsplit.sweeps.taken import Taken
@@ -25,6 +26,7 @@ from jsplit.writing import make_folder, write_text
 DESCRIPTION = "sweep.json"
 INDEX = "parts.json"
 ENDING = ".nc.gz"
+MIDWAY = ".midway"
 _TEMPORARY_SECONDS = 60.0  # in which a small file is surely written
 
 
@@ -97,12 +99,21 @@ class Folder:
         if self.path is not None:
             self._taken.release_all()
 
+    def midway(self, task: Task) -> Callable[[str], Midway] | None:
+        """Returns where the state of an unfinished task is kept."""
+        if self.path is None:
+            return None
+        folder = self.path
+        return lambda told: MidwayFile(folder / f".{task.name}.{told}{MIDWAY}")
+
     def keep(self, task: Task, chunk: Chunk) -> None:
         """Writes a finished chunk."""
         if self.path is None:
             return
         chunk.data.attrs["part"] = task.name
         chunk.save(self._file(task))
+        for path in self.path.glob(f".{task.name}.*{MIDWAY}"):
+            path.unlink(missing_ok=True)
         self._taken.release(task.name)
 
     def _file(self, task: Task) -> pathlib.Path:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jsplit import checks
+from jsplit.engine.midway import Midway
 from jsplit.results.runs import Chunk
 from jsplit.sweeps.tasks import Task, perform
 from jsplit.traces.trace import Trace
@@ -107,9 +108,13 @@ def do(content: bytes, traces: Mapping[str, Trace], attempt: int) -> Chunk | Mis
     return signed(task)
 
 
-def signed(task: Task, advance: Callable[[int], None] = lambda replicas: None) -> Chunk:
+def signed(
+    task: Task,
+    advance: Callable[[int], None] = lambda replicas: None,
+    midway: Callable[[str], Midway] | None = None,
+) -> Chunk:
     """Performs a task and notes what did it: the host and its processor."""
-    chunk = perform(task, advance)
+    chunk = perform(task, advance, midway)
     chunk.data.attrs |= {"host": socket.gethostname(), "processor": _processor()}
     return chunk
 

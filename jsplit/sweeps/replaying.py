@@ -5,6 +5,7 @@ kept of it (`results.runs`), the program (`engine`).
 """
 
 import concurrent.futures
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 
 from jsplit.engine import layout, shard
+from jsplit.engine.midway import Midway
 from jsplit.engine.schedule import make_schedule
 from jsplit.engine.settings import Run
 from jsplit.engine.sums import Replicas
@@ -31,6 +33,7 @@ def replay_settings(
     policies: Sequence[Policy],
     run: Run,
     advance: Callable[[int], None],
+    midway: Callable[[str], Midway] | None = None,
 ) -> np.ndarray:
     """Returns what every replica comes to, in float64.
 
@@ -41,6 +44,8 @@ def replay_settings(
         policies: all of them in every environment.
         run: how the replicas are run.
         advance: called with the number of replicas finished.
+        midway: gives the place where the state of some settings is kept, by what tells
+            them from others here; None to keep none.
 
     Returns:
         [scenario, policy, metric, replica], metrics as in `PER_REPLICA`.
@@ -49,10 +54,15 @@ def replay_settings(
     values = np.empty((len(pairs), len(PER_REPLICA), run.num_replicas))
 
     def replay(group: list[int], advance: Callable[[int], None]) -> None:
-        values[group] = _replayed([pairs[i] for i in group], run, advance)
+        kept = None if midway is None else midway(_told(group))
+        values[group] = _replayed([pairs[i] for i in group], run, advance, kept)
 
     _overlapping(_groups(pairs, run), replay, advance)
     return values.reshape(len(scenarios), len(policies), *values.shape[1:])
+
+
+def _told(group: Sequence[int]) -> str:
+    return hashlib.sha256(repr(group).encode()).hexdigest()[:8]
 
 
 def _overlapping(
@@ -105,7 +115,10 @@ def _groups(pairs: Sequence[Pair], run: Run) -> list[list[int]]:
 
 
 def _replayed(
-    pairs: Sequence[Pair], run: Run, advance: Callable[[int], None]
+    pairs: Sequence[Pair],
+    run: Run,
+    advance: Callable[[int], None],
+    midway: Midway | None,
 ) -> np.ndarray:
     """Returns [setting, metric, replica] of settings of equal structure."""
     scenario = pairs[0][1]
@@ -119,7 +132,7 @@ def _replayed(
         sums = [one.at_the_end(passes, run) for one in constants]
         advance(number * run.num_replicas)
     else:
-        sums = _run(bound, scenario, run, number, advance)
+        sums = _run(bound, scenario, run, number, advance, midway)
     mus = (one.first.costs.mu for _, one in pairs)
     return np.stack(
         [of_sums(one, run.horizon, mu) for one, mu in zip(sums, mus, strict=True)]
@@ -132,6 +145,7 @@ def _run(
     run: Run,
     number: int,
     advance: Callable[[int], None],
+    midway: Midway | None,
 ) -> list[Replicas]:
     """Returns the sums of the first `number` settings, the others being repeated."""
     chain = scenario.chain(run.horizon)
@@ -152,5 +166,6 @@ def _run(
         schedule,
         run,
         advance=advance_own,
+        midway=midway,
     )
     return [jax.tree.map(lambda leaf: leaf[s], sums) for s in range(number)]  # noqa: B023

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jsplit.engine.midway import Midway
 from jsplit.engine.settings import Run
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
@@ -118,16 +119,19 @@ def tasks_of(
 
 
 def perform(
-    task: Task, advance: Callable[[int], None] = lambda replicas: None
+    task: Task,
+    advance: Callable[[int], None] = lambda replicas: None,
+    midway: Callable[[str], Midway] | None = None,
 ) -> Chunk:
     """Replays a task and returns what is kept of it.
 
     Args:
         task: what to replay.
         advance: called with the number of replicas finished.
+        midway: where the state of unfinished work is kept, see `replay_settings`.
     """
     scenarios = [place.scenario for place in task.places]
-    values = replay_settings(scenarios, task.policies, task.run, advance)
+    values = replay_settings(scenarios, task.policies, task.run, advance, midway)
     attrs = [how_it_ran(one, task.run) for one in scenarios]
     labels = [policy.label for policy in task.policies]
     chunk = Chunk.of(values, labels, task.rows, shared(attrs))

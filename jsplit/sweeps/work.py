@@ -46,7 +46,7 @@ def work_off(
     Raises:
         JsplitError: if a task cannot travel or fails, or workers keep dying.
     """
-    crew = _Crew(executor, count)
+    crew = _Crew(executor, count, folder)
     todo = collections.deque(tasks)
     left_in_row = 0  # tasks of others, with nothing started between them
     try:
@@ -91,10 +91,14 @@ class _Crew:
     """Those who do tasks: the workers of an executor, or this process."""
 
     def __init__(
-        self, executor: concurrent.futures.Executor | None, count: Count
+        self,
+        executor: concurrent.futures.Executor | None,
+        count: Count,
+        folder: Folder,
     ) -> None:
         self._executor = _checked(executor)
         self._count = count
+        self._folder = folder
         self._capacity = AHEAD * _num_workers(executor)
         self._at_work: dict[concurrent.futures.Future[Any], tuple[Task, Parcel]] = {}
         self._done: list[Done] = []
@@ -113,7 +117,7 @@ class _Crew:
     def start(self, task: Task) -> None:
         """Hands a task out, or does it here."""
         if self._executor is None:
-            self._done.append((task, signed(task, self._count.advance)))
+            self._do(task)
         else:
             parcel = pack(task)
             self._hand_out(task, parcel, self._known(parcel))
@@ -138,10 +142,14 @@ class _Crew:
         for future in self._at_work:
             future.cancel()
 
+    def _do(self, task: Task) -> None:
+        midway = self._folder.midway(task)
+        self._done.append((task, signed(task, self._count.advance, midway)))
+
     def _hand_out(self, task: Task, parcel: Parcel, traces: Any) -> None:
         self._num_calls += 1
         if self._executor is None:
-            self._done.append((task, signed(task, self._count.advance)))
+            self._do(task)
             return
         try:
             future = self._executor.submit(do, parcel.content, traces, self._num_calls)

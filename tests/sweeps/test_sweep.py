@@ -9,7 +9,8 @@ from conftest import compilations, random_trace
 
 import jsplit
 from jsplit import stats
-from jsplit.sweeps import parcels, tasks
+from jsplit.engine import pace, shard
+from jsplit.sweeps import parcels, replaying, tasks
 from jsplit.types import JsplitError
 
 TRACE = random_trace(60, 4, seed=1)
@@ -198,12 +199,12 @@ def test_a_folder_goes_on_where_it_stopped(runs, tmp_path, monkeypatch, one_plac
     replayed = []
     replay = parcels.perform
 
-    def counting(task, advance):
+    def counting(task, advance, midway):
         (place,) = task.places
         replayed.append(dict(place.at))
         if len(replayed) == 2:
             raise KeyboardInterrupt
-        return replay(task, advance)
+        return replay(task, advance, midway)
 
     monkeypatch.setattr(parcels, "perform", counting)
 
@@ -309,3 +310,34 @@ def test_bad_arguments_are_named_before_anything_runs(changes, message, monkeypa
     given = {"trace": TRACE, "costs": jsplit.Costs.splitee, "over": OVER} | changes
     with pytest.raises(JsplitError, match=message):
         jsplit.sweep(policies=["splitee"], **given)
+
+
+def test_a_sweep_goes_on_in_mid_stream(runs, tmp_path, monkeypatch):
+    """Cut into many calls and stopped in the middle, it has the same bits."""
+    monkeypatch.setattr(pace, "FIRST_SECONDS", 1e-9)
+    monkeypatch.setattr(pace, "SECONDS", 1e-9)
+    begun = []
+    run_piece = shard._run_piece
+
+    def counting(*arguments):
+        begun.append(arguments[-1])
+        if len(begun) == 4:
+            raise KeyboardInterrupt
+        return run_piece(*arguments)
+
+    monkeypatch.setattr(shard, "_run_piece", counting)
+    monkeypatch.setattr(replaying, "AT_ONCE", 1)
+
+    def again():
+        return jsplit.sweep(
+            TRACE, POLICIES, jsplit.Costs.splitee, OVER, out=tmp_path, **HOW
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    assert len([*tmp_path.glob(".*.midway")]) >= 1
+    stopped_at = begun[3]
+    found = again()
+    assert begun[4] == stopped_at
+    assert found.data.equals(runs.data)
+    assert [*tmp_path.glob(".*.midway")] == []
