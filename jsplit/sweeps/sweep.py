@@ -9,26 +9,31 @@ Not here: axes (`grid`), pieces of work (`tasks`), who does them (`work`), files
 import concurrent.futures
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from jsplit.engine import streams
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import policy_family
-from jsplit.progress import counted
-from jsplit.results.assembly import assemble, part_of
+from jsplit.progress import Count, counted
+from jsplit.results.assembly import Part, assemble, part_of
+from jsplit.results.metrics import PER_REPLICA
 from jsplit.results.runs import Runs
+from jsplit.results.settings import KEPT
+from jsplit.stats.student import Estimate, t_interval
 from jsplit.sweeps.axes import AnyCosts, Over
 from jsplit.sweeps.chunks import Folder, description_of, index_of
 from jsplit.sweeps.confirm import checked, run_again
 from jsplit.sweeps.fits import HELD_OUT, Rule
 from jsplit.sweeps.plan import Plan, make_plan
-from jsplit.sweeps.rounds import enough, run_rounds
+from jsplit.sweeps.rounds import LEVEL, enough, run_rounds
 from jsplit.sweeps.shares import job_share, own_devices, share_of
 from jsplit.sweeps.tasks import Task, tasks_of
-from jsplit.sweeps.work import work_off
+from jsplit.sweeps.work import Done, work_off
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Protocol
 
@@ -200,16 +205,28 @@ def sweep(
             work_off, folder=folder, count=count, executor=executor
         )
         if rule is None:
-            parts = [
-                part_of([place.where for place in task.places], task.rows, chunk)
-                for task, chunk in work(tasks)
-            ]
+            parts = [*_parts(work(tasks), len(tasks), count)]
         else:
             parts, saved = run_rounds(plan, rule, work, count)
             attrs |= {"replicas_saved": saved, "replicas_at_most": total}
         if again is not None:
             parts = run_again(plan, parts, *again, most, work)
     return assemble(dimensions, grid.labels, parts, attrs)
+
+
+def _parts(done: Iterator[Done], number: int, count: Count) -> Iterator[Part]:
+    """Yields what is done, and says how far and how sharp it is."""
+    widest = 0.0
+    for finished, (task, chunk) in enumerate(done, 1):
+        part = part_of([place.where for place in task.places], task.rows, chunk)
+        at = PER_REPLICA.index("reward")
+        own = Estimate(*(part.kept[name][..., at] for name in KEPT[:3]))
+        interval = t_interval(own, LEVEL)
+        known = (interval.high - interval.low)[~np.isnan(interval.low)] / 2
+        widest = np.max(known, initial=widest)
+        note = f"{finished} of {number} parts, rewards known to ±{widest:.2g}"
+        count.advance(0, note)
+        yield part
 
 
 def _tasks(plan: Plan) -> list[Task]:

@@ -38,10 +38,10 @@ def log(*words):
         file.write(" ".join(map(str, words)) + "\n")
 
 
-def slowly(task, advance):
+def slowly(task, advance, *rest):
     log("begin", task.name, os.getpid())
     time.sleep(SLOW)
-    return _perform(task, advance)
+    return _perform(task, advance, *rest)
 
 
 def full(descriptor):

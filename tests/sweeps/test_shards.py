@@ -83,7 +83,7 @@ def test_a_sweep_goes_on_in_what_was_merged(alone, shards, tmp_path, monkeypatch
     monkeypatch.setattr(
         parcels,
         "perform",
-        lambda task, advance: performed.append(task) or perform(task, advance),
+        lambda task, *rest: performed.append(task) or perform(task, *rest),
     )
     assert swept(out=tmp_path / "all" / "parts").data.equals(alone.data)
     assert len(performed) == 1
