@@ -13,7 +13,7 @@ import numpy as np
 
 from jsplit.extras import naming
 from jsplit.results.labelled import expect
-from jsplit.results.runs import RunsSummary
+from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
 from jsplit.writing import replacing
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jsplit.results.chunk import Chunk, Row
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.runs import Chunk, Row, Runs
+from jsplit.results.runs import Runs
 from jsplit.results.settings import KEPT
 
 

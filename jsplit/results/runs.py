@@ -1,90 +1,26 @@
 """All cells of a sweep as labelled data: `Runs`, its claims, its parts.
 
-Here: what is kept of a cell, intervals and comparisons over all of them. Not here:
+Here: what users call. Not here: what is done then (`runs_summary`, `best` and so on),
 putting cells together (`assembly`), which there are (`sweeps`), formulas (`stats`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from jsplit import checks, stats
+from jsplit import checks
 from jsplit.results.best import best_cells, best_set
 from jsplit.results.cells import CellDifference, difference_of
 from jsplit.results.confirmed import confirmed
 from jsplit.results.front import COSTS, VALUES, front_of
 from jsplit.results.labelled import Labelled
-from jsplit.results.metrics import PER_REPLICA
+from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.sensitivity import sensitivity_of
-from jsplit.results.settings import KEPT, Settings
-from jsplit.stats.base import is_constant
-from jsplit.stats.paired import differences_of
-from jsplit.stats.student import Estimate, estimate, t_interval, t_test
+from jsplit.results.settings import KEPT
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 else:
     DataFrame = Any
-
-
-class Row(NamedTuple):
-    """One line of a chunk: a policy, and the baseline it is compared with."""
-
-    policy: int  # which of the sweep's policies
-    where: Mapping[str, int]  # by dimension, the point of it and of its baseline
-    label: str  # of the policy with these values
-    baseline: str
-
-
-class Chunk(Labelled):
-    """The estimates of some environments: by place, row and metric."""
-
-    kind: ClassVar[str] = "part of a sweep"
-    made_by: ClassVar[str] = "sweep"
-    needs: ClassVar[tuple[str, ...]] = ("metric", *KEPT)
-
-    @classmethod
-    def of(
-        cls,
-        values: np.ndarray,
-        labels: Sequence[str],
-        rows: Sequence[Row],
-        attrs: Mapping[str, Any],
-    ) -> "Chunk":
-        """Returns what is kept of the replicas of environments.
-
-        Args:
-            values: [place, policy, metric, replica] float64.
-            labels: of the policies.
-            rows: policies beside their baselines.
-            attrs: how they were run, as in the attributes of a `Result`.
-        """
-        import xarray
-
-        streams = stats.Streams(str(attrs["stream"]), attrs["orders_per_test_set"])
-        number = {label: i for i, label in enumerate(labels)}
-        own = [number[row.label] for row in rows]
-        base = [number[row.baseline] for row in rows]
-        kept = {
-            name: np.zeros((len(values), len(rows), len(PER_REPLICA))) for name in KEPT
-        }
-        for j in range(len(PER_REPLICA)):
-            of_metric = values[:, :, j]  # [place, policy, replica]
-            constant = is_constant(of_metric, np.abs(of_metric).max(-1))
-            found = estimate(of_metric, constant, streams)
-            differences = differences_of(of_metric[:, own], of_metric[:, base])
-            paired = estimate(*differences, streams)
-            columns = (
-                *(np.broadcast_to(part, constant.shape)[:, own] for part in found),
-                *paired,
-            )
-            for name, column in zip(KEPT, columns, strict=True):
-                kept[name][:, :, j] = column
-        dims = ("place", "row", "metric")
-        variables = {name: (dims, column) for name, column in kept.items()}
-        coords = {"metric": list(PER_REPLICA)}
-        return cls(xarray.Dataset(variables, coords, dict(attrs)))
 
 
 class Runs(Labelled):
@@ -110,7 +46,7 @@ class Runs(Labelled):
             if name not in ("policy", "metric")
         }
 
-    def summarize(self, *, level: float = 0.95) -> "RunsSummary":
+    def summarize(self, *, level: float = 0.95) -> RunsSummary:
         """Returns intervals and comparisons with the baseline, of every cell.
 
         Intervals are Student's over the replicas, also of few: what needs every
@@ -126,35 +62,8 @@ class Runs(Labelled):
             Variables by axes, policy and metric: mean, low, high, difference,
             difference_low, difference_high, p_value.
         """
-        import xarray
-
         level = checks.number("level", level, 0.0, 1.0)
-        own = Estimate(*(self.data[name].values for name in KEPT[:3]))
-        paired = Estimate(*(self.data[name].values for name in KEPT[3:]))
-        interval, difference = t_interval(own, level), t_interval(paired, level)
-        p_value = self._p_values(paired)
-        names = ("mean", "low", "high")
-        names = (*names, "difference", "difference_low", "difference_high", "p_value")
-        numbers = zip(names, (*interval, *difference, p_value), strict=True)
-        dims = self.data["mean"].dims
-        data = xarray.Dataset(
-            {name: (dims, values) for name, values in numbers},
-            self.data.coords,
-            {**self.data.attrs, "level": level, "adjustment": "bh"},
-        )
-        return RunsSummary(data)
-
-    def _p_values(self, paired: Estimate) -> np.ndarray:
-        """Returns p values adjusted per metric; NaN for the baseline."""
-        p_value = t_test(paired)
-        of_baseline = self.policies.index(str(self.attrs["baseline"]))
-        p_value[..., of_baseline, :] = np.nan
-        for j in range(p_value.shape[-1]):
-            flat = p_value[..., j].ravel()
-            known = ~np.isnan(flat)
-            flat[known] = stats.benjamini_hochberg(flat[known])
-            p_value[..., j] = flat.reshape(p_value.shape[:-1])
-        return p_value
+        return RunsSummary.of(self.data, level)
 
     def best(
         self,
@@ -347,34 +256,3 @@ class Runs(Labelled):
         axes = " x ".join(f"{len(v)} {name}" for name, v in self.axes.items())
         sizes = f"{axes or 'one cell'}, {len(self.policies)} policies"
         return f"Runs({sizes}, {self.attrs.get('num_replicas')} replicas)"
-
-
-class RunsSummary(Labelled):
-    """Intervals and comparisons of every cell, policy and metric of a sweep.
-
-    Attributes:
-        data: dims are the axes, then policy and metric; see `Runs.summarize`.
-    """
-
-    kind: ClassVar[str] = "summary of a sweep"
-    made_by: ClassVar[str] = "Runs.summarize"
-    needs: ClassVar[tuple[str, ...]] = ("policy", "metric", "mean", "low", "high")
-
-    def to_wide(self) -> DataFrame:
-        """Returns one row per setting, and the numbers of every metric side by side.
-
-        A policy without an axis has one row, in which the value is missing.
-
-        Returns:
-            Columns: the axes, policy, then "cost", "cost_low", "cost_high",
-            "cost_difference" and so on for every metric.
-        """
-        import pandas
-
-        rows = Settings.of(self.data)
-        columns = rows.labels()
-        for metric in self.data["metric"].values.astype(str):
-            for name in map(str, self.data.data_vars):
-                title = metric if name == "mean" else f"{metric}_{name}"
-                columns[title] = rows.numbers(name, metric)
-        return pandas.DataFrame(columns)

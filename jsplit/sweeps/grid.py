@@ -16,7 +16,7 @@ from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import make_policy
-from jsplit.results.runs import Row
+from jsplit.results.chunk import Row
 from jsplit.sweeps.axes import AnyCosts, Axis, Dimension, Over, make_dimensions
 from jsplit.sweeps.fits import Fit, cut
 from jsplit.traces.trace import Trace

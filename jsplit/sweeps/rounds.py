@@ -13,8 +13,8 @@ import numpy as np
 from jsplit import checks
 from jsplit.progress import Count
 from jsplit.results.assembly import Part
+from jsplit.results.chunk import Chunk
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.runs import Chunk
 from jsplit.results.settings import KEPT
 from jsplit.results.summary import HIGHER_IS_BETTER
 from jsplit.stats.pooling import pooled

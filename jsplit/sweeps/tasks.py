@@ -19,8 +19,8 @@ from jsplit.engine.settings import Run
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
 from jsplit.results.building import how_it_ran
+from jsplit.results.chunk import Chunk, Row
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.runs import Chunk, Row
 from jsplit.sweeps.grid import Place
 from jsplit.sweeps.replaying import replay_settings
 from jsplit.types import JsplitError

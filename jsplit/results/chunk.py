@@ -1,0 +1,77 @@
+"""What is kept of some environments of a sweep: a `Chunk`, a file of a folder.
+
+Here: estimates from the values of all replicas. Not here: what a chunk belongs to
+(`sweeps.tasks`), chunks put together (`assembly`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from jsplit import stats
+from jsplit.results.labelled import Labelled
+from jsplit.results.metrics import PER_REPLICA
+from jsplit.results.settings import KEPT
+from jsplit.stats.base import is_constant
+from jsplit.stats.paired import differences_of
+from jsplit.stats.student import estimate
+
+
+class Row(NamedTuple):
+    """One line of a chunk: a policy, and the baseline it is compared with."""
+
+    policy: int  # which of the sweep's policies
+    where: Mapping[str, int]  # by dimension, the point of it and of its baseline
+    label: str  # of the policy with these values
+    baseline: str
+
+
+class Chunk(Labelled):
+    """The estimates of some environments: by place, row and metric."""
+
+    kind: ClassVar[str] = "part of a sweep"
+    made_by: ClassVar[str] = "sweep"
+    needs: ClassVar[tuple[str, ...]] = ("metric", *KEPT)
+
+    @classmethod
+    def of(
+        cls,
+        values: np.ndarray,
+        labels: Sequence[str],
+        rows: Sequence[Row],
+        attrs: Mapping[str, Any],
+    ) -> "Chunk":
+        """Returns what is kept of the replicas of environments.
+
+        Args:
+            values: [place, policy, metric, replica] float64.
+            labels: of the policies.
+            rows: policies beside their baselines.
+            attrs: how they were run, as in the attributes of a `Result`.
+        """
+        import xarray
+
+        streams = stats.Streams(str(attrs["stream"]), attrs["orders_per_test_set"])
+        number = {label: i for i, label in enumerate(labels)}
+        own = [number[row.label] for row in rows]
+        base = [number[row.baseline] for row in rows]
+        kept = {
+            name: np.zeros((len(values), len(rows), len(PER_REPLICA))) for name in KEPT
+        }
+        for j in range(len(PER_REPLICA)):
+            of_metric = values[:, :, j]  # [place, policy, replica]
+            constant = is_constant(of_metric, np.abs(of_metric).max(-1))
+            found = estimate(of_metric, constant, streams)
+            differences = differences_of(of_metric[:, own], of_metric[:, base])
+            paired = estimate(*differences, streams)
+            columns = (
+                *(np.broadcast_to(part, constant.shape)[:, own] for part in found),
+                *paired,
+            )
+            for name, column in zip(KEPT, columns, strict=True):
+                kept[name][:, :, j] = column
+        dims = ("place", "row", "metric")
+        variables = {name: (dims, column) for name, column in kept.items()}
+        coords = {"metric": list(PER_REPLICA)}
+        return cls(xarray.Dataset(variables, coords, dict(attrs)))
