@@ -12,7 +12,7 @@ import numpy as np
 from jsplit import stats
 from jsplit.results.labelled import Labelled
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.settings import KEPT
+from jsplit.results.settings import KEPT, kept_replicas, replicas_of
 from jsplit.stats.base import is_constant
 from jsplit.stats.paired import differences_of
 from jsplit.stats.student import estimate
@@ -27,8 +27,18 @@ class Row(NamedTuple):
     baseline: str
 
 
+def labels_of(rows: Sequence[Row]) -> list[str]:
+    """Returns the labels of the policies of rows, each once, in their order."""
+    return list(dict.fromkeys(row.label for row in rows))
+
+
 class Chunk(Labelled):
-    """The estimates of some environments: by place, row and metric."""
+    """What is kept of some environments.
+
+    Attributes:
+        data: estimates by place, row and metric; of metrics whose every replica is
+            kept also the values, by place, label and replica.
+    """
 
     kind: ClassVar[str] = "part of a sweep"
     made_by: ClassVar[str] = "sweep"
@@ -41,6 +51,7 @@ class Chunk(Labelled):
         labels: Sequence[str],
         rows: Sequence[Row],
         attrs: Mapping[str, Any],
+        keep: Sequence[str] = (),
     ) -> "Chunk":
         """Returns what is kept of the replicas of environments.
 
@@ -49,6 +60,7 @@ class Chunk(Labelled):
             labels: of the policies.
             rows: policies beside their baselines.
             attrs: how they were run, as in the attributes of a `Result`.
+            keep: metrics of which every replica's value is kept too.
         """
         import xarray
 
@@ -72,6 +84,25 @@ class Chunk(Labelled):
             for name, column in zip(KEPT, columns, strict=True):
                 kept[name][:, :, j] = column
         dims = ("place", "row", "metric")
-        variables = {name: (dims, column) for name, column in kept.items()}
+        variables: dict[str, Any] = {
+            name: (dims, column) for name, column in kept.items()
+        }
+        chosen = [number[label] for label in labels_of(rows)]
+        for metric in keep:
+            column = values[:, chosen, PER_REPLICA.index(metric)]
+            variables[replicas_of(metric)] = ("place", "label", "replica"), column
         coords = {"metric": list(PER_REPLICA)}
         return cls(xarray.Dataset(variables, coords, dict(attrs)))
+
+    def replicas(self, rows: Sequence[Row]) -> dict[str, list[list[np.ndarray]]]:
+        """Returns every replica's value, [place][row] of [R], by metric kept.
+
+        Args:
+            rows: of the chunk.
+        """
+        number = {label: i for i, label in enumerate(labels_of(rows))}
+        own = [number[row.label] for row in rows]
+        return {
+            metric: [[of_place[i] for i in own] for of_place in self[name].values]
+            for metric, name in kept_replicas(self.data).items()
+        }

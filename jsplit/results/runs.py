@@ -7,15 +7,19 @@ putting cells together (`assembly`), which there are (`sweeps`), formulas (`stat
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from jsplit import checks
 from jsplit.results.best import best_cells, best_set
 from jsplit.results.cells import CellDifference, difference_of
 from jsplit.results.confirmed import confirmed
 from jsplit.results.front import COSTS, VALUES, front_of
 from jsplit.results.labelled import Labelled
+from jsplit.results.replicas import interval_of_cell, replicas_of_cell
 from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.sensitivity import sensitivity_of
 from jsplit.results.settings import KEPT
+from jsplit.stats.base import Interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,7 +34,9 @@ class Runs(Labelled):
         data: dims are the axes, then policy and metric. Variables: mean over the
             replicas, its standard error and the degrees of freedom of its Student t
             (`mean`, `error`, `freedom`); the same of the paired difference to the
-            baseline (`difference_mean` and so on).
+            baseline (`difference_mean` and so on); with `keep="replicas"` the values of
+            all replicas, by axes, policy and replica (`replicas_cost` and so on; NaN =
+            not run).
     """
 
     kind: ClassVar[str] = "sweep"
@@ -49,11 +55,10 @@ class Runs(Labelled):
     def summarize(self, *, level: float = 0.95) -> RunsSummary:
         """Returns intervals and comparisons with the baseline, of every cell.
 
-        Intervals are Student's over the replicas, also of few: what needs every
-        replica, such as the bootstrap of `Result.summarize`, is not kept. P values are
-        those of paired t tests, adjusted over all cells and policies of a metric
-        (Benjamini-Hochberg): of the differences that are called significant at p, a
-        share p is expected to be none.
+        Intervals are Student's over the replicas, also of few; `interval` has others.
+        P values are those of paired t tests, adjusted over all cells and policies of a
+        metric (Benjamini-Hochberg): of the differences that are called significant at
+        p, a share p is expected to be none.
 
         Args:
             level: probability that an interval covers, in (0, 1).
@@ -208,12 +213,14 @@ class Runs(Labelled):
     ) -> CellDifference:
         """Returns one cell minus another one, with an interval.
 
-        Paired, replica by replica, is only the difference to the baseline in the same
-        environment, which is kept of every cell. Of two others their covariance is not
-        kept. Their interval is a bound, with the largest error that the difference can
-        have (see `best_set`): it covers at least as often, and is wider. To have the
-        paired one, sweep these two cells again with the one as the baseline, or
-        `evaluate` them.
+        Where the sweep kept the values of all replicas (`keep="replicas"`), two cells
+        are compared replica by replica, as `Result.summarize` compares policies; where
+        one stopped early, by the replicas that both have.
+
+        Otherwise only the difference to the baseline in the same environment is paired,
+        which is kept of every cell. The interval of two others is a bound, with the
+        largest error that their difference can have (see `best_set`): it covers at
+        least as often, and is wider.
 
         Args:
             cell: policy and values by axis, such as {"policy": "splitee", "alpha":
@@ -230,6 +237,52 @@ class Runs(Labelled):
         """
         level = checks.number("level", level, 0.0, 1.0)
         return difference_of(self.data, cell, other, metric, level)
+
+    def replicas(self, *, metric: str = "reward", **cell: Any) -> np.ndarray:
+        """Returns the values of all replicas of a cell, of a sweep that kept them.
+
+        Args:
+            metric: what is measured.
+            **cell: policy and values by axis, as in `difference`.
+
+        Returns:
+            [R] float64, in the order of the replicas.
+
+        Raises:
+            JsplitError: if replicas were not kept, or there is no such cell or metric.
+
+        Example:
+            >>> import jsplit
+            >>> trace = jsplit.sample_trace("digits")
+            >>> policies, costs = ["splitee", "final_exit"], jsplit.Costs.splitee
+            >>> how = {"num_replicas": 8, "keep": "replicas"}
+            >>> runs = jsplit.sweep(trace, policies, costs, {"offload": [0.1]}, **how)
+            >>> cell = {"policy": "splitee", "offload": 0.1}
+            >>> runs.replicas(metric="cost", **cell).shape
+            (8,)
+        """
+        return replicas_of_cell(self.data, cell, metric)
+
+    def interval(
+        self, *, metric: str = "reward", level: float = 0.95, **cell: Any
+    ) -> Interval:
+        """Returns the mean of a cell and its interval, from all its replicas.
+
+        The same as in `Result.summarize`: of few replicas BCa, which follows a skewed
+        distribution, where `summarize` of a sweep has Student's t.
+
+        Args:
+            metric: what is measured.
+            level: probability that the interval covers, in (0, 1).
+            **cell: policy and values by axis, as in `difference`.
+
+        Returns:
+            mean, low and high, in the unit of the metric.
+
+        Raises:
+            JsplitError: if replicas were not kept, or there is no such cell or metric.
+        """
+        return interval_of_cell(self.data, cell, metric, level)
 
     def confirmed(self, metric: str = "reward", *, level: float = 0.95) -> DataFrame:
         """Returns the best cells as they looked at first, and on fresh replicas.

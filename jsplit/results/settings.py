@@ -28,6 +28,17 @@ KEPT = (
 """What is kept of every cell: its estimate, and that of its paired difference."""
 
 
+def replicas_of(metric: str) -> str:
+    """Returns the name of the variable that holds every replica's value."""
+    return f"replicas_{metric}"
+
+
+def kept_replicas(data: Dataset) -> dict[str, str]:
+    """Returns the variables of every replica's values, by metric; none if not kept."""
+    metrics = data["metric"].values.astype(str)
+    return {x: replicas_of(x) for x in metrics if replicas_of(x) in data}
+
+
 def axes_of(data: Dataset) -> list[str]:
     """Returns the names of the dimensions of a sweep that are axes."""
     return [str(x) for x in data["mean"].dims if x not in ("policy", "metric")]
