@@ -18,7 +18,7 @@ from jsplit.results.labelled import Labelled
 from jsplit.results.replicas import interval_of_cell, replicas_of_cell
 from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.sensitivity import sensitivity_of
-from jsplit.results.settings import KEPT
+from jsplit.results.settings import KEPT, Settings
 from jsplit.stats.base import Interval
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class Runs(Labelled):
             One row per policy (and value of `by`): the values of the axes, missing for
             one that the policy has not, mean, low, high, num_cells (how many cells it
             is the best of) and num_best (how many may be the best, itself included).
+            Cells that are missing, such as those of other shards, do not count; the
+            attribute num_missing says how many.
 
         Raises:
             JsplitError: if there is no such metric or axis, or the level is none.
@@ -308,4 +310,8 @@ class Runs(Labelled):
     def __repr__(self) -> str:
         axes = " x ".join(f"{len(v)} {name}" for name, v in self.axes.items())
         sizes = f"{axes or 'one cell'}, {len(self.policies)} policies"
-        return f"Runs({sizes}, {self.attrs.get('num_replicas')} replicas)"
+        rows = Settings.of(self.data)
+        all_rows = len(rows.policy) + rows.num_missing
+        gap = f", {rows.num_missing} of {all_rows} settings missing"
+        sizes = f"{sizes}, {self.attrs.get('num_replicas')} replicas"
+        return f"Runs({sizes}{gap if rows.num_missing else ''})"
