@@ -76,7 +76,8 @@ from jsplit.results.result import (
     summarize,
     summarize_conditions,
 )
-from jsplit.results.runs import Runs, RunsSummary
+from jsplit.results.runs import Runs
+from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
 from jsplit.sweeps.axes import random_axes
 from jsplit.sweeps.sweep import sweep

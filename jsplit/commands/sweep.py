@@ -101,6 +101,9 @@ class Sweep:
     confirm_top: int | None = None
     """so many cells that are the best in the metric (that of a race) are run again on
     fresh replicas; a table says how much of the gain was luck."""
+    keep: Literal["replicas"] | None = None
+    """replicas: keep the value of every replica of every metric in the file of --out,
+    for comparisons of any two cells."""
     out: pathlib.Path | None = None
     """folder for finished parts, sweep.nc.gz, table.csv, best.csv and figures."""
     workers: int | None = None
@@ -153,6 +156,7 @@ class Sweep:
                 race=self.race,
                 by=self.by if self.race else (),
                 confirm=self._confirm(),
+                keep=self.keep,
                 out=None if self.out is None else self.out / PARTS,
                 executor=executor,
                 shard=shard,

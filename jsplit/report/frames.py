@@ -13,7 +13,7 @@ import numpy as np
 
 from jsplit.extras import naming
 from jsplit.results.labelled import expect
-from jsplit.results.runs import RunsSummary
+from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
 from jsplit.writing import replacing
 
@@ -64,6 +64,8 @@ def to_csv(table: Written | DataFrame, path: str | os.PathLike[str]) -> None:
 def to_parquet(table: Written | DataFrame, path: str | os.PathLike[str]) -> None:
     """Writes what `to_csv` writes as a Parquet file.
 
+    A column of numbers and texts, such as the best values of unlike axes, has texts.
+
     Args:
         table: any summary or data frame, as for `to_csv`.
         path: file to write; an existing one is replaced.
@@ -77,9 +79,21 @@ def to_parquet(table: Written | DataFrame, path: str | os.PathLike[str]) -> None
     frame = _frame(table)
     if frame is None:
         frame = expect("table", table, *KINDS).to_dataframe().reset_index()
+    mixed = [str(name) for name in frame.columns if _is_mixed(frame[name])]
+    frame = frame.assign(**{name: frame[name].map(_text) for name in mixed})
     with replacing(path) as temporary:
         frame.to_parquet(temporary, index=False, engine="pyarrow")
 
 
 def _frame(table: Any) -> DataFrame | None:
     return table if hasattr(table, "to_parquet") else None
+
+
+def _is_mixed(column: Any) -> bool:
+    """Tells whether a column has texts and other values, which Parquet cannot hold."""
+    is_text = [isinstance(value, str) for value in column[column.notna()]]
+    return any(is_text) and not all(is_text)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or value != value else str(value)

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jsplit.results.chunk import Chunk, Row
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.runs import Chunk, Row, Runs
-from jsplit.results.settings import KEPT
+from jsplit.results.runs import Runs
+from jsplit.results.settings import KEPT, replicas_of
 
 
 class Part(NamedTuple):
@@ -22,6 +23,7 @@ class Part(NamedTuple):
     rows: Sequence[Row]
     kept: Mapping[str, np.ndarray]  # [place, row, metric] by name
     attrs: Mapping[str, Any]  # how they were run
+    replicas: Mapping[str, Sequence[Sequence[np.ndarray]]]  # [place][row] of [R]
 
 
 def part_of(
@@ -35,7 +37,7 @@ def part_of(
         chunk: what is kept.
     """
     kept = {name: chunk[name].values for name in KEPT}
-    return Part(where, rows, kept, chunk.data.attrs)
+    return Part(where, rows, kept, chunk.data.attrs, chunk.replicas(rows))
 
 
 def assemble(
@@ -57,6 +59,10 @@ def assemble(
     sizes = {name: len(next(iter(of.values()))) for name, of in dimensions.items()}
     shape = (*sizes.values(), len(policies), len(PER_REPLICA))
     kept = {name: np.full(shape, np.nan) for name in parts[0].kept}
+    most = _most_replicas(parts)
+    replicas = {
+        metric: np.full((*shape[:-1], most), np.nan) for metric in parts[0].replicas
+    }
     for part in parts:
         for i, here in enumerate(part.where):
             for j, row in enumerate(part.rows):
@@ -64,6 +70,9 @@ def assemble(
                 cell = [settings.get(name, slice(None)) for name in dimensions]
                 for name, values in part.kept.items():
                     kept[name][(*cell, row.policy)] = values[i, j]
+                for metric, of_place in part.replicas.items():
+                    own = of_place[i][j]
+                    replicas[metric][(*cell, row.policy, slice(len(own)))] = own
     shared = set.intersection(*(set(part.attrs.items()) for part in parts))
     dims = (*dimensions, "policy", "metric")
     coords = {
@@ -72,16 +81,34 @@ def assemble(
         for axis, values in of.items()
     }
     labels = {"policy": list(policies), "metric": list(PER_REPLICA)}
+    variables = {
+        **{name: (dims, values) for name, values in kept.items()},
+        **{
+            replicas_of(metric): ((*dims[:-1], "replica"), values)
+            for metric, values in replicas.items()
+        },
+    }
     told = {
         k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in attrs.items()
     }
     return Runs(
         xarray.Dataset(
-            {name: (dims, values) for name, values in kept.items()},
+            variables,
             {**coords, **labels},
             {**dict(sorted(shared)), **told},
         )
     )
+
+
+def _most_replicas(parts: Sequence[Part]) -> int:
+    lengths = [
+        len(values)
+        for part in parts
+        for of_metric in part.replicas.values()
+        for of_place in of_metric
+        for values in of_place
+    ]
+    return max(lengths, default=0)
 
 
 def _label(value: Any) -> Any:

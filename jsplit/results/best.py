@@ -64,6 +64,7 @@ def best_cells(
         frame[name] = part[chosen]
     frame["num_cells"] = size
     frame["num_best"] = np.bincount(family, may_be).astype(int)
+    frame.attrs["num_missing"] = rows.num_missing
     return frame
 
 

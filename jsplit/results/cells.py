@@ -1,4 +1,4 @@
-"""Any two cells of a sweep compared, as far as the kept numbers go.
+"""Any two cells of a sweep compared: by their replicas, or as far as means go.
 
 Here: `CellDifference`. Not here: the comparison with the baseline, which is kept of
 every cell (`runs`).
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from jsplit import checks
-from jsplit.results.settings import Settings, axes_of, axis_named, columns_of, has_axis
+from jsplit import stats
+from jsplit.results.placing import number_of, place_of
+from jsplit.results.replicas import is_unknown, sample_at, streams_at
+from jsplit.results.settings import Settings, kept_replicas
 from jsplit.stats.student import Estimate, t_interval
-from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -45,25 +46,47 @@ def difference_of(
         metric: see there.
         level: see there.
     """
-    ours, theirs = _place(data, "cell", cell), _place(data, "other", other)
+    ours, theirs = place_of(data, "cell", cell), place_of(data, "other", other)
     # A policy without an axis is at every value: also where the other one is.
     place = [
         [_first(a, b), _first(b, a)]
         for a, b in zip(ours.values(), theirs.values(), strict=True)
     ]
     place = np.array(place, int).reshape(-1, 2).T
-    policy = [_number(data, one["policy"]) for one in (cell, other)]
+    policy = [number_of(data, one["policy"]) for one in (cell, other)]
     rows = Settings(data, (), place, np.array(policy))
     own, paired = rows.estimates(metric)
     if (rows.policy[0] == rows.policy[1]) and (place[0] == place[1]).all():
         return CellDifference(0.0, 0.0, 0.0, "paired")
+    if kept_replicas(data):
+        return _paired(data, place, rows.policy, metric, level)
     same_run = np.ptp(rows.runs_of_baseline()) == 0
-    of_baseline = rows.policy == _number(data, str(data.attrs["baseline"]))
+    of_baseline = rows.policy == number_of(data, str(data.attrs["baseline"]))
     if same_run and of_baseline.any():
         return _interval(paired, level, "paired")
     options = [own, paired] if same_run else [own]
     bounds = [_interval(one, level, "bound") for one in options]
     return min(bounds, key=lambda one: np.inf if np.isnan(one.low) else -one.low)
+
+
+def _paired(
+    data: Dataset, place: np.ndarray, policy: np.ndarray, metric: str, level: float
+) -> CellDifference:
+    """Returns the first minus the second, by the replicas that both have."""
+    labels = data["policy"].values.astype(str)[policy].tolist()
+    ours, theirs = (
+        sample_at(data, at, label, metric)
+        for at, label in zip(place.tolist(), labels, strict=True)
+    )
+    number = min(len(ours), len(theirs))
+    of_each = [streams_at(data, at) for at in place.tolist()]
+    streams = max(of_each, key=lambda one: one.resampled)
+    options: Any = {"level": level, "streams": streams}
+    found = stats.paired_difference(ours[:number], theirs[:number], **options)
+    low, high = float(found.low), float(found.high)
+    if is_unknown(data, labels, metric, streams):
+        low = high = float("nan")
+    return CellDifference(float(found.mean), low, high, "paired")
 
 
 def _interval(
@@ -81,41 +104,3 @@ def _interval(
 
 def _first(place: int | None, other: int | None) -> int:
     return next((one for one in (place, other) if one is not None), 0)
-
-
-def _place(
-    data: Dataset, argument: str, cell: Mapping[str, Any]
-) -> dict[str, int | None]:
-    """Returns the place on every axis, None where it makes no difference."""
-    if not isinstance(cell, Mapping) or "policy" not in cell:
-        raise JsplitError(
-            f"{argument} must be a dict of a policy and values by axis, such as "
-            f"{{'policy': 'splitee', 'offload': 0.1}}, got {checks.shown(cell)}"
-        )
-    policy = checks.choice(
-        f"policy of {argument}", cell["policy"], data["policy"].values.astype(str)
-    )
-    for name in cell:
-        if name != "policy":
-            axis_named(data, f"axis of {argument}", name)
-    place: dict[str, int | None] = {}
-    for axis in axes_of(data):
-        given = {name: cell[name] for name in columns_of(data, axis) if name in cell}
-        if not has_axis(data, policy, axis):
-            place[axis] = None
-            continue
-        if not given:
-            raise JsplitError(f"{argument} must have a value of axis {axis}, got none")
-        fits = np.all([data[name].values == one for name, one in given.items()], axis=0)
-        if fits.sum() != 1:
-            values = checks.shown(data[next(iter(given))].values.tolist())
-            raise JsplitError(
-                f"{argument} must name one value of axis {axis}, {values}, got "
-                f"{checks.shown(given)}"
-            )
-        place[axis] = int(fits.argmax())
-    return place
-
-
-def _number(data: Dataset, policy: str) -> int:
-    return data["policy"].values.astype(str).tolist().index(policy)

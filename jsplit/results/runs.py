@@ -1,90 +1,30 @@
 """All cells of a sweep as labelled data: `Runs`, its claims, its parts.
 
-Here: what is kept of a cell, intervals and comparisons over all of them. Not here:
+Here: what users call. Not here: what is done then (`runs_summary`, `best` and so on),
 putting cells together (`assembly`), which there are (`sweeps`), formulas (`stats`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from jsplit import checks, stats
+from jsplit import checks
 from jsplit.results.best import best_cells, best_set
 from jsplit.results.cells import CellDifference, difference_of
 from jsplit.results.confirmed import confirmed
 from jsplit.results.front import COSTS, VALUES, front_of
 from jsplit.results.labelled import Labelled
-from jsplit.results.metrics import PER_REPLICA
+from jsplit.results.replicas import interval_of_cell, replicas_of_cell
+from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.sensitivity import sensitivity_of
 from jsplit.results.settings import KEPT, Settings
-from jsplit.stats.base import is_constant
-from jsplit.stats.paired import differences_of
-from jsplit.stats.student import Estimate, estimate, t_interval, t_test
+from jsplit.stats.base import Interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 else:
     DataFrame = Any
-
-
-class Row(NamedTuple):
-    """One line of a chunk: a policy, and the baseline it is compared with."""
-
-    policy: int  # which of the sweep's policies
-    where: Mapping[str, int]  # by dimension, the point of it and of its baseline
-    label: str  # of the policy with these values
-    baseline: str
-
-
-class Chunk(Labelled):
-    """The estimates of some environments: by place, row and metric."""
-
-    kind: ClassVar[str] = "part of a sweep"
-    made_by: ClassVar[str] = "sweep"
-    needs: ClassVar[tuple[str, ...]] = ("metric", *KEPT)
-
-    @classmethod
-    def of(
-        cls,
-        values: np.ndarray,
-        labels: Sequence[str],
-        rows: Sequence[Row],
-        attrs: Mapping[str, Any],
-    ) -> "Chunk":
-        """Returns what is kept of the replicas of environments.
-
-        Args:
-            values: [place, policy, metric, replica] float64.
-            labels: of the policies.
-            rows: policies beside their baselines.
-            attrs: how they were run, as in the attributes of a `Result`.
-        """
-        import xarray
-
-        streams = stats.Streams(str(attrs["stream"]), attrs["orders_per_test_set"])
-        number = {label: i for i, label in enumerate(labels)}
-        own = [number[row.label] for row in rows]
-        base = [number[row.baseline] for row in rows]
-        kept = {
-            name: np.zeros((len(values), len(rows), len(PER_REPLICA))) for name in KEPT
-        }
-        for j in range(len(PER_REPLICA)):
-            of_metric = values[:, :, j]  # [place, policy, replica]
-            constant = is_constant(of_metric, np.abs(of_metric).max(-1))
-            found = estimate(of_metric, constant, streams)
-            differences = differences_of(of_metric[:, own], of_metric[:, base])
-            paired = estimate(*differences, streams)
-            columns = (
-                *(np.broadcast_to(part, constant.shape)[:, own] for part in found),
-                *paired,
-            )
-            for name, column in zip(KEPT, columns, strict=True):
-                kept[name][:, :, j] = column
-        dims = ("place", "row", "metric")
-        variables = {name: (dims, column) for name, column in kept.items()}
-        coords = {"metric": list(PER_REPLICA)}
-        return cls(xarray.Dataset(variables, coords, dict(attrs)))
 
 
 class Runs(Labelled):
@@ -94,7 +34,9 @@ class Runs(Labelled):
         data: dims are the axes, then policy and metric. Variables: mean over the
             replicas, its standard error and the degrees of freedom of its Student t
             (`mean`, `error`, `freedom`); the same of the paired difference to the
-            baseline (`difference_mean` and so on).
+            baseline (`difference_mean` and so on); with `keep="replicas"` the values of
+            all replicas, by axes, policy and replica (`replicas_cost` and so on; NaN =
+            not run).
     """
 
     kind: ClassVar[str] = "sweep"
@@ -110,14 +52,13 @@ class Runs(Labelled):
             if name not in ("policy", "metric")
         }
 
-    def summarize(self, *, level: float = 0.95) -> "RunsSummary":
+    def summarize(self, *, level: float = 0.95) -> RunsSummary:
         """Returns intervals and comparisons with the baseline, of every cell.
 
-        Intervals are Student's over the replicas, also of few: what needs every
-        replica, such as the bootstrap of `Result.summarize`, is not kept. P values are
-        those of paired t tests, adjusted over all cells and policies of a metric
-        (Benjamini-Hochberg): of the differences that are called significant at p, a
-        share p is expected to be none.
+        Intervals are Student's over the replicas, also of few; `interval` has others.
+        P values are those of paired t tests, adjusted over all cells and policies of a
+        metric (Benjamini-Hochberg): of the differences that are called significant at
+        p, a share p is expected to be none.
 
         Args:
             level: probability that an interval covers, in (0, 1).
@@ -126,35 +67,8 @@ class Runs(Labelled):
             Variables by axes, policy and metric: mean, low, high, difference,
             difference_low, difference_high, p_value.
         """
-        import xarray
-
         level = checks.number("level", level, 0.0, 1.0)
-        own = Estimate(*(self.data[name].values for name in KEPT[:3]))
-        paired = Estimate(*(self.data[name].values for name in KEPT[3:]))
-        interval, difference = t_interval(own, level), t_interval(paired, level)
-        p_value = self._p_values(paired)
-        names = ("mean", "low", "high")
-        names = (*names, "difference", "difference_low", "difference_high", "p_value")
-        numbers = zip(names, (*interval, *difference, p_value), strict=True)
-        dims = self.data["mean"].dims
-        data = xarray.Dataset(
-            {name: (dims, values) for name, values in numbers},
-            self.data.coords,
-            {**self.data.attrs, "level": level, "adjustment": "bh"},
-        )
-        return RunsSummary(data)
-
-    def _p_values(self, paired: Estimate) -> np.ndarray:
-        """Returns p values adjusted per metric; NaN for the baseline."""
-        p_value = t_test(paired)
-        of_baseline = self.policies.index(str(self.attrs["baseline"]))
-        p_value[..., of_baseline, :] = np.nan
-        for j in range(p_value.shape[-1]):
-            flat = p_value[..., j].ravel()
-            known = ~np.isnan(flat)
-            flat[known] = stats.benjamini_hochberg(flat[known])
-            p_value[..., j] = flat.reshape(p_value.shape[:-1])
-        return p_value
+        return RunsSummary.of(self.data, level)
 
     def best(
         self,
@@ -188,6 +102,8 @@ class Runs(Labelled):
             One row per policy (and value of `by`): the values of the axes, missing for
             one that the policy has not, mean, low, high, num_cells (how many cells it
             is the best of) and num_best (how many may be the best, itself included).
+            Cells that are missing, such as those of other shards, do not count; the
+            attribute num_missing says how many.
 
         Raises:
             JsplitError: if there is no such metric or axis, or the level is none.
@@ -299,12 +215,14 @@ class Runs(Labelled):
     ) -> CellDifference:
         """Returns one cell minus another one, with an interval.
 
-        Paired, replica by replica, is only the difference to the baseline in the same
-        environment, which is kept of every cell. Of two others their covariance is not
-        kept. Their interval is a bound, with the largest error that the difference can
-        have (see `best_set`): it covers at least as often, and is wider. To have the
-        paired one, sweep these two cells again with the one as the baseline, or
-        `evaluate` them.
+        Where the sweep kept the values of all replicas (`keep="replicas"`), two cells
+        are compared replica by replica, as `Result.summarize` compares policies; where
+        one stopped early, by the replicas that both have.
+
+        Otherwise only the difference to the baseline in the same environment is paired,
+        which is kept of every cell. The interval of two others is a bound, with the
+        largest error that their difference can have (see `best_set`): it covers at
+        least as often, and is wider.
 
         Args:
             cell: policy and values by axis, such as {"policy": "splitee", "alpha":
@@ -321,6 +239,52 @@ class Runs(Labelled):
         """
         level = checks.number("level", level, 0.0, 1.0)
         return difference_of(self.data, cell, other, metric, level)
+
+    def replicas(self, *, metric: str = "reward", **cell: Any) -> np.ndarray:
+        """Returns the values of all replicas of a cell, of a sweep that kept them.
+
+        Args:
+            metric: what is measured.
+            **cell: policy and values by axis, as in `difference`.
+
+        Returns:
+            [R] float64, in the order of the replicas.
+
+        Raises:
+            JsplitError: if replicas were not kept, or there is no such cell or metric.
+
+        Example:
+            >>> import jsplit
+            >>> trace = jsplit.sample_trace("digits")
+            >>> policies, costs = ["splitee", "final_exit"], jsplit.Costs.splitee
+            >>> how = {"num_replicas": 8, "keep": "replicas"}
+            >>> runs = jsplit.sweep(trace, policies, costs, {"offload": [0.1]}, **how)
+            >>> cell = {"policy": "splitee", "offload": 0.1}
+            >>> runs.replicas(metric="cost", **cell).shape
+            (8,)
+        """
+        return replicas_of_cell(self.data, cell, metric)
+
+    def interval(
+        self, *, metric: str = "reward", level: float = 0.95, **cell: Any
+    ) -> Interval:
+        """Returns the mean of a cell and its interval, from all its replicas.
+
+        The same as in `Result.summarize`: of few replicas BCa, which follows a skewed
+        distribution, where `summarize` of a sweep has Student's t.
+
+        Args:
+            metric: what is measured.
+            level: probability that the interval covers, in (0, 1).
+            **cell: policy and values by axis, as in `difference`.
+
+        Returns:
+            mean, low and high, in the unit of the metric.
+
+        Raises:
+            JsplitError: if replicas were not kept, or there is no such cell or metric.
+        """
+        return interval_of_cell(self.data, cell, metric, level)
 
     def confirmed(self, metric: str = "reward", *, level: float = 0.95) -> DataFrame:
         """Returns the best cells as they looked at first, and on fresh replicas.
@@ -346,35 +310,8 @@ class Runs(Labelled):
     def __repr__(self) -> str:
         axes = " x ".join(f"{len(v)} {name}" for name, v in self.axes.items())
         sizes = f"{axes or 'one cell'}, {len(self.policies)} policies"
-        return f"Runs({sizes}, {self.attrs.get('num_replicas')} replicas)"
-
-
-class RunsSummary(Labelled):
-    """Intervals and comparisons of every cell, policy and metric of a sweep.
-
-    Attributes:
-        data: dims are the axes, then policy and metric; see `Runs.summarize`.
-    """
-
-    kind: ClassVar[str] = "summary of a sweep"
-    made_by: ClassVar[str] = "Runs.summarize"
-    needs: ClassVar[tuple[str, ...]] = ("policy", "metric", "mean", "low", "high")
-
-    def to_wide(self) -> DataFrame:
-        """Returns one row per setting, and the numbers of every metric side by side.
-
-        A policy without an axis has one row, in which the value is missing.
-
-        Returns:
-            Columns: the axes, policy, then "cost", "cost_low", "cost_high",
-            "cost_difference" and so on for every metric.
-        """
-        import pandas
-
         rows = Settings.of(self.data)
-        columns = rows.labels()
-        for metric in self.data["metric"].values.astype(str):
-            for name in map(str, self.data.data_vars):
-                title = metric if name == "mean" else f"{metric}_{name}"
-                columns[title] = rows.numbers(name, metric)
-        return pandas.DataFrame(columns)
+        all_rows = len(rows.policy) + rows.num_missing
+        gap = f", {rows.num_missing} of {all_rows} settings missing"
+        sizes = f"{sizes}, {self.attrs.get('num_replicas')} replicas"
+        return f"Runs({sizes}{gap if rows.num_missing else ''})"

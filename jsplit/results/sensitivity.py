@@ -11,8 +11,9 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.results.best import is_higher_better
-from jsplit.results.settings import axes_of, has_axis
+from jsplit.results.settings import Settings, axes_of, has_axis
 from jsplit.stats.base import ROUNDING
+from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,6 +34,12 @@ def sensitivity_of(data: Dataset, metric: str) -> DataFrame:
     import pandas
 
     checks.choice("metric", metric, data["metric"].values.astype(str))
+    missing = Settings.of(data).num_missing
+    if missing:
+        raise JsplitError(
+            f"sensitivity needs all cells of the sweep, got {missing} missing: merge "
+            "its shards first"
+        )
     chosen = data[["mean", "error"]].sel(metric=metric)
     found = []
     for policy in data["policy"].values.astype(str):

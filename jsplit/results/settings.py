@@ -28,6 +28,17 @@ KEPT = (
 """What is kept of every cell: its estimate, and that of its paired difference."""
 
 
+def replicas_of(metric: str) -> str:
+    """Returns the name of the variable that holds every replica's value."""
+    return f"replicas_{metric}"
+
+
+def kept_replicas(data: Dataset) -> dict[str, str]:
+    """Returns the variables of every replica's values, by metric; none if not kept."""
+    metrics = data["metric"].values.astype(str)
+    return {x: replicas_of(x) for x in metrics if replicas_of(x) in data}
+
+
 def axes_of(data: Dataset) -> list[str]:
     """Returns the names of the dimensions of a sweep that are axes."""
     return [str(x) for x in data["mean"].dims if x not in ("policy", "metric")]
@@ -61,18 +72,22 @@ class Settings:
             each of their values.
         place: [rows, axes] int; 0 on another axis that a policy has not.
         policy: [rows] int.
+        num_missing: how many more there would be, had all cells been run.
     """
 
     data: Dataset
     by: tuple[str, ...]
     place: np.ndarray
     policy: np.ndarray
+    num_missing: int = 0
 
     @classmethod
     def of(
         cls, data: Dataset, by: Sequence[str] = (), *, privileged: bool = True
     ) -> "Settings":
         """Returns every policy at every combination of the values of its axes.
+
+        Those that were not run, of other shards of a sweep, are left out and counted.
 
         Args:
             data: of a `Runs`.
@@ -97,7 +112,12 @@ class Settings:
                 "a sweep must have a policy that is not privileged, got "
                 f"{', '.join(sorted(hidden))}"
             )
-        return cls(data, by, np.concatenate(places), np.concatenate(policies))
+        every = cls(data, by, np.concatenate(places), np.concatenate(policies))
+        there = ~np.isnan(every.numbers("mean", str(data["metric"].values[0])))
+        if there.all():
+            return every
+        missing = int((~there).sum())
+        return cls(data, by, every.place[there], every.policy[there], missing)
 
     def estimates(self, metric: str) -> tuple[Estimate, Estimate]:
         """Returns the estimates of a metric and of its paired differences, [rows]."""

@@ -8,6 +8,12 @@ their difference is at most a + b (the triangle inequality, which holds for samp
 deviations too), so a gap above t (a + b) is one that the paired t test would call
 significant, whatever the covariance. In other words: two intervals, each mean -+ t
 error, that do not overlap.
+
+That is exact for "shuffle" and "fixed" streams, whose errors are sample deviations. For
+"bootstrap" streams an error is that of a component of variance (`errors`), estimated as
+a difference of mean squares. The triangle inequality holds for what is estimated, not
+for every estimate: the bound is there as good as the errors are known, and may miss the
+paired error by their noise where test sets are few.
 """
 
 import numpy as np

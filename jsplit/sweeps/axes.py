@@ -180,6 +180,23 @@ def make_dimensions(
     return found
 
 
+def opened(policy: Policy, over: Any) -> Policy:
+    """Returns a policy given by its bare name, whose label leaves out what varies.
+
+    Args:
+        policy: such as fixed_split(depth=1), given as "fixed_split".
+        over: values by axis, not checked yet.
+    """
+    keys = over if isinstance(over, Mapping) else ()
+    names = {str(x) for key in keys for x in (key if isinstance(key, tuple) else [key])}
+    numbers = {
+        name: value
+        for name, value in policy.numbers.items()
+        if not names & {name, f"{policy.name}.{name}"}
+    }
+    return policy.with_numbers(numbers)
+
+
 def _drawn(
     name: str, given: Any, number: int, rng: np.random.Generator
 ) -> list[float] | list[int]:
@@ -229,7 +246,7 @@ def _axis(
         names = [one.name for one in policies]
         checks.choice(f"policy of axis {name}", policy, names)
         checks.choice(f"number of axis {name}", number, _numbers(policy))
-        return Axis(name, values, "policy", policy)
+        return _taken(Axis(name, values, "policy", policy), policies)
     of_costs = _cost_numbers(costs)
     of_policies = {x: one.name for one in policies for x in _numbers(one.name)}
     checks.choice("axis", name, dict.fromkeys([*of_costs, *of_policies, *RUN_AXES]))
@@ -238,7 +255,20 @@ def _axis(
             f"axis {name} is a number of the costs and of policy {of_policies[name]}: "
             f"write {of_policies[name]}.{name}, or name the costs' argument otherwise"
         )
-    return Axis(name, values, "costs" if name in of_costs else "policy")
+    if name in of_costs:
+        return Axis(name, values, "costs")
+    return _taken(Axis(name, values, "policy"), policies)
+
+
+def _taken(axis: Axis, policies: Sequence[Policy]) -> Axis:
+    """Returns an axis, or raises if every policy was given a number in its place."""
+    if not any(map(axis.is_for, policies)):
+        labels = [one.label for one in policies if axis.number in one.numbers]
+        raise JsplitError(
+            f"axis {axis.name} must be of a policy whose {axis.number} is not given, "
+            f"got {', '.join(labels)}"
+        )
+    return axis
 
 
 def _cost_numbers(costs: AnyCosts) -> list[str]:

@@ -1,7 +1,7 @@
 """Finished tasks of a sweep on disk: one checked file each.
 
 Here: what was swept, which parts there are, damaged files and those of dead processes.
-Not here: what is in a chunk (`results.runs`), what it is called (`tasks`), who is at
+Not here: what is in a chunk (`results.chunk`), what it is called (`tasks`), who is at
 which (`taken`), several folders as one (`merging`).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from jsplit import checks
 from jsplit.engine.midway import Midway, MidwayFile
-from jsplit.results.runs import Chunk
+from jsplit.results.chunk import Chunk
 from jsplit.sweeps.grid import Grid
 from jsplit.sweeps.taken import Taken
 from jsplit.sweeps.tasks import Task, check_chunk, told_policy, told_scenario

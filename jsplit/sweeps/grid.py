@@ -16,7 +16,7 @@ from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import make_policy
-from jsplit.results.runs import Row
+from jsplit.results.chunk import Row
 from jsplit.sweeps.axes import AnyCosts, Axis, Dimension, Over, make_dimensions
 from jsplit.sweeps.fits import Fit, cut
 from jsplit.traces.trace import Trace
@@ -113,6 +113,25 @@ class Grid:
                 continue
             for place in places:
                 yield self._block((place,), numbers, baseline)
+
+    def values_at(self, block: Block, place: Place, policy: Policy) -> dict[str, Any]:
+        """Returns the values of the axes that a policy has somewhere, by name.
+
+        Args:
+            block: of the policy.
+            place: one of the block.
+            policy: one of the block's.
+        """
+        row = next(one for one in block.rows if one.label == policy.label)
+        given = [*self.policies, *self.fits][row.policy]
+        where = {**row.where, **place.where}
+        return {
+            axis.name: axis.values[where[one.name]]
+            for one in self.dimensions
+            for axis in one.axes
+            if axis.kind == "trace"
+            or (isinstance(given, Policy) and axis.is_for(given))
+        }
 
     def num_cells(self) -> int:
         """How many combinations of values there are."""
@@ -215,7 +234,8 @@ class Grid:
                 yield at, policy
                 continue
             with_new = {**policy.numbers, **new}
-            yield at, _at(new, functools.partial(make_policy, policy.name, **with_new))
+            make = functools.partial(make_policy, policy.name, **with_new)
+            yield at, made_at(new, make)
 
     def _costs(
         self, environment: Trace | Scenario, name: str, numbers: Mapping[str, Any]
@@ -226,7 +246,7 @@ class Grid:
         if isinstance(costs, Mapping):
             return costs[name]
         assert isinstance(environment, Trace)
-        found = _at(numbers, lambda: costs(environment.num_exits, **numbers))
+        found = made_at(numbers, lambda: costs(environment.num_exits, **numbers))
         if not isinstance(found, Costs):
             raise JsplitError(
                 f"costs must return a jsplit.Costs, got {type(found).__name__}"
@@ -280,7 +300,7 @@ def make_grid(
     return grid
 
 
-def _at(numbers: Mapping[str, Any], make: Callable[[], T]) -> T:
+def made_at(numbers: Mapping[str, Any], make: Callable[[], T]) -> T:
     """Returns what is made of values of axes, or says at which they are refused."""
     try:
         return make()

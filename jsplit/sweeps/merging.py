@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from jsplit import checks
 from jsplit.results.assembly import assemble, part_of
-from jsplit.results.runs import Chunk, Row, Runs
+from jsplit.results.chunk import Chunk, Row
+from jsplit.results.runs import Runs
 from jsplit.sweeps.chunks import DESCRIPTION, ENDING, INDEX, check_same, load_part
 from jsplit.sweeps.taken import Taken
 from jsplit.types import JsplitError

@@ -19,7 +19,7 @@ import jax
 
 from jsplit import checks
 from jsplit.engine.midway import Midway
-from jsplit.results.runs import Chunk
+from jsplit.results.chunk import Chunk
 from jsplit.sweeps.tasks import Task, perform
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError

@@ -5,20 +5,26 @@ cells (`axes`, `grid`), running (`sweep`).
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
 from jsplit.engine.settings import Keep, Run
 from jsplit.environment.scenario import Scenario
+from jsplit.evaluation.binding import check_routes, plans_of
 from jsplit.evaluation.evaluate import NUM_CHECKPOINTS, chosen_policies, make_run
 from jsplit.policies.base import Policy
+from jsplit.results.metrics import PER_REPLICA
 from jsplit.results.summary import chosen_baseline
-from jsplit.sweeps.axes import AnyCosts, Over
+from jsplit.sweeps.axes import AnyCosts, Over, opened
 from jsplit.sweeps.fits import Rule, make_fits
-from jsplit.sweeps.grid import Block, Grid, Place, make_grid
+from jsplit.sweeps.grid import Block, Grid, Place, made_at, make_grid
 from jsplit.traces.trace import Trace
-from jsplit.types import Protocol
+from jsplit.types import JsplitError, Protocol
+
+REPLICAS = "replicas"
+MAX_KEPT = 2**28 - 1  # values of a metric, what a file holds of one variable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Plan:
         blocks: all cells.
         how: arguments of `evaluate` for all environments, but what is an axis.
         machine: devices and sizes of blocks, which change speed only.
+        keep: metrics of which every replica's value is kept.
     """
 
     grid: Grid
@@ -38,6 +45,7 @@ class Plan:
     blocks: tuple[Block, ...]
     how: Mapping[str, Any]
     machine: Mapping[str, Any]
+    keep: tuple[str, ...] = ()
 
     def run(self, place: Place, **changes: Any) -> Run:
         """Returns how the replicas of an environment are run, checked.
@@ -68,6 +76,7 @@ def make_plan(
     seed: int,
     block_size: int | None = None,
     devices: Sequence[Any] | None = None,
+    keep: str | None = None,
     **how: Any,
 ) -> Plan:
     """Returns what the arguments of `sweep` describe, all of it built and checked.
@@ -84,17 +93,59 @@ def make_plan(
         seed: see there.
         block_size: see there.
         devices: see there.
+        keep: see there.
         **how: the other arguments of `evaluate`.
     """
-    chosen = chosen_policies(policies)
+    chosen = [
+        opened(policy, over) if given == policy.name else policy
+        for given, policy in zip(policies, chosen_policies(policies), strict=True)
+    ]
     fits = make_fits(fit)
     grid = make_grid(trace, chosen, costs, over, fits, held_out, checks.seed(seed))
     baseline = chosen_baseline(baseline, grid.labels)
     how = {**how, "protocol": Protocol.named(protocol), "seed": seed}
     machine = {"block_size": block_size, "devices": devices}
     blocks = tuple(grid.blocks(baseline))
-    plan = Plan(grid, baseline, blocks, how, machine)
+    if keep is not None:
+        checks.choice("keep", keep, (REPLICAS,))
+    plan = Plan(grid, baseline, blocks, how, machine, PER_REPLICA if keep else ())
     for block in blocks:
-        for place in block.places:
-            plan.run(place)
+        _check_block(plan, block)
     return plan
+
+
+def _check_block(plan: Plan, block: Block) -> None:
+    """Raises if a run is out of range, or a policy does not fit the network."""
+    fitting: set[tuple[Any, ...]] = set()
+    for place in block.places:
+        run = plan.run(place)
+        num_exits = place.scenario.num_exits
+        routes = len(place.scenario.first.all_routes)
+        kind = (num_exits, routes, run.protocol)
+        if kind in fitting:
+            continue
+        fitting.add(kind)
+        for policy in block.policies:
+            fit = functools.partial(_check_fit, policy, num_exits, routes, run.protocol)
+            made_at(plan.grid.values_at(block, place, policy), fit)
+
+
+def _check_fit(
+    policy: Policy, num_exits: int, num_routes: int, protocol: Protocol
+) -> None:
+    check_routes(policy, plans_of(policy, num_exits, protocol), num_routes)
+
+
+def check_room(plan: Plan, most: int) -> None:
+    """Raises if more values are to be kept than a file holds.
+
+    Args:
+        plan: of the sweep.
+        most: replicas of a cell at most.
+    """
+    number = plan.grid.num_cells() * len(plan.grid.labels) * most
+    if plan.keep and number > MAX_KEPT:
+        raise JsplitError(
+            f"keep={REPLICAS!r} holds at most {MAX_KEPT:,} values of a metric (cells x "
+            f"policies x replicas), got {number:,}: sweep fewer cells or replicas"
+        )

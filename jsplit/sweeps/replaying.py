@@ -1,7 +1,7 @@
 """The replicas of a task: settings of equal structure run in one program.
 
 Here: which settings run together, and what every replica comes to. Not here: what is
-kept of it (`results.runs`), the program (`engine`).
+kept of it (`results.chunk`), the program (`engine`).
 """
 
 import concurrent.futures

@@ -13,8 +13,8 @@ import numpy as np
 from jsplit import checks
 from jsplit.progress import Count
 from jsplit.results.assembly import Part
+from jsplit.results.chunk import Chunk
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.runs import Chunk
 from jsplit.results.settings import KEPT
 from jsplit.results.summary import HIGHER_IS_BETTER
 from jsplit.stats.pooling import pooled
@@ -126,7 +126,7 @@ def run_rounds(
         of_task = {id(task): (tally, where, rows) for tally, where, rows, task in jobs}
         for task, chunk in work([job[-1] for job in jobs]):
             tally, where, rows = of_task[id(task)]
-            tally.add(chunk, where, rows, size, enough.race)
+            tally.add(chunk, where, rows, size)
             attrs = _alike(attrs, chunk.data.attrs)
         done += size
         planned = sum(tally.num_runs for tally in tallies) * size
@@ -138,8 +138,11 @@ def run_rounds(
                 tally.stop_sharp(enough.until)
         else:
             for key, runners in _runners(tallies, enough).items():
-                _stop_worse(runners, enough.race, len(started[key]), num_looks)
-    parts = [tally.part(attrs) for tally in tallies]
+                num_started = len(started[key])
+                _stop_worse(
+                    runners, enough.race, num_started, num_looks, keep=bool(plan.keep)
+                )
+    parts = [tally.part(attrs, plan.keep) for tally in tallies]
     return parts, saved
 
 
@@ -152,7 +155,8 @@ class _Tally:
         self.kept = {name: np.full((*shape, len(PER_REPLICA)), np.nan) for name in KEPT}
         self.number = np.zeros(shape)
         self.active = np.ones(shape, bool)
-        self.values: dict[tuple[int, str], list[np.ndarray]] = {}
+        # By place, label and metric the values of the rounds.
+        self.values: dict[tuple[int, str], dict[str, list[np.ndarray]]] = {}
 
     @property
     def num_runs(self) -> int:
@@ -177,21 +181,12 @@ class _Tally:
                 for one in places
             ]
             at = 0
-            for task in tasks_of(runs, policies, chosen):
-                if enough.race is not None:
-                    task = dataclasses.replace(task, keep=(enough.race,))
+            for task in tasks_of(runs, policies, chosen, _kept(plan, enough)):
                 stop = at + len(task.places)
                 yield where[at:stop], rows, task
                 at = stop
 
-    def add(
-        self,
-        chunk: Chunk,
-        where: np.ndarray,
-        rows: np.ndarray,
-        size: int,
-        race: str | None,
-    ) -> None:
+    def add(self, chunk: Chunk, where: np.ndarray, rows: np.ndarray, size: int) -> None:
         here = np.ix_(where, rows)
         number = self.number[here][..., np.newaxis]
         for names in (KEPT[:3], KEPT[3:]):
@@ -201,12 +196,13 @@ class _Tally:
             for name, value in zip(names, both, strict=True):
                 self.kept[name][here] = value
         self.number[here] += size
-        if race is not None:
-            values = chunk[f"replicas_{race}"].values
+        chosen = [self.block.rows[row] for row in rows]
+        number_of = {row.label: j for j, row in enumerate(chosen)}
+        for metric, values in chunk.replicas(chosen).items():
             for i, place in enumerate(where):
-                labels = {self.block.rows[row].label: j for j, row in enumerate(rows)}
-                for label, j in labels.items():
-                    self.values.setdefault((int(place), label), []).append(values[i, j])
+                for label, j in number_of.items():
+                    of_label = self.values.setdefault((int(place), label), {})
+                    of_label.setdefault(metric, []).append(values[i][j])
 
     def stop_sharp(self, until: Mapping[str, float]) -> None:
         sharp = self.number >= MIN_REPLICAS
@@ -218,12 +214,28 @@ class _Tally:
             sharp &= (interval.high - interval.low) / 2 <= wanted
         self.active &= ~sharp
 
-    def part(self, attrs: Mapping[str, Any]) -> Part:
+    def part(self, attrs: Mapping[str, Any], keep: Sequence[str]) -> Part:
         number = np.broadcast_to(
             self.number[..., np.newaxis], self.kept["mean"].shape
         ).copy()
         where = [place.where for place in self.block.places]
-        return Part(where, self.block.rows, {**self.kept, "replicas": number}, attrs)
+        kept = {**self.kept, "replicas": number}
+        replicas = {metric: self._replicas(metric) for metric in keep}
+        return Part(where, self.block.rows, kept, attrs, replicas)
+
+    def _replicas(self, metric: str) -> list[list[np.ndarray]]:
+        """Returns values by place and row, as many as the row has replicas."""
+        whole = {
+            key: np.concatenate(of_label[metric])
+            for key, of_label in self.values.items()
+        }
+        return [
+            [
+                whole[i, row.label][: int(self.number[i, j])]
+                for j, row in enumerate(self.block.rows)
+            ]
+            for i in range(len(self.block.places))
+        ]
 
 
 Runner = tuple[_Tally, int, str]
@@ -250,12 +262,17 @@ def _runners(
 
 
 def _stop_worse(
-    runners: Sequence[Runner], metric: str, num_started: int, num_looks: int
+    runners: Sequence[Runner],
+    metric: str,
+    num_started: int,
+    num_looks: int,
+    *,
+    keep: bool,
 ) -> None:
     if len(runners) < 2:
         return
     values = np.stack(
-        [np.concatenate(tally.values[i, label]) for tally, i, label in runners]
+        [np.concatenate(tally.values[i, label][metric]) for tally, i, label in runners]
     )
     out = surely_worse(
         values,
@@ -268,7 +285,13 @@ def _stop_worse(
         if is_out:
             rows = [row.label == label for row in tally.block.rows]
             tally.active[i, rows] = False
-            del tally.values[i, label]
+            if not keep:
+                del tally.values[i, label]
+
+
+def _kept(plan: Plan, enough: Enough) -> tuple[str, ...]:
+    """Returns the metrics of which every replica is kept."""
+    return plan.keep or (() if enough.race is None else (enough.race,))
 
 
 def _rounds(most: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from jsplit.sweeps.axes import AnyCosts, Over
 from jsplit.sweeps.chunks import Folder, description_of, index_of
 from jsplit.sweeps.confirm import checked, run_again
 from jsplit.sweeps.fits import HELD_OUT, Rule
-from jsplit.sweeps.plan import Plan, make_plan
+from jsplit.sweeps.plan import Plan, check_room, make_plan
 from jsplit.sweeps.rounds import LEVEL, enough, run_rounds
 from jsplit.sweeps.shares import job_share, own_devices, share_of
 from jsplit.sweeps.tasks import Task, tasks_of
@@ -58,6 +58,7 @@ def sweep(
     race: str | None = None,
     by: Sequence[str] = (),
     confirm: Mapping[str, int] | None = None,
+    keep: Literal["replicas"] | None = None,
     out: str | os.PathLike[str] | None = None,
     block_size: int | None = None,
     devices: Sequence[Any] | None = None,
@@ -117,6 +118,9 @@ def sweep(
         confirm: how many of the best cells, by metric, are run again on fresh replicas,
             {"reward": 3}; see `Runs.confirmed`. The baseline and privileged policies
             are not among them.
+        keep: "replicas" keeps the values of all replicas in all metrics, 56 bytes for
+            each of a policy in a cell. Any two cells can then be compared replica by
+            replica; see `Runs.replicas`, `Runs.interval` and `Runs.difference`.
         out: folder for finished parts; the same call goes on where it stopped. Parts
             that are damaged are set aside and computed again.
         block_size: see `evaluate`.
@@ -165,6 +169,7 @@ def sweep(
         seed=seed,
         block_size=block_size,
         devices=own_devices() if devices is None else devices,
+        keep=keep,
     )
     grid = plan.grid
     rule = enough(plan, until, max_replicas, race, by)
@@ -180,8 +185,11 @@ def sweep(
             "sweep into a folder and copy it"
         )
     most = rule.most if rule else num_replicas
+    check_room(plan, most)
     told = {"until": until, "max_replicas": max_replicas, "race": race, "by": [*by]}
-    about = {**plan.how, **(told if rule else {})}
+    about = {**plan.how, "keep": keep, **(told if rule else {})}
+    if plan.grid.fits:
+        about["held_out"] = held_out
     folder = Folder(out, description_of(grid, baseline=plan.baseline, **about))
     dimensions = {x.name: {y.name: y.values for y in x.axes} for x in grid.dimensions}
     attrs = {
@@ -224,8 +232,8 @@ def _parts(done: Iterator[Done], number: int, count: Count) -> Iterator[Part]:
         interval = t_interval(own, LEVEL)
         known = (interval.high - interval.low)[~np.isnan(interval.low)] / 2
         widest = np.max(known, initial=widest)
-        note = f"{finished} of {number} parts, rewards known to ±{widest:.2g}"
-        count.advance(0, note)
+        sharp = f", rewards known to ±{widest:.2g}" if widest else ""
+        count.advance(0, f"{finished} of {number} parts{sharp}")
         yield part
 
 
@@ -238,5 +246,6 @@ def _tasks(plan: Plan) -> list[Task]:
             [(place, plan.run(place)) for place in block.places],
             block.policies,
             block.rows,
+            plan.keep,
         )
     ]

@@ -19,8 +19,8 @@ from jsplit.engine.settings import Run
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
 from jsplit.results.building import how_it_ran
+from jsplit.results.chunk import Chunk, Row
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.runs import Chunk, Row
 from jsplit.sweeps.grid import Place
 from jsplit.sweeps.replaying import replay_settings
 from jsplit.types import JsplitError
@@ -91,13 +91,15 @@ def tasks_of(
     places: Iterable[tuple[Place, Run]],
     policies: Sequence[Policy],
     rows: Sequence[Row],
+    keep: tuple[str, ...] = (),
 ) -> Iterator[Task]:
     """Yields the tasks of a sweep: environments in order, alike ones together.
 
     Args:
         places: environments, and how each is run.
-        policies: as in `Task`, and so are the rows.
+        policies: as in `Task`, and so are the others.
         rows: see there.
+        keep: see there.
     """
     group: list[Place] = []
     before: tuple[Any, ...] | None = None
@@ -106,7 +108,7 @@ def tasks_of(
         kind = (run, place.scenario.num_samples, place.scenario.num_exits)
         if group and (kind != before or len(group) >= largest):
             assert before is not None
-            yield Task(tuple(group), tuple(policies), tuple(rows), before[0])
+            yield Task(tuple(group), tuple(policies), tuple(rows), before[0], keep)
             group = []
         replicas = len(policies) * run.num_replicas
         values = replicas * len(PER_REPLICA)
@@ -115,7 +117,7 @@ def tasks_of(
         before = kind
         group.append(place)
     if before is not None:
-        yield Task(tuple(group), tuple(policies), tuple(rows), before[0])
+        yield Task(tuple(group), tuple(policies), tuple(rows), before[0], keep)
 
 
 def perform(
@@ -134,14 +136,7 @@ def perform(
     values = replay_settings(scenarios, task.policies, task.run, advance, midway)
     attrs = [how_it_ran(one, task.run) for one in scenarios]
     labels = [policy.label for policy in task.policies]
-    chunk = Chunk.of(values, labels, task.rows, shared(attrs))
-    own = [labels.index(row.label) for row in task.rows]
-    dims = ("place", "row", "replica")
-    of_replicas = {
-        f"replicas_{metric}": (dims, values[:, own, PER_REPLICA.index(metric)])
-        for metric in task.keep
-    }
-    return Chunk(chunk.data.assign(of_replicas))
+    return Chunk.of(values, labels, task.rows, shared(attrs), task.keep)
 
 
 def shared(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:

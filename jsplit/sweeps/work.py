@@ -12,7 +12,7 @@ from typing import Any
 
 from jsplit import checks
 from jsplit.progress import Count
-from jsplit.results.runs import Chunk
+from jsplit.results.chunk import Chunk
 from jsplit.sweeps.chunks import Folder
 from jsplit.sweeps.parcels import Missing, Parcel, do, pack, signed
 from jsplit.sweeps.tasks import Task

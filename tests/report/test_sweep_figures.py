@@ -198,3 +198,29 @@ BAD = {
 def test_bad_arguments_are_named(runs, draw, message):
     with pytest.raises(JsplitError, match=message):
         draw(runs)
+
+
+def test_a_sweep_with_missing_cells_says_how_many(runs, tmp_path):
+    gone = runs["mean"]["offload"] == runs["offload"][1]
+    lone = jsplit.Runs(runs.data.where(~gone))
+    lone = jsplit.Runs(lone.data.assign_attrs(runs.attrs))
+    assert "missing" not in repr(runs)
+    best = lone.best("cost")
+    assert not best["mean"].isna().any()
+    assert best.attrs["num_missing"] > 0
+    assert f"{best.attrs['num_missing']} of " in repr(lone)
+    report.sweep_front(lone, path=tmp_path / "front.png")
+    report.sweep_map(lone, "offload", "alpha")
+    for draw in (lone.sensitivity, lambda: report.sweep_curves(lone, "offload")):
+        with pytest.raises(JsplitError, match="missing: merge its shards first"):
+            draw()
+
+
+def test_parquet_takes_columns_of_numbers_and_texts(tmp_path):
+    import pandas
+
+    frame = pandas.DataFrame({"best": [0.5, "shuffle", None], "share": [0.1, 0.2, 0.3]})
+    report.to_parquet(frame, tmp_path / "a.parquet")
+    found = pandas.read_parquet(tmp_path / "a.parquet")
+    assert found["best"].tolist()[:2] == ["0.5", "shuffle"]
+    assert found["best"].isna().tolist() == [False, False, True]

@@ -202,3 +202,22 @@ def test_bad_axes_are_named_before_anything_runs(changes, message, monkeypatch):
 def test_bad_ranges_are_refused(ranges, message):
     with pytest.raises(JsplitError, match=message):
         jsplit.random_axes(ranges, 3)
+
+
+def test_the_share_that_rules_are_fitted_on_is_part_of_a_sweep(tmp_path):
+    def fitted(held_out):
+        how = {"fit": ["best_split"], "held_out": held_out, "out": tmp_path, **HOW}
+        jsplit.sweep(TRACE, ["final_exit"], jsplit.Costs.splitee(4), **how)
+
+    fitted(0.3)
+    with pytest.raises(JsplitError, match=r"held_out was 0.3, is 0.4"):
+        fitted(0.4)
+
+
+def test_a_number_that_a_bare_name_shows_may_be_an_axis():
+    costs, over = jsplit.Costs.splitee(4), {"depth": [1, 3]}
+    runs = jsplit.sweep(TRACE, ["fixed_split", "final_exit"], costs, over, **HOW)
+    assert runs.policies == ["fixed_split", "final_exit"]
+    for depth in over["depth"]:
+        expected = alone(TRACE, [f"fixed_split(depth={depth})", "final_exit"], costs)
+        np.testing.assert_allclose(cell_of(runs, depth=depth), expected, rtol=1e-12)

@@ -93,7 +93,7 @@ def test_a_sweep_goes_on_in_what_was_merged(alone, shards, tmp_path, monkeypatch
 
 def test_mixtures_and_other_numbers_are_named(shards, tmp_path):
     path = shards[0] / parts(shards[0])[0]
-    part = jsplit.results.runs.Chunk.load(path)
+    part = jsplit.results.chunk.Chunk.load(path)
     part.data.attrs["processor"] = "Abacus 3"
     part.data["mean"] += 1
     part.save(path)

@@ -290,6 +290,22 @@ BAD = {
         "alpha must be a number from 0 to 1",
     ),
     "cost": ({"over": {"offload": [-1]}}, "offload must be finite and >= 0"),
+    "taken by none": (
+        {"policies": ["fixed_split(depth=2)"], "over": {"depth": [1, 2]}},
+        r"axis depth must be of a policy whose depth is not given, got fixed_split\(d",
+    ),
+    "value for the trace": (
+        {"policies": ["fixed_split"], "over": {"depth": [2, 5]}},
+        r"depth must be an integer from 1 to 4, got 5 \(at depth=5\)",
+    ),
+    "value for one trace": (
+        {
+            "trace": {"deep": TRACE, "flat": random_trace(60, 3, seed=1)},
+            "policies": ["fixed_split"],
+            "over": {"depth": [4]},
+        },
+        r"from 1 to 3, got 4 \(at trace='flat', depth=4\)",
+    ),
     "baseline": ({"baseline": "final_exit"}, "baseline must be one of splitee"),
     "out": ({"out": 5}, "out must be a path"),
     "store": ({"out": "s3://a/b"}, "object stores are not supported"),
@@ -307,9 +323,10 @@ def test_bad_arguments_are_named_before_anything_runs(changes, message, monkeypa
         raise AssertionError("something ran")
 
     monkeypatch.setattr(parcels, "perform", never)
-    given = {"trace": TRACE, "costs": jsplit.Costs.splitee, "over": OVER} | changes
+    given = {"trace": TRACE, "costs": jsplit.Costs.splitee, "over": OVER}
+    given = given | {"policies": ["splitee"]} | changes
     with pytest.raises(JsplitError, match=message):
-        jsplit.sweep(policies=["splitee"], **given)
+        jsplit.sweep(**given)
 
 
 def test_a_sweep_goes_on_in_mid_stream(runs, tmp_path, monkeypatch):

@@ -240,6 +240,11 @@ def _draw(
     chosen = metric if best_in is None else best_in
     dimension = axis_named(runs.data, "axis", axis)
     table: Any = runs.best(chosen, [axis], level=level, show=metric)
+    if len(table) < len(runs.policies) * runs.data.sizes[dimension]:
+        raise JsplitError(
+            f"runs must have a cell of every policy at every value of {axis}, got "
+            f"{table.attrs['num_missing']} missing: merge its shards first"
+        )
     if policies is None:
         policies = named_policies(runs, table, metric)
     looks = looks_by_policy(runs)

@@ -27,7 +27,7 @@ from jsplit.report.figures.sweeps import (
 )
 from jsplit.results.labelled import expect
 from jsplit.results.runs import Runs
-from jsplit.results.settings import axis_named
+from jsplit.results.settings import axis_named, columns_of
 from jsplit.types import JsplitError
 
 HATCHES = ("", "////", "....")  # of policies that have a colour in common
@@ -67,7 +67,7 @@ def sweep_map(
         JsplitError: if an argument names nothing, or the file cannot be written.
     """
     expect("runs", runs, Runs)
-    names = [axis_named(runs.data, "x", x), axis_named(runs.data, "y", y)]
+    names = [_axis(runs, "x", x), _axis(runs, "y", y)]
     if names[0] == names[1]:
         raise JsplitError(f"y must be another axis than x, got {y} twice")
     checks.choice("metric", metric, runs["metric"].values.astype(str))
@@ -134,6 +134,24 @@ def sweep_map(
         note_below(axes, note)
     save(figure, path)
     return axes
+
+
+def _axis(runs: Runs, argument: str, name: str) -> str:
+    """Returns the dimension of an axis whose values each have a row or column."""
+    found = axis_named(runs.data, argument, name)
+    own = columns_of(runs.data, found)
+    if name not in own:
+        raise JsplitError(
+            f"{argument} must be one axis, {' or '.join(own)}, got {name}, where they "
+            "vary together"
+        )
+    values = runs[name].values.tolist()
+    if len(set(values)) < len(values):
+        raise JsplitError(
+            f"{argument} must be an axis of different values, got {name}, which varies "
+            f"with {found} and has {checks.shown(values)}"
+        )
+    return found
 
 
 def _hatches(colours: list[str]) -> list[str]:
