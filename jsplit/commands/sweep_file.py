@@ -39,7 +39,10 @@ def with_file(arguments: Sequence[str]) -> tuple[list[str], type]:
     # Words in place of those of the command line: all of them have a name.
     named = dataclasses.make_dataclass(
         "Sweep",
-        [("trace", pathlib.Path), ("policies", tuple[str, ...], Sweep.policies)],
+        [
+            ("trace", pathlib.Path | None, None),
+            ("policies", tuple[str, ...], Sweep.policies),
+        ],
         bases=(Sweep,),
         frozen=True,
         namespace={"__doc__": Sweep.__doc__},

@@ -7,6 +7,7 @@ results do not change with the number of devices or the size of a block.
 """
 
 import functools
+import math
 import os
 import time
 from collections.abc import Callable
@@ -16,17 +17,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jsplit.engine import replay
 from jsplit.engine.layout import Layout, make_layout
 from jsplit.engine.midway import Midway, Saved
 from jsplit.engine.pace import Pace, Piece, Place
 from jsplit.engine.schedule import Schedule, make_numbers
-from jsplit.engine.settings import Run
+from jsplit.engine.settings import MAX_INDEX, Run
 from jsplit.engine.sums import Replicas, in_order
 from jsplit.engine.tables import Tables, flat
 from jsplit.policies.base import Selector
+from jsplit.types import JsplitError
 
 SAVE_SECONDS = 30.0  # between two times that the state of a run is saved
 # Each core is a device, so splitting a kernel over cores only makes them wait for each
@@ -107,8 +109,12 @@ def run_replicas(
 
     Returns:
         Sums, leaves [S, R, ...].
+
+    Raises:
+        JsplitError: if the settings of a device have more cells than int32 numbers.
     """
-    layout = make_layout(jax.tree.leaves(tables)[0].shape[0], run)
+    layout = make_layout(tables.gap.shape[0], run)
+    _check_size(layout, tables)
     steps = run.horizon if run.keep.steps else None
     program = replay.Program(
         selector, run.stream, len(run.checkpoints), steps, run.keep.visits
@@ -116,7 +122,11 @@ def run_replicas(
     plays = tables.num_plans if selector.initial_plays else 0
     numbers = make_numbers(run.protocol, plays)
     inputs = _placed(layout, Inputs(params, tables, schedule, numbers))
-    keys = functools.partial(_keys, run, layout, num_samples=tables.num_samples)
+
+    @functools.lru_cache(1)
+    def keys(part: int) -> replay.ReplicaKeys:
+        return _keys(run, layout, part, tables.num_samples)
+
     now = _Now([], _empty(program, layout, inputs, keys(0)), Place(0, 0))
     if midway is not None:
         now = _restored(midway.load(), now, layout)
@@ -169,7 +179,7 @@ class _Now(NamedTuple):
 
     def fetched(self) -> "_Now":
         """Returns the state after the last item: its sums are on the host."""
-        part = jax.tree.map(np.asarray, self.held.kept)
+        part = jax.device_get(self.held.kept)
         return _Now([*self.parts, part], self.held, Place(0, 0))
 
     def is_whole(self) -> bool:
@@ -198,15 +208,25 @@ def _restored(saved: Saved | None, first: _Now, layout: Layout) -> _Now:
     return _Now(kept, held, Place(item, segment))
 
 
+def _check_size(layout: Layout, tables: Tables) -> None:
+    """Raises unless int32 can number the cells of a device's `flat` tables."""
+    own = layout.settings, tables.num_conditions, tables.num_samples, tables.num_plans
+    if math.prod(own) > MAX_INDEX:
+        raise JsplitError(
+            "settings of a device x conditions x samples x plans must be at most "
+            f"{MAX_INDEX}, got {' x '.join(map(str, own))}"
+        )
+
+
 def _placed(layout: Layout, inputs: Inputs) -> Inputs:
     """Returns the inputs on the devices that need them."""
     spread = (NamedSharding(layout.mesh, spec) for spec in INPUTS)
     return jax.device_put(inputs, Inputs(*spread))
 
 
-def _on_devices(layout: Layout, body: Callable, *specs: Any, out: Any) -> Callable:
+def _on_devices(mesh: Mesh, body: Callable, *specs: Any, out: Any) -> Callable:
     return jax.shard_map(
-        body, mesh=layout.mesh, in_specs=specs, out_specs=out, check_vma=False
+        body, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False
     )
 
 
@@ -230,7 +250,7 @@ def _empty(
         )
 
     specs = INPUTS, BY_REPLICA
-    return _on_devices(layout, on_device, *specs, out=BY_ITEM)(inputs, keys)
+    return _on_devices(layout.mesh, on_device, *specs, out=BY_ITEM)(inputs, keys)
 
 
 @functools.partial(
@@ -278,7 +298,7 @@ def _run_piece(
         return Held(kept, jax.tree.map(lambda leaf: leaf[None, None], carry))
 
     specs = INPUTS, BY_REPLICA, BY_ITEM, EVERYWHERE
-    return _on_devices(layout, on_device, *specs, out=BY_ITEM)(
+    return _on_devices(layout.mesh, on_device, *specs, out=BY_ITEM)(
         inputs, keys, held, piece
     )
 
@@ -310,22 +330,27 @@ def _keys(run: Run, layout: Layout, part: int, num_samples: int) -> replay.Repli
     first = run.first_replica + part * layout.replicas
     replicas = first + np.arange(layout.replicas, dtype=np.int32)
     replicas = replicas.reshape(-1, layout.lanes)
-    spread = NamedSharding(layout.mesh, BY_REPLICA)
-    keys = _make_keys(jax.random.key(run.seed), replicas, num_samples)
-    return jax.device_put(keys, spread)
+    return _make_keys(layout.mesh, num_samples, jax.random.key(run.seed), replicas)
 
 
 # Compiled without effort: it runs once, for milliseconds.
 @functools.partial(
     jax.jit,
-    static_argnames="num_samples",
+    static_argnames=("mesh", "num_samples"),
     compiler_options={"xla_backend_optimization_level": 0},
 )
-def _make_keys(key: Array, replicas: Array, num_samples: int) -> replay.ReplicaKeys:
+def _make_keys(
+    mesh: Mesh, num_samples: int, key: Array, replicas: Array
+) -> replay.ReplicaKeys:
     """Returns the keys of [blocks, lanes] replicas, leaves [blocks, ..., lanes]."""
-    return jax.vmap(lambda block: replay.replica_keys(key, block, num_samples))(
-        replicas
-    )
+
+    def on_device(key: Array, replicas: Array) -> replay.ReplicaKeys:
+        return jax.vmap(lambda block: replay.replica_keys(key, block, num_samples))(
+            replicas
+        )
+
+    specs = EVERYWHERE, BY_REPLICA
+    return _on_devices(mesh, on_device, *specs, out=BY_REPLICA)(key, replicas)
 
 
 def _available_cores() -> int:

@@ -52,7 +52,9 @@ def in_order(parts: Sequence[Replayed], layout: Layout, run: Run) -> Replicas:
         layout: how they were laid out.
         run: how many replicas and steps are wanted of them.
     """
-    part = jax.tree.map(lambda *leaves: np.concatenate(leaves, 1), *parts)
+    part = parts[0]
+    if len(parts) > 1:
+        part = jax.tree.map(lambda *leaves: np.concatenate(leaves, 1), *parts)
 
     def ordered(values: Any) -> np.ndarray:
         # [groups, blocks, G, ..., lanes] -> [groups, G, blocks, lanes, ...]
@@ -64,11 +66,12 @@ def in_order(parts: Sequence[Replayed], layout: Layout, run: Run) -> Replicas:
         return kept.reshape(layout.num_settings, run.num_replicas, *rest)
 
     def total(pair: Pair) -> np.ndarray:
-        high, low = (ordered(x).astype(np.float64) for x in pair)
-        return high + low
+        high, low = map(ordered, pair)
+        return np.add(high, low, dtype=np.float64)
 
     sums, split = part.totals.all_steps, part.totals.by_condition
-    curves = ordered(part.curves).astype(np.float64).sum(-1)  # high + low
+    high, low = np.moveaxis(np.asarray(part.curves), 5, 0)
+    curves = total(Pair(high, low))
     steps = run.horizon
     return Replicas(
         total(sums.reward),

@@ -325,14 +325,15 @@ def possible_exits(plans: Plan) -> Array:
         jnp.asarray, (plans.threshold, plans.depth, plans.delay)
     )
     num_exits = threshold.shape[1]
-    exits = jnp.arange(num_exits)
+    exits = jnp.arange(num_exits)[None]
     on_device = exits < depth[:, None]
     always = (threshold == -jnp.inf) & on_device
-    passed = jnp.cumsum(always, 1) - always == 0  # none before this one always stops
+    # None before this one always stops.
+    passed = jnp.cumsum(always, 1, jnp.int32) == always.astype(jnp.int32)
     stops = on_device & (threshold < jnp.inf) & passed
     through = ~always.any(1)
     answers = jnp.minimum(exits + delay[:, None], num_exits - 1)  # [K, L]
-    found = (stops[:, :, None] & (answers[:, :, None] == exits)).any(1)
+    found = (stops[:, :, None] & (answers[:, :, None] == exits[None])).any(1)
     found = found | (
         (through & (depth == num_exits))[:, None] & (exits == num_exits - 1)
     )
@@ -353,9 +354,9 @@ def in_own_precision(values: Any, columns: Array) -> Array:
 def _shipping_price(plans: Plan, costs: Costs) -> Array:
     """Returns mu times the cost of shipping with each of K plans, [K] float64."""
     depth = jnp.asarray(plans.depth)
-    deepest = depth[:, None] - 1 == jnp.arange(costs.num_exits)
+    deepest = depth[:, None] - 1 == jnp.arange(costs.num_exits)[None]
     with jax.enable_x64(True):
-        shipping = jnp.where(deepest, exactly(costs.offload), 0).sum(1)
+        shipping = jnp.where(deepest, exactly(costs.offload)[None], 0).sum(1)
         return exactly(costs.mu) * jnp.where(depth > 0, shipping, exactly(costs.input))
 
 

@@ -18,12 +18,14 @@ from jsplit.engine.schedule import make_schedule
 from jsplit.engine.settings import Run
 from jsplit.engine.sums import Replicas
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import BoundStack, Pair, alike, bind_many
+from jsplit.evaluation.binding import BoundStack, Pair, alike, bind_many, plans_of
 from jsplit.evaluation.evaluate import whole_passes
 from jsplit.policies.base import Policy
 from jsplit.results.metrics import PER_REPLICA, of_sums
 
-MEMORY = 2**27  # bytes for the tables and sums of settings that run together
+# Bytes for the tables and sums of settings that run together. Of several settings it
+# holds far fewer cells than int32 numbers.
+MEMORY = 2**27
 AT_ONCE = 2  # groups of settings: one compiles while another runs
 CELL_BYTES = 16  # of a plan on a sample, what is revealed and learned included
 
@@ -102,12 +104,13 @@ def _groups(pairs: Sequence[Pair], run: Run) -> list[list[int]]:
     """Returns the numbers of settings that run together, as many as memory holds."""
     found = []
     for group in alike(pairs, run.protocol):
-        scenario = pairs[group[0]][1]
+        policy, scenario = pairs[group[0]]
         by_drift: dict[str, list[int]] = {}
         for i in group:
             drift = pairs[i][1].drift
             by_drift.setdefault("" if drift is None else drift.label, []).append(i)
-        cells = scenario.num_conditions * scenario.num_samples * scenario.num_exits
+        plans = plans_of(policy, scenario.num_exits, run.protocol)
+        cells = scenario.num_conditions * scenario.num_samples * np.size(plans.depth)
         size = layout.settings_that_fit(MEMORY, CELL_BYTES * cells, run)
         for same in by_drift.values():
             found += [same[at : at + size] for at in range(0, len(same), size)]

@@ -1,6 +1,7 @@
 """Settings side by side, and runs in pieces: the same bits as alone and at once."""
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -22,25 +23,29 @@ DRIFT = jsplit.drift.markov([[0.8, 0.2], [0.3, 0.7]])
 
 def settings(policy, *, run=RUN, drifts=False):
     """Arguments of `run_replicas` for S costs of shipping."""
-    trace, bound = random_trace(N, L, seed=2), []
-    for offload in np.linspace(0.1, 0.9, S):
-        scenario = Scenario.of(trace, jsplit.Costs.splitee(L, offload=offload))
+    trace = random_trace(N, L, seed=2)
+
+    def scenario(offload):
+        one, other = [
+            (trace, jsplit.Costs.splitee(L, offload=x)) for x in (offload, 2 * offload)
+        ]
         if drifts:
-            dear = (trace, jsplit.Costs.splitee(L, offload=2 * offload))
-            here = {"good": (trace, scenario.first.costs), "bad": dear}
-            scenario = jsplit.Scenario(here, DRIFT)
-        one = bind(jsplit.make_policy(policy), scenario, run.protocol)
-        selector = one.policy.selector.under(run.protocol)
-        selector = selector.over_contexts(one.num_contexts)
-        params = one.policy.params
-        params = selector.default_params() if params is None else params
-        bound.append((selector.with_prior(params, one.prior), one.tables))
-    chain = scenario.chain(run.horizon)
+            return jsplit.Scenario({"good": one, "bad": other}, DRIFT)
+        if policy == "route_ucb":
+            two_routes = jsplit.Condition(*one, routes=(other,))
+            return jsplit.Scenario({"both": two_routes})
+        return Scenario.of(*one)
+
+    scenarios = [scenario(offload) for offload in np.linspace(0.1, 0.9, S)]
+    made = jsplit.make_policy(policy)
+    bound = [bind(made, one, run.protocol) for one in scenarios]
+    chain = scenarios[0].chain(run.horizon)
     schedule = make_schedule(run, N, *(chain or (None, None)))
     params, tables = jax.tree.map(
-        lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *bound
+        lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]),
+        *[(one.params, one.tables) for one in bound],
     )
-    return selector, params, tables, schedule, run
+    return bound[0].selector, params, tables, schedule, run
 
 
 def at(setting, selector, params, tables, *rest):
@@ -72,11 +77,7 @@ def assert_each_as_alone(arguments):
     ],
 )
 def test_every_setting_has_the_bits_that_it_has_alone(policy):
-    try:
-        arguments = settings(policy)
-    except jsplit.JsplitError:
-        pytest.skip("needs more than a trace")
-    assert_each_as_alone(arguments)
+    assert_each_as_alone(settings(policy))
 
 
 def test_free_plays_and_conditions_are_those_of_a_setting_alone():
@@ -140,6 +141,18 @@ def test_a_damaged_state_is_not_used(damage, tmp_path):
     assert MidwayFile(path).load() is not None
     path.write_bytes(damage(path.read_bytes()))
     assert MidwayFile(path).load() is None
+
+
+def test_settings_that_int32_cannot_number_are_one_line():
+    selector, params, tables, schedule, run = settings("splitee")
+    number = 2**26
+    many = jax.tree.map(
+        lambda leaf: np.broadcast_to(leaf[:1], (number, *leaf.shape[1:])), tables
+    )
+    each = number // math.gcd(number, jax.device_count())
+    message = f"must be at most 2147483647, got {each} x 1 x {N} x {L}"
+    with pytest.raises(jsplit.JsplitError, match=message):
+        shard.run_replicas(selector, params, many, schedule, run)
 
 
 def test_settings_fill_the_memory_and_are_padded_to_few_sizes():

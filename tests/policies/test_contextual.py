@@ -549,7 +549,7 @@ def test_learned_lie_in_their_range_and_reach_its_ends(name, mu):
     plans = plans_of(policy, L, Protocol())
     outcome = outcomes_of(policy.score, plans, trace, costs, Protocol())
     learned = feedback.learning_rewards(policy.learns, plans, trace, costs, outcome)
-    low, high = feedback.reward_range(policy.learns, plans, costs, False)
+    low, high = map(float, feedback.reward_range(policy.learns, plans, costs, False))
     # Disagreement with exit 1 at its own cost, the dearest without any: not possible.
     reach = mu * 0.1 if name == "uee_ucb" else 0
     assert low - 1e-6 <= learned.min() <= low + 1e-6
@@ -569,8 +569,7 @@ def test_accepted_answers_are_known_only_if_shipped_by_hand():
     outcome = Outcome(field, field, field > 0, jnp.asarray([[0, 3, 3]]))
 
     def revealed(reveal):
-        policy = Policy("any", lambda *_: stack, hedge.Hedge(), reveal=reveal)
-        found = feedback.revealed(policy, stack, outcome, strict=True, lossless=True)
+        found = feedback.revealed(reveal, stack, outcome, strict=True, lossless=True)
         return None if found is None else found[0].astype(int).tolist()
 
     assert revealed("own") is None
