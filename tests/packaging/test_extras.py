@@ -30,9 +30,8 @@ def normal(requirement):
 # ask what they run on, are loaded, and the code page has no dagger.
 BASE = """
 import importlib.machinery, json, os, signal, sys
-import jax, numpy, pandas, rich.console, scipy.io, scipy.special, tyro, xarray
 
-hidden, commands, names = json.loads(sys.argv[1])
+hidden, posix, commands, names = json.loads(sys.argv[1])
 
 class Installed(importlib.machinery.PathFinder):
     @classmethod
@@ -42,6 +41,10 @@ class Installed(importlib.machinery.PathFinder):
 
 at = sys.meta_path.index(importlib.machinery.PathFinder)
 sys.meta_path[at] = Installed
+
+import jax, numpy, pandas, rich.console, scipy.io, scipy.special, tyro, xarray
+
+hidden += posix
 for name in hidden:
     sys.modules.pop(name, None)
 for name in ("fork", "getuid", "sched_getaffinity", "sysconf", "uname"):
@@ -66,6 +69,8 @@ for name in names:
 with open("said.json", "w") as file:
     json.dump(said, file)
 """
+# Libraries that the extras bring with them, and that xarray looks for.
+BROUGHT = ["dask"]
 POSIX = ["fcntl", "grp", "pwd", "resource", "termios"]
 
 COMMANDS = {
@@ -108,7 +113,8 @@ def base(tmp_path_factory):
             rows.append(f"{sample},{i + 1},{confidence},{sample % (3 - i)},0")
     (folder / "small.csv").write_text("\n".join(rows), encoding="utf-8")
     (folder / "small.parquet").write_bytes(b"PAR1")
-    arguments = json.dumps([[*EXTRA_OF, *POSIX], [*COMMANDS], [*NAMES]])
+    hidden = [*EXTRA_OF, *BROUGHT]
+    arguments = json.dumps([hidden, POSIX, [*COMMANDS], [*NAMES]])
     done = subprocess.run(
         [sys.executable, "-c", BASE, arguments],
         cwd=folder,
