@@ -73,7 +73,6 @@ def assemble(
                 for metric, of_place in part.replicas.items():
                     own = of_place[i][j]
                     replicas[metric][(*cell, row.policy, slice(len(own)))] = own
-    shared = set.intersection(*(set(part.attrs.items()) for part in parts))
     dims = (*dimensions, "policy", "metric")
     coords = {
         axis: (name, [*map(_label, values)])
@@ -95,9 +94,19 @@ def assemble(
         xarray.Dataset(
             variables,
             {**coords, **labels},
-            {**dict(sorted(shared)), **told},
+            {**dict(sorted(shared([x.attrs for x in parts]).items())), **told},
         )
     )
+
+
+def shared(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the attributes that all have alike."""
+    first, *others = attributes
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in one and one[name] == value for one in others)
+    }
 
 
 def _most_replicas(parts: Sequence[Part]) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsplit.results.settings import Settings
-from jsplit.results.summary import HIGHER_IS_BETTER
+from jsplit.results.summary import is_higher_better
 from jsplit.stats.bounds import joint_interval, may_be_best
 
 if TYPE_CHECKING:
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from xarray import Dataset
 else:
     DataFrame = Dataset = Any
-
-
-def is_higher_better(metric: str) -> bool:
-    """Tells where the best of a metric is; less is better of what is not listed."""
-    return HIGHER_IS_BETTER.get(metric, False)
 
 
 def best_cells(

@@ -9,7 +9,7 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.results.settings import KEPT, Settings
-from jsplit.results.summary import HIGHER_IS_BETTER
+from jsplit.results.summary import is_higher_better
 from jsplit.stats.student import Estimate, t_interval
 from jsplit.types import JsplitError
 
@@ -50,7 +50,7 @@ def confirmed(data: Dataset, metric: str, level: float) -> DataFrame:
     columns["difference_low"], columns["difference_high"] = ends
     columns["luck"] = gain - paired.mean
     frame = pandas.DataFrame(columns)
-    lower = not HIGHER_IS_BETTER.get(metric, False)
+    lower = not is_higher_better(metric)
     frame = frame.sort_values("first", ascending=lower, ignore_index=True)
     frame.attrs = {"baseline": str(data.attrs["baseline"]), "level": level}
     return frame

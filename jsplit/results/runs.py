@@ -18,7 +18,7 @@ from jsplit.results.labelled import Labelled
 from jsplit.results.replicas import interval_of_cell, replicas_of_cell
 from jsplit.results.runs_summary import RunsSummary
 from jsplit.results.sensitivity import sensitivity_of
-from jsplit.results.settings import KEPT, Settings
+from jsplit.results.settings import KEPT, Settings, axes_of
 from jsplit.stats.base import Interval
 
 if TYPE_CHECKING:
@@ -46,11 +46,7 @@ class Runs(Labelled):
     @property
     def axes(self) -> dict[str, list[Any]]:
         """Values of every axis, by its name."""
-        return {
-            str(name): self.data[name].values.tolist()
-            for name in self.data["mean"].dims
-            if name not in ("policy", "metric")
-        }
+        return {name: self.data[name].values.tolist() for name in axes_of(self.data)}
 
     def summarize(self, *, level: float = 0.95) -> RunsSummary:
         """Returns intervals and comparisons with the baseline, of every cell.

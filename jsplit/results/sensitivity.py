@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsplit import checks
-from jsplit.results.best import is_higher_better
 from jsplit.results.settings import Settings, axes_of, has_axis
+from jsplit.results.summary import is_higher_better
 from jsplit.stats.base import ROUNDING
 from jsplit.types import JsplitError
 

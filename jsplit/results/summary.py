@@ -46,6 +46,11 @@ NUMBERS = (
 )
 
 
+def is_higher_better(metric: str) -> bool:
+    """Tells where the best of a metric is; less is better of what is not listed."""
+    return HIGHER_IS_BETTER.get(metric, False)
+
+
 def chosen_baseline(given: str | None, labels: Sequence[str]) -> str:
     """Returns the policy that others are compared with.
 
@@ -103,7 +108,7 @@ def _column(
         if not is_privileged.all():
             found["best_set"][~is_privileged] = stats.best_set(
                 values[~is_privileged],
-                higher_is_better=HIGHER_IS_BETTER.get(metric, False),
+                higher_is_better=is_higher_better(metric),
                 **options,
             )
     if resampled_gaps:

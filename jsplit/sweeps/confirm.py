@@ -13,7 +13,7 @@ from jsplit.engine import streams
 from jsplit.results.assembly import Part
 from jsplit.results.metrics import PER_REPLICA
 from jsplit.results.settings import KEPT
-from jsplit.results.summary import HIGHER_IS_BETTER
+from jsplit.results.summary import is_higher_better
 from jsplit.sweeps.plan import Plan
 from jsplit.sweeps.tasks import tasks_of
 from jsplit.sweeps.work import Work
@@ -67,7 +67,7 @@ def run_again(
     }
     hidden = {n for n, one in enumerate(plan.grid.policies) if one.privileged}
     hidden.add(plan.grid.labels.index(plan.baseline))
-    sign = -1 if HIGHER_IS_BETTER.get(metric, False) else 1
+    sign = -1 if is_higher_better(metric) else 1
     means = {
         (number, i, row.label): sign
         * part.kept["mean"][i, j, PER_REPLICA.index(metric)]

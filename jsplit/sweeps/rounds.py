@@ -12,11 +12,11 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.progress import Count
-from jsplit.results.assembly import Part
+from jsplit.results.assembly import Part, shared
 from jsplit.results.chunk import Chunk
 from jsplit.results.metrics import PER_REPLICA
 from jsplit.results.settings import KEPT
-from jsplit.results.summary import HIGHER_IS_BETTER
+from jsplit.results.summary import is_higher_better
 from jsplit.stats.pooling import pooled
 from jsplit.stats.stopping import MIN_REPLICAS
 from jsplit.stats.student import Estimate, t_interval
@@ -29,6 +29,7 @@ from jsplit.types import JsplitError
 
 LEVEL = 0.95
 DIFFERENCE = "difference_"
+OF_A_ROUND = ("first_replica", "num_replicas")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ def run_rounds(
     started = _runners(tallies, enough)
     saved = done = 0
     num_looks = max(len([*_rounds(enough.most)]) - 1, 1)
-    attrs: dict[str, Any] = {}
+    attrs: list[Mapping[str, Any]] = []
     for size in _rounds(enough.most):
         first = plan.how["first_replica"] + done
         jobs = [
@@ -127,7 +128,7 @@ def run_rounds(
         for task, chunk in work([job[-1] for job in jobs]):
             tally, where, rows = of_task[id(task)]
             tally.add(chunk, where, rows, size)
-            attrs = _alike(attrs, chunk.data.attrs)
+            attrs.append(chunk.data.attrs)
         done += size
         planned = sum(tally.num_runs for tally in tallies) * size
         skipped = planned - sum(task.num_replicas for *_, task in jobs)
@@ -142,7 +143,9 @@ def run_rounds(
                 _stop_worse(
                     runners, enough.race, num_started, num_looks, keep=bool(plan.keep)
                 )
-    parts = [tally.part(attrs, plan.keep) for tally in tallies]
+    # All rounds have alike how they ran, but which replicas.
+    told = {k: v for k, v in shared(attrs).items() if k not in OF_A_ROUND}
+    parts = [tally.part(told, plan.keep) for tally in tallies]
     return parts, saved
 
 
@@ -278,7 +281,7 @@ def _stop_worse(
         values,
         num_started=num_started,
         num_looks=num_looks,
-        higher_is_better=HIGHER_IS_BETTER.get(metric, False),
+        higher_is_better=is_higher_better(metric),
         error=ERROR,
     )
     for (tally, i, label), is_out in zip(runners, out, strict=True):
@@ -301,13 +304,3 @@ def _rounds(most: int) -> Iterator[int]:
         size = min(max(MIN_REPLICAS, done), most - done)
         yield size
         done += size
-
-
-def _alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    if not first:
-        found = dict(second)
-    else:
-        found = {k: v for k, v in first.items() if k in second and second[k] == v}
-    for name in ("first_replica", "num_replicas"):
-        found.pop(name, None)
-    return found

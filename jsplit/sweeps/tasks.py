@@ -18,6 +18,7 @@ from jsplit.engine.midway import Midway
 from jsplit.engine.settings import Run
 from jsplit.environment.scenario import Scenario
 from jsplit.policies.base import Policy
+from jsplit.results.assembly import shared
 from jsplit.results.building import how_it_ran
 from jsplit.results.chunk import Chunk, Row
 from jsplit.results.metrics import PER_REPLICA
@@ -137,16 +138,6 @@ def perform(
     attrs = [how_it_ran(one, task.run) for one in scenarios]
     labels = [policy.label for policy in task.policies]
     return Chunk.of(values, labels, task.rows, shared(attrs), task.keep)
-
-
-def shared(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the attributes that all have alike."""
-    first, *others = attributes
-    return {
-        name: value
-        for name, value in first.items()
-        if all(name in one and one[name] == value for one in others)
-    }
 
 
 def told_policy(policy: Policy) -> list[str]:

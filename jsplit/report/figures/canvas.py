@@ -28,11 +28,19 @@ NOTE_WIDTH = 112  # characters of SMALL in one line
 
 def new_figure(title: str) -> tuple[Figure, Axes]:
     """Makes a figure with one plain axes and a canvas that can measure text."""
-    figure = Figure(figsize=SIZE, dpi=DPI)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, (axes,) = new_panels(1, 1, SIZE)
     dress(axes, title)
     return figure, axes
+
+
+def new_panels(
+    lines: int, columns: int, size: tuple[float, float]
+) -> tuple[Figure, list[Axes]]:
+    """Makes a figure, `size` in inches, with axes in lines and columns."""
+    figure = Figure(figsize=size, dpi=DPI)
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(lines, columns, squeeze=False)
+    return figure, [axes for line in panels for axes in line]
 
 
 def dress(axes: Axes, title: str) -> None:
@@ -75,6 +83,22 @@ def note_below(axes: Axes, note: str) -> None:
         color=INK,
         annotation_clip=False,
     )
+
+
+def write_note(axes: Axes, note: str, *, is_new: bool) -> None:
+    """Writes a note where the figure has room for it.
+
+    Args:
+        axes: what it is about.
+        note: the text.
+        is_new: whether figure and axes are ours, see `canvas_of`.
+    """
+    if not is_new:
+        note_below(axes, note)
+        return
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    footnote(figure, note)
 
 
 def footnote(figure: Figure, note: str) -> None:

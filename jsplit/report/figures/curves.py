@@ -12,20 +12,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jsplit import checks
 from jsplit.report.figures.canvas import (
-    DPI,
     FONT,
     SIZE,
     SMALL,
     canvas_of,
     dress,
     footnote,
-    note_below,
+    new_panels,
     save,
+    write_note,
 )
 from jsplit.report.figures.looks import FAINT, INK
 from jsplit.report.figures.names import name_ends
@@ -85,10 +84,7 @@ def sweep_curves(
     _check(runs, axis, metric, best_in, policies)
     figure, axes, is_new = canvas_of(axes, title_of_sweep(runs, subject))
     note = _draw(axes, runs, axis, metric, best_in, policies, level)
-    if is_new:
-        footnote(figure, note)
-    else:
-        note_below(axes, note)
+    write_note(axes, note, is_new=is_new)
     _name(figure, axes, make_room=is_new)
     save(figure, path)
     return axes
@@ -131,7 +127,7 @@ def sweep_panels(
         table = runs.best(best_in, [axis])
         policies = named_policies(runs, table, best_in)
     width = SIZE[0] / 2 * max(len(metrics), 2) + 2.0
-    figure, panels = _panels(1, len(metrics), (width, SIZE[1] * 0.85))
+    figure, panels = new_panels(1, len(metrics), (width, SIZE[1] * 0.85))
     note = ""
     for panel, metric in zip(panels, metrics, strict=True):
         dress(panel, metric.replace("_", " "))
@@ -184,7 +180,7 @@ def sweep_families(
     most = max(map(len, chosen.values()))
     names = 0.14 * (most if wide else math.ceil(most / 2)) + 0.6  # inches
     size = (3.2 * columns + 0.4, (2.0 + names) * lines + 1.4)
-    figure, panels = _panels(lines, columns, size)
+    figure, panels = new_panels(lines, columns, size)
     note = ""
     for panel, (name, labels) in zip(panels, chosen.items(), strict=False):
         dress(panel, name)
@@ -355,11 +351,3 @@ def _families(runs: Runs) -> dict[str, list[str]]:
         for name, group in families.items()
         for first in range(0, len(group), MOST_LINES)
     }
-
-
-def _panels(
-    lines: int, columns: int, size: tuple[float, float]
-) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=size, dpi=DPI)
-    FigureCanvasAgg(figure)
-    return figure, list(np.ravel(figure.subplots(lines, columns, squeeze=False)))

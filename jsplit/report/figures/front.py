@@ -10,9 +10,8 @@ from jsplit.report.figures.canvas import (
     FONT,
     MARKER_SIZE,
     canvas_of,
-    footnote,
-    note_below,
     save,
+    write_note,
 )
 from jsplit.report.figures.looks import FAINT, INK
 from jsplit.report.figures.names import name_points
@@ -119,10 +118,7 @@ def sweep_front(
     )
     if below:
         note += f" {below:,} settings lie below the picture."
-    if is_new:
-        footnote(figure, note)
-    else:
-        note_below(axes, note)
+    write_note(axes, note, is_new=is_new)
     if points:
         chosen = [looks[label] for label in labels]
         name_points(figure, axes, np.array(points, float), labels, chosen)

@@ -13,9 +13,8 @@ from jsplit.report.figures.canvas import (
     FONT,
     SMALL,
     canvas_of,
-    footnote,
-    note_below,
     save,
+    write_note,
 )
 from jsplit.report.figures.looks import INK
 from jsplit.report.figures.sweeps import (
@@ -126,12 +125,10 @@ def sweep_map(
     note += f" ({covered_by(runs, level)})."
     if show_numbers:
         note += f" Numbers: its {titled(runs, metric)}."
+    write_note(axes, note, is_new=is_new)
     if is_new:
-        footnote(figure, note)
         longest = max(map(len, shown))
         figure.subplots_adjust(right=0.93 - 0.0092 * max(longest, 8))
-    else:
-        note_below(axes, note)
     save(figure, path)
     return axes
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from jsplit.report.cells import percent, replicas
 from jsplit.report.figures.looks import Look, looks_of
-from jsplit.results.best import is_higher_better
 from jsplit.results.metrics import privileged_policies
 from jsplit.results.runs import Runs
+from jsplit.results.summary import is_higher_better
 
 if TYPE_CHECKING:
     from pandas import DataFrame
