@@ -14,7 +14,7 @@ from jsplit.bench.rivals import rival_replays
 from jsplit.bench.sizes import Replays
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import bind
+from jsplit.evaluation.binding import bind, prepare
 from jsplit.evaluation.evaluate import evaluate
 from jsplit.policies.registry import make_policy
 from jsplit.policies.splitee import ALPHA
@@ -66,9 +66,8 @@ def measure_engine(
     ours = sizes.num_replicas * sizes.num_samples
     rows: list[Row] = []
     for name, side_information in (("splitee", False), ("splitee_s", True)):
-        rewards = np.asarray(
-            bind(make_policy(name), scenario, Protocol()).tables.reward
-        ).reshape(trace.confidence.shape)
+        bound = bind([prepare(make_policy(name), scenario, Protocol())])
+        rewards = np.asarray(bound.tables.reward).reshape(trace.confidence.shape)
         shipped = trace.confidence < ALPHA
         shipped[:, -1] = False
 

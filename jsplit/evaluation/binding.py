@@ -1,7 +1,7 @@
 """Policies bound to scenarios: checked, tabulated, and packed for the engine.
 
-Here: one policy and scenario, or many settings of equal structure in one call, and the
-exact means that need float64 on the host. Not here: the outcomes themselves
+Here: settings of equal structure, one or many, in one call, and the exact means that
+need float64 on the host. Not here: the outcomes themselves
 (`tabulating`), what is run on them (`evaluate`, `engine`) or exact values (`exact`).
 """
 
@@ -25,32 +25,34 @@ from jsplit.policies.base import Policy, Selector
 from jsplit.policies.simple import Always, Follow
 from jsplit.types import JsplitError, Plan, Protocol
 
-Pair = tuple[Policy, Scenario]
+
+class Prepared(NamedTuple):
+    """A policy and a scenario that fit each other, not tabulated yet."""
+
+    policy: Policy
+    scenario: Scenario
+    kind: Kind
+    setting: Setting
+
+    @property
+    def structure(self) -> Any:
+        """What settings of equal structure have in common, hashable."""
+        leaves, treedef = jax.tree.flatten(self.setting)
+        shapes = tuple((np.shape(x), np.result_type(x)) for x in leaves)
+        return self.kind, treedef, shapes
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A policy bound to a scenario and a protocol: all that the engine needs."""
-
-    policy: Policy
-    plans: Plan
-    selector: Selector
-    params: Any  # numbers of the selector
-    tables: Tables
-    gap: np.ndarray  # [M, K] float64 as in `tables`
-    constant: "Constant | None"  # of a rule that does not learn, under one condition
-
-
-@dataclasses.dataclass(frozen=True)
-class BoundStack:
-    """S settings of equal structure, bound together."""
+    """S settings of equal structure, bound together: all that the engine needs."""
 
     policies: tuple[Policy, ...]
     plans: tuple[Plan, ...]
     selector: Selector
-    params: Any  # leaves [S, ...]
+    params: Any  # numbers of the selector, leaves [S, ...]
     tables: Tables  # leaves [S, ...]
-    gap: np.ndarray  # [S, M, K] float64
+    gap: np.ndarray  # [S, M, K] float64, as in `tables`
+    # Of rules that do not learn, under one condition.
     constants: "tuple[Constant | None, ...]"
 
 
@@ -118,46 +120,45 @@ class Played(NamedTuple):
     plan: Any
 
 
-def bind(policy: Policy, scenario: Scenario, protocol: Protocol) -> Bound:
-    """Returns a policy's outcomes under every condition, packed for the engine.
+def prepare(policy: Policy, scenario: Scenario, protocol: Protocol) -> Prepared:
+    """Returns a policy and a scenario, checked.
 
     Raises:
         JsplitError: if the policy does not fit the scenario.
     """
-    kind, setting = _prepared(policy, scenario, protocol)
-    tabulated, played = _tabulated(kind, None, setting)
-    best, gap = _compared(tabulated)
-    return Bound(
-        policy,
-        setting.plans,
-        kind.selector,
-        tabulated.params,
-        _packed(tabulated, best.astype(np.int32), gap),
-        gap,
-        _constant(tabulated, played, best, gap),
-    )
+    conditions = [one.all_routes for one in scenario.conditions.values()]
+    return Prepared(policy, scenario, *setting_of(policy, conditions, protocol))
 
 
-def bind_many(pairs: Sequence[Pair], protocol: Protocol) -> BoundStack:
-    """Returns S settings of equal structure, bound in one call.
+def alike(prepared: Sequence[Prepared]) -> list[list[int]]:
+    """Returns the numbers of settings of equal structure, group by group.
 
-    Every number is the one that `bind` gives for the setting alone.
+    Settings of a group differ in numbers alone: of the costs, of the policy, of the
+    traces. They run in one program, see `bind`.
+    """
+    groups: dict[Any, list[int]] = {}
+    for number, one in enumerate(prepared):
+        groups.setdefault(one.structure, []).append(number)
+    return list(groups.values())
+
+
+def bind(prepared: Sequence[Prepared]) -> Bound:
+    """Returns S settings of equal structure, tabulated and packed for the engine.
+
+    Every setting has the numbers that it has alone.
 
     Args:
-        pairs: policies and scenarios of one group of `alike`, at least one. S times the
-            memory of one setting is needed; a trace they share is there once.
-        protocol: the switches.
+        prepared: a group of `alike`, at least one. S times the memory of one setting is
+            needed; a trace they share is there once.
 
     Raises:
-        JsplitError: if a policy does not fit its scenario, or structures differ.
+        JsplitError: if structures differ.
     """
-    prepared = [_prepared(policy, scenario, protocol) for policy, scenario in pairs]
-    if len({_structure(*one) for one in prepared}) != 1:
-        raise JsplitError("pairs must have equal structure, see alike")
-    settings = [setting for _, setting in prepared]
-    stacked, axes = _stacked(settings)
-    kind = prepared[0][0]
-    tabulated, played = _tabulated(kind, axes, stacked)
+    if len({one.structure for one in prepared}) != 1:
+        raise JsplitError("settings must have equal structure, see alike")
+    kind = prepared[0].kind
+    settings = [one.setting for one in prepared]
+    tabulated, played = _tabulated(kind, *_stacked(settings))
     host = tabulated._replace(
         params=None,
         outcome=jax.tree.map(np.asarray, tabulated.outcome),
@@ -171,35 +172,18 @@ def bind_many(pairs: Sequence[Pair], protocol: Protocol) -> BoundStack:
     each = [_at(host, s) for s in range(len(settings))]
     compared = [_compared(one) for one in each]
     best, gap = (np.stack(values) for values in zip(*compared, strict=True))
-    return BoundStack(
-        tuple(policy for policy, _ in pairs),
+    return Bound(
+        tuple(one.policy for one in prepared),
         tuple(setting.plans for setting in settings),
         kind.selector,
         tabulated.params,
-        _packed_stack(tabulated, best.astype(np.int32), gap),
+        _packed(tabulated, best.astype(np.int32), gap),
         gap,
         tuple(
             _constant(one, _at(played, s), best[s], gap[s])
             for s, one in enumerate(each)
         ),
     )
-
-
-def alike(pairs: Sequence[Pair], protocol: Protocol) -> list[list[int]]:
-    """Returns the numbers of settings of equal structure, group by group.
-
-    Settings of a group differ in numbers alone: of the costs, of the policy, of the
-    traces. They run in one program, see `bind_many`.
-
-    Args:
-        pairs: policies and scenarios.
-        protocol: the switches.
-    """
-    groups: dict[Any, list[int]] = {}
-    for number, (policy, scenario) in enumerate(pairs):
-        structure = _structure(*_prepared(policy, scenario, protocol))
-        groups.setdefault(structure, []).append(number)
-    return list(groups.values())
 
 
 def plans_of(policy: Policy, num_exits: int, protocol: Protocol) -> Plan:
@@ -252,19 +236,6 @@ def setting_of(
     return kind, Setting(plans, params, policy.alpha, routes)
 
 
-def _prepared(
-    policy: Policy, scenario: Scenario, protocol: Protocol
-) -> tuple[Kind, Setting]:
-    conditions = [one.all_routes for one in scenario.conditions.values()]
-    return setting_of(policy, conditions, protocol)
-
-
-def _structure(kind: Kind, setting: Setting) -> Any:
-    """Returns what settings of equal structure have in common, hashable."""
-    leaves, treedef = jax.tree.flatten(setting)
-    return kind, treedef, tuple((np.shape(x), np.result_type(x)) for x in leaves)
-
-
 def _stacked(settings: Sequence[Setting]) -> tuple[Setting, Setting]:
     """Returns settings as one, and which of its leaves have a leading axis."""
     first = settings[0]
@@ -299,7 +270,7 @@ def _stacked(settings: Sequence[Setting]) -> tuple[Setting, Setting]:
 
 
 def _tabulated(
-    kind: Kind, axes: Setting | None, setting: Setting
+    kind: Kind, setting: Setting, axes: Setting
 ) -> tuple[Tabulated, Played | None]:
     """Returns outcomes, and what a rule does that never learns."""
     precise = jax.config.jax_enable_x64  # type: ignore[attr-defined]
@@ -309,14 +280,14 @@ def _tabulated(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _tabulate(
-    kind: Kind, axes: Setting | None, precise: bool, setting: Setting
+    kind: Kind, axes: Setting, precise: bool, setting: Setting
 ) -> tuple[Tabulated, Played | None]:
     def one(setting: Setting) -> tuple[Tabulated, Played | None]:
         tabulated = tabulating.tabulate(kind, setting)
         return tabulated, _played(kind, tabulated)
 
     with jax.enable_x64(precise):
-        return one(setting) if axes is None else jax.vmap(one, (axes,))(setting)
+        return jax.vmap(one, (axes,))(setting)
 
 
 def _played(kind: Kind, tabulated: Tabulated) -> Played | None:
@@ -332,8 +303,7 @@ def _played(kind: Kind, tabulated: Tabulated) -> Played | None:
     return Played._make([*chosen, plan])
 
 
-_packed = jax.jit(tabulating.compare)
-_packed_stack = jax.jit(jax.vmap(tabulating.compare))
+_packed = jax.jit(jax.vmap(tabulating.compare))
 
 
 def _compared(tabulated: Tabulated) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from jsplit import checks
 from jsplit.engine import shard, streams
@@ -24,7 +23,7 @@ from jsplit.engine.settings import (
 )
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import Bound, bind
+from jsplit.evaluation.binding import Bound, bind, prepare
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
 from jsplit.progress import counted
@@ -132,9 +131,11 @@ def evaluate(
         devices=devices,
         block_size=block_size,
     )
-    chosen = chosen_policies(policies)
-    bound = (bind(policy, scenario, run.protocol) for policy in chosen)
-    total = len(chosen) * run.num_replicas
+    prepared = [
+        prepare(policy, scenario, run.protocol) for policy in chosen_policies(policies)
+    ]
+    bound = (bind([one]) for one in prepared)
+    total = len(prepared) * run.num_replicas
     with counted("replaying", total, show=progress) as count:
         return replay_all(bound, scenario, run, charges, count.advance)
 
@@ -178,7 +179,7 @@ def replay_all(
     """Runs bound policies over the same streams and returns what happened.
 
     Args:
-        bound: policies with the tables of their outcomes.
+        bound: policies with the tables of their outcomes, one setting each.
         scenario: what they are bound to.
         run: how they are replayed.
         charges: costs and deadlines of every bill; None if none were asked for.
@@ -189,13 +190,15 @@ def replay_all(
     passes = whole_passes(scenario, run)
     ran = []
     for one in bound:
+        (policy,), (plans,) = one.policies, one.plans
+        (gap,), (constant,) = one.gap, one.constants
         replicas = _replay(one, schedule, run, advance)
-        if passes and one.constant is not None:
-            replicas = one.constant.exact(replicas, run.horizon)
+        if passes and constant is not None:
+            replicas = constant.exact(replicas, run.horizon)
         paid = {}
         if charges is not None and replicas.visits is not None:
-            paid = billing.charge(replicas.visits, one.plans, charges)
-        ran.append(Ran(one.policy, replicas, one.gap, paid))
+            paid = billing.charge(replicas.visits, plans, charges)
+        ran.append(Ran(policy, replicas, gap, paid))
     return Result(build(ran, scenario, run, charges=charges, chain=chain))
 
 
@@ -208,11 +211,8 @@ def whole_passes(scenario: Scenario, run: Run) -> int:
 def _replay(
     bound: Bound, schedule: Any, run: Run, advance: Callable[[int], None]
 ) -> shard.Replicas:
-    params, tables = jax.tree.map(
-        lambda leaf: np.asarray(leaf)[None], (bound.params, bound.tables)
-    )
     found = shard.run_replicas(
-        bound.selector, params, tables, schedule, run, advance=advance
+        bound.selector, bound.params, bound.tables, schedule, run, advance=advance
     )
     return jax.tree.map(lambda leaf: leaf[0], found)
 

@@ -15,7 +15,7 @@ from jsplit.engine import streams
 from jsplit.engine.settings import MAX_REPLICAS, Keep
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import bind
+from jsplit.evaluation.binding import bind, prepare
 from jsplit.evaluation.evaluate import (
     NUM_CHECKPOINTS,
     chosen_policies,
@@ -133,7 +133,7 @@ def evaluate_until(
         devices=devices,
         block_size=block_size,
     )
-    bound = [bind(policy, scenario, run.protocol) for policy in chosen]
+    bound = [bind([prepare(policy, scenario, run.protocol)]) for policy in chosen]
     parts: list[Result] = []
     done = 0
     while True:

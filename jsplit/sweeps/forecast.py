@@ -8,9 +8,8 @@ import time
 from typing import NamedTuple
 
 from jsplit.engine.settings import Run
-from jsplit.evaluation.binding import bind
-from jsplit.evaluation.evaluate import replay_all
 from jsplit.sweeps.grid import Block
+from jsplit.sweeps.replaying import replay_settings
 
 MAX_STEPS = 2**24  # replica-steps of a short replay
 MIN_REPLICAS = 8
@@ -45,8 +44,7 @@ def forecast(block: Block, run: Run, num_replicas: int) -> Forecast:
         seconds = []
         for _ in range(2):
             start = time.perf_counter()
-            bound = bind(policy, place.scenario, run.protocol)
-            replay_all([bound], place.scenario, run, None)
+            replay_settings([place.scenario], [policy], run, lambda replicas: None)
             seconds.append(time.perf_counter() - start)
         compiling += max(seconds[0] - seconds[1], 0.0)
         replaying += seconds[1]

@@ -18,7 +18,7 @@ from jsplit.engine.schedule import make_schedule
 from jsplit.engine.settings import Run
 from jsplit.engine.sums import Replicas
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import BoundStack, Pair, alike, bind_many, plans_of
+from jsplit.evaluation.binding import Bound, Prepared, alike, bind, prepare
 from jsplit.evaluation.evaluate import whole_passes
 from jsplit.policies.base import Policy
 from jsplit.results.metrics import PER_REPLICA, of_sums
@@ -52,14 +52,16 @@ def replay_settings(
     Returns:
         [scenario, policy, metric, replica], metrics as in `PER_REPLICA`.
     """
-    pairs = [(policy, one) for one in scenarios for policy in policies]
-    values = np.empty((len(pairs), len(PER_REPLICA), run.num_replicas))
+    settings = [
+        prepare(policy, one, run.protocol) for one in scenarios for policy in policies
+    ]
+    values = np.empty((len(settings), len(PER_REPLICA), run.num_replicas))
 
     def replay(group: list[int], advance: Callable[[int], None]) -> None:
         kept = None if midway is None else midway(_told(group))
-        values[group] = _replayed([pairs[i] for i in group], run, advance, kept)
+        values[group] = _replayed([settings[i] for i in group], run, advance, kept)
 
-    _overlapping(_groups(pairs, run), replay, advance)
+    _overlapping(_groups(settings, run), replay, advance)
     return values.reshape(len(scenarios), len(policies), *values.shape[1:])
 
 
@@ -100,17 +102,17 @@ def _overlapping(
             raise
 
 
-def _groups(pairs: Sequence[Pair], run: Run) -> list[list[int]]:
+def _groups(settings: Sequence[Prepared], run: Run) -> list[list[int]]:
     """Returns the numbers of settings that run together, as many as memory holds."""
     found = []
-    for group in alike(pairs, run.protocol):
-        policy, scenario = pairs[group[0]]
+    for group in alike(settings):
+        first = settings[group[0]]
         by_drift: dict[str, list[int]] = {}
         for i in group:
-            drift = pairs[i][1].drift
+            drift = settings[i].scenario.drift
             by_drift.setdefault("" if drift is None else drift.label, []).append(i)
-        plans = plans_of(policy, scenario.num_exits, run.protocol)
-        cells = scenario.num_conditions * scenario.num_samples * np.size(plans.depth)
+        num_rows = first.scenario.num_conditions * first.scenario.num_samples
+        cells = num_rows * np.size(first.setting.plans.depth)
         size = layout.settings_that_fit(MEMORY, CELL_BYTES * cells, run)
         for same in by_drift.values():
             found += [same[at : at + size] for at in range(0, len(same), size)]
@@ -118,17 +120,17 @@ def _groups(pairs: Sequence[Pair], run: Run) -> list[list[int]]:
 
 
 def _replayed(
-    pairs: Sequence[Pair],
+    settings: Sequence[Prepared],
     run: Run,
     advance: Callable[[int], None],
     midway: Midway | None,
 ) -> np.ndarray:
     """Returns [setting, metric, replica] of settings of equal structure."""
-    scenario = pairs[0][1]
-    number = len(pairs)
+    scenario = settings[0].scenario
+    number = len(settings)
     # Few sizes are compiled; what is repeated is dropped.
-    repeated = [pairs[-1]] * (layout.padded(number) - number)
-    bound = bind_many([*pairs, *repeated], run.protocol)
+    repeated = [settings[-1]] * (layout.padded(number) - number)
+    bound = bind([*settings, *repeated])
     passes = whole_passes(scenario, run)
     constants = [one for one in bound.constants[:number] if one is not None]
     if passes and constants:
@@ -136,14 +138,14 @@ def _replayed(
         advance(number * run.num_replicas)
     else:
         sums = _run(bound, scenario, run, number, advance, midway)
-    mus = (one.first.costs.mu for _, one in pairs)
+    mus = (one.scenario.first.costs.mu for one in settings)
     return np.stack(
         [of_sums(one, run.horizon, mu) for one, mu in zip(sums, mus, strict=True)]
     )
 
 
 def _run(
-    bound: BoundStack,
+    bound: Bound,
     scenario: Scenario,
     run: Run,
     number: int,

@@ -201,13 +201,14 @@ def sweep(
         },
         "without": grid.without,
     }
-    tasks = _tasks(plan)
     if rule is None:
-        folder.list_parts(index_of(dimensions, grid.labels, attrs, tasks))
+        tasks = _tasks(plan)
+        if out is not None:
+            folder.list_parts(index_of(dimensions, grid.labels, attrs, tasks))
         tasks = job_share(tasks, out) if shard is None else share_of(tasks, shard)
         total = sum(task.num_replicas for task in tasks)
     else:
-        total = grid.num_evaluations() * most
+        tasks, total = [], grid.num_evaluations() * most
     with counted("sweeping", total, show=progress, unit="replicas") as count:
         work = functools.partial(
             work_off, folder=folder, count=count, executor=executor

@@ -14,7 +14,7 @@ from jsplit.engine.midway import MidwayFile
 from jsplit.engine.schedule import make_schedule
 from jsplit.engine.settings import Keep, Run
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import bind
+from jsplit.evaluation.binding import bind, prepare
 
 N, L, T, S = 40, 4, 70, 3
 RUN = Run(T, (5, T), 8, keep=Keep(steps=True, visits=True))
@@ -38,14 +38,10 @@ def settings(policy, *, run=RUN, drifts=False):
 
     scenarios = [scenario(offload) for offload in np.linspace(0.1, 0.9, S)]
     made = jsplit.make_policy(policy)
-    bound = [bind(made, one, run.protocol) for one in scenarios]
+    bound = bind([prepare(made, one, run.protocol) for one in scenarios])
     chain = scenarios[0].chain(run.horizon)
     schedule = make_schedule(run, N, *(chain or (None, None)))
-    params, tables = jax.tree.map(
-        lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]),
-        *[(one.params, one.tables) for one in bound],
-    )
-    return bound[0].selector, params, tables, schedule, run
+    return bound.selector, bound.params, bound.tables, schedule, run
 
 
 def at(setting, selector, params, tables, *rest):

@@ -7,7 +7,7 @@ from conftest import random_trace
 
 import jsplit
 from jsplit import JsplitError, Protocol
-from jsplit.evaluation.binding import alike, bind, bind_many
+from jsplit.evaluation.binding import alike, bind, prepare
 from jsplit.policies.registry import policy_numbers
 
 pytestmark = pytest.mark.core
@@ -36,13 +36,21 @@ def single(trace, offload, mu=0.7):
     return jsplit.Scenario.of(trace, jsplit.Costs.splitee(L, offload=offload, mu=mu))
 
 
+def prepared(pairs):
+    return [prepare(policy, where, PAPER) for policy, where in pairs]
+
+
+def numbers(bound, s):
+    arrays = jax.tree.map(lambda x: x[s], (bound.params, bound.tables))
+    return *arrays, bound.gap[s], bound.constants[s]
+
+
 def assert_each_as_alone(pairs):
-    many = bind_many(pairs, PAPER)
-    for number, (policy, where) in enumerate(pairs):
-        alone = bind(policy, where, PAPER)
-        wanted = (alone.params, alone.tables, alone.gap, alone.constant)
-        here = jax.tree.map(lambda x, s=number: x[s], (many.params, many.tables))
-        found = (*here, many.gap[number], many.constants[number])
+    settings = prepared(pairs)
+    many = bind(settings)
+    for number, (policy, _) in enumerate(pairs):
+        wanted = numbers(bind([settings[number]]), 0)
+        found = numbers(many, number)
         leaves = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
         for one, other in leaves:
             one, other = np.asarray(one), np.asarray(other)
@@ -83,6 +91,7 @@ def test_settings_are_grouped_by_structure():
         (make("adaee", num_thresholds=3), here),
         (make("adaee"), here),
     ]
-    assert alike(pairs, PAPER) == [[0, 2], [1], [3], [4], [5]]
-    with pytest.raises(JsplitError, match="pairs must have equal structure"):
-        bind_many(pairs, PAPER)
+    settings = prepared(pairs)
+    assert alike(settings) == [[0, 2], [1], [3], [4], [5]]
+    with pytest.raises(JsplitError, match="settings must have equal structure"):
+        bind(settings)

@@ -52,7 +52,7 @@ def replayed(long_run, monkeypatch):
     def serve(bound, scenario, run, charges):
         del scenario, charges
         first, num = run.first_replica, run.num_replicas
-        labels = [one.policy.label for one in bound]
+        labels = [one.policies[0].label for one in bound]
         part = long_run.data.sel(policy=labels).isel(replica=slice(first, first + num))
         return jsplit.Result(part.assign_attrs(num_replicas=num, first_replica=first))
 

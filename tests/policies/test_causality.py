@@ -8,6 +8,7 @@ stream replayed: arms, rewards and decisions must be the same to the last bit.
 import dataclasses
 import sys
 
+import jax
 import numpy as np
 import pytest
 from conftest import random_trace
@@ -15,7 +16,7 @@ from conftest import random_trace
 import jsplit
 from jsplit.engine.tables import BEST_SHIFT
 from jsplit.environment.scenario import Scenario
-from jsplit.evaluation.binding import bind
+from jsplit.evaluation.binding import bind, prepare
 from jsplit.policies.registry import REGISTRY
 from jsplit.types import JsplitError
 
@@ -112,7 +113,8 @@ def play(policy, trace, protocol):
 
 def steps(policy, trace, protocol, run):
     """Reward, correctness, cost number and shipped bit of every step of a run."""
-    tables = bind(policy, Scenario.of(trace, COSTS), protocol).tables
+    bound = bind([prepare(policy, Scenario.of(trace, COSTS), protocol)])
+    tables = jax.tree.map(lambda leaf: leaf[0], bound.tables)
     cell = run.order.values * tables.num_plans + run.arm.values
     # All but whether no plan was better, which only the whole trace can tell.
     seen = np.asarray(tables.cell)[cell] & ~(1 << BEST_SHIFT)
