@@ -185,15 +185,16 @@ def _fitted(
     Traces of the same samples are cut alike, so no sample is on both sides.
     """
     from jsplit import checks, fitting
-    from jsplit.environment.scenario import same_samples
+    from jsplit.traces.joining import in_order_of, same_samples
 
     share = checks.number("held-out", share, 0.0, 1.0)
     seed = checks.seed(seed)
-    first, *others = traces.values()
-    if not all(same_samples(first, one) for one in others):
+    first, *_ = traces.values()
+    traces = {name: in_order_of(one, first) for name, one in traces.items()}
+    if not all(same_samples(first, one) for one in traces.values()):
         raise JsplitError(
             "fit needs traces of the same samples in the same order, so that none is "
-            "fitted and judged on, and their labels differ"
+            "fitted and judged on, and their labels or names of samples differ"
         )
     try:
         parts = {

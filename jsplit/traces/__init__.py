@@ -3,6 +3,7 @@
 Here: `trace` (the container), `loading` (from a file), `readers` and `tables` (CSV,
 JSON lines, Parquet of others), `npz` (arrays of others), `columns` (which is which),
 `files` (our own format), `arrays` (checks), `scores` and `softmax` (logits and
-probabilities), `calibration` (temperatures). Traces that ship with jsplit lie in
-samples/. Not here: the networks that said it (`models`, `recording`).
+probabilities), `calibration` (temperatures), `joining` (by samples). Traces that ship
+with jsplit lie in samples/. Not here: the networks that said it (`models`,
+`recording`).
 """

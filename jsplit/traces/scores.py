@@ -16,7 +16,7 @@ from jsplit.types import JsplitError
 Summary = Callable[[str, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """From a name and numbers [N, L, C] to confidence, entropy and prediction, [N, L]."""
 
-BLOCK = 1 << 20  # numbers looked at at once; more would only take memory
+BLOCK = 1 << 18  # numbers looked at at once; more would only take memory
 ROUNDING = 5e-3  # a softmax in half precision sums to 1 up to this
 
 
