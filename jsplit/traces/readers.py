@@ -270,11 +270,12 @@ def _read_parquet(path: pathlib.Path) -> Table:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             table = file.read()
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise JsplitError(f"cannot read it: {error.strerror}") from error
+        # What pyarrow says of damaged bytes may be an OSError too.
         reason = " ".join(str(error).split())
         raise JsplitError(f"not a Parquet file, or damaged ({reason})") from error
-    except OSError as error:
-        raise JsplitError(f"cannot read it: {error.strerror or error}") from error
     names = Counter(table.column_names)
     columns = {}
     for place, name in enumerate(table.column_names):

@@ -6,6 +6,7 @@ Here: folding tables in long, wide or list form into arrays [N, L]. Not here: fo
 """
 
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -262,7 +263,7 @@ def _names(table: Table, name: str, quantity: str) -> np.ndarray:
     for index, text in enumerate(texts):
         if text.lower() in MISSING:
             raise _wrong(table, name, index, f"a whole number or a name of {quantity}")
-    if all(text.isdecimal() and len(text) < 19 for text in texts):
+    if all(re.fullmatch(r"\d{1,18}", text, re.ASCII) for text in texts):
         return np.array([int(text) for text in texts], np.int64)
     if cells.dtype.kind == "O" and all(_is_number(text) for text in texts):
         numbers = np.array([float(text) for text in texts])
@@ -272,7 +273,7 @@ def _names(table: Table, name: str, quantity: str) -> np.ndarray:
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).replace("-", "", 1).isdecimal()
+    return re.fullmatch(r"[-+]?\d{1,300}(\.\d*)?", text, re.ASCII) is not None
 
 
 def _check_same_order(

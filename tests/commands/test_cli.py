@@ -66,6 +66,41 @@ def test_columns_are_named_and_what_was_understood_is_told(capsys, tmp_path):
     assert axes == {"offload": [0.1, 0.2]}
 
 
+def test_fit_joins_traces_by_the_names_of_samples(capsys, tmp_path):
+    trace = random_trace(60, 3, label_seed=0)
+    rows = np.arange(60)
+    for name, names, order in (
+        ("one", rows, rows),
+        ("back", rows, rows[::-1]),
+        ("other", rows + 1, rows),
+    ):
+        jsplit.Trace.from_arrays(
+            trace.confidence[order],
+            correct=trace.correct[order],
+            sample=names[order],
+            dataset="toy",
+        ).save(tmp_path / f"{name}.npz")
+    (tmp_path / "again.npz").write_bytes((tmp_path / "one.npz").read_bytes())
+    few = ["--fit", "best_split", "--num-replicas", 2, "--json", "--quiet"]
+
+    def then(name):
+        path = tmp_path / f"{name}.npz"
+        return [
+            "evaluate",
+            tmp_path / "one.npz",
+            "final_exit",
+            "--then",
+            f"{path}@20",
+            *few,
+        ]
+
+    joined, same = (
+        strict_json(run(capsys, *then(name)))["rows"] for name in ("back", "again")
+    )
+    assert joined == same
+    assert "names of samples differ" in refused(capsys, *then("other"))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A trace and the same numbers as a table, which carries less."""

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pathlib
+import random
 
 import ml_dtypes
 import numpy as np
@@ -297,6 +298,33 @@ FOREIGN = {
 def test_messages_speak_of_the_format_at_hand(tmp_path, name):
     content, words = FOREIGN[name]
     refused(write(tmp_path, name, content), words)
+
+
+@pytest.mark.parametrize("name", [*DIALECTS, "a.npz"])
+def test_damage_is_told_in_one_line_or_changes_a_value_alone(tmp_path, name):
+    rng, messages = random.Random(name), []
+    if name == "a.npz":
+        np.savez(tmp_path / name, logits=LOGITS, labels=LABELS.astype(object))
+        content = (tmp_path / name).read_bytes()
+    else:
+        content = DIALECTS[name]
+        content = content if isinstance(content, bytes) else content.encode()
+    shape = load_trace(write(tmp_path, name, content)).confidence.shape
+    for _ in range(40):
+        place = rng.randrange(len(content))
+        new = rng.choice(
+            [b"", b'"', b"\n", b",", b"-", b"[", b"\0", b"9" * 400, b"nan"]
+        )
+        bad = content[:place] + new + content[place + rng.choice([0, 1, 20]) :]
+        try:
+            trace = load_trace(write(tmp_path, name, bad))
+        except JsplitError as error:
+            messages.append(str(error))
+        else:
+            # At most a whole sample or exit can go unnoticed.
+            assert all(np.subtract(shape, trace.confidence.shape) <= 1)
+    assert messages
+    assert not any("\n" in message for message in messages)
 
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
