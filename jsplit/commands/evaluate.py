@@ -10,6 +10,7 @@ import tyro
 
 from jsplit.commands.common import (
     AsJson,
+    Columns,
     Quiet,
     Seed,
     load_traces,
@@ -37,8 +38,8 @@ class Evaluate:
     """Replay policies on a recorded trace and compare them.
 
     The trace is what a network says at every exit for every sample: a file that
-    `Trace.save` wrote, a CSV or Parquet table (columns sample, exit, confidence,
-    prediction, label), or an NPZ with arrays logits and labels.
+    `Trace.save` wrote, a table in CSV, JSON lines or Parquet (columns sample, exit,
+    confidence, prediction, label), or an NPZ with arrays logits and labels.
 
     Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)"
 
@@ -53,6 +54,7 @@ class Evaluate:
     """policies, see `jsplit policies`; by default SplitEE's and the baselines."""
     then: tuple[str, ...] = ()
     """traces of the same samples that take over later, as TRACE@STEP."""
+    columns: Columns = ()
     fit: Annotated[tuple[str, ...], tyro.conf.arg(help=FIT)] = ()
     held_out: float = HELD_OUT
     """share of the samples that --fit uses, drawn with the seed."""
@@ -87,7 +89,7 @@ class Evaluate:
 
         if self.held_out is not HELD_OUT and not self.fit:
             raise JsplitError("held-out belongs to --fit, which names no rule")
-        traces, steps = _load(self.trace, self.then)
+        traces, steps, understood = _load(self.trace, self.then, self.columns)
         trace = next(iter(traces.values()))
         preset = getattr(jsplit.Costs, self.costs)
         costs = preset(trace.num_exits, offload=self.offload)
@@ -126,6 +128,8 @@ class Evaluate:
             seed=self.seed,
             progress=not self.quiet,
         )
+        if not self.quiet:
+            print(*understood, sep="\n", file=sys.stderr)
         baseline = _with_alpha(self.baseline, self.alpha).label
         table = jsplit.summarize(result, baseline)
         tables: dict[str, Any] = {"table": table}
@@ -151,8 +155,13 @@ class Evaluate:
                 rich.print(report.render(one))
 
 
-def _load(path: pathlib.Path, then: Sequence[str]) -> tuple[dict[str, Any], list[int]]:
-    """Returns the traces by name and the steps at which all but the first take over."""
+def _load(
+    path: pathlib.Path, then: Sequence[str], columns: Sequence[str]
+) -> tuple[dict[str, Any], list[int], list[str]]:
+    """Returns the traces by name and the steps at which all but the first take over.
+
+    Also returns what was understood of each file.
+    """
     paths, steps = [path], []
     for text in then:
         name, mark, step = text.rpartition("@")
@@ -162,10 +171,10 @@ def _load(path: pathlib.Path, then: Sequence[str]) -> tuple[dict[str, Any], list
             )
         paths.append(pathlib.Path(name))
         steps.append(int(step))
-    traces = load_traces("then", paths)
+    traces, understood = load_traces("then", paths, columns)
     if sorted({0, *steps}) != [0, *steps]:
         raise JsplitError(f"then must name steps that increase from 1, got {steps}")
-    return traces, steps
+    return traces, steps, understood
 
 
 def _fitted(
@@ -176,15 +185,16 @@ def _fitted(
     Traces of the same samples are cut alike, so no sample is on both sides.
     """
     from jsplit import checks, fitting
-    from jsplit.environment.scenario import same_samples
+    from jsplit.traces.joining import in_order_of, same_samples
 
     share = checks.number("held-out", share, 0.0, 1.0)
     seed = checks.seed(seed)
-    first, *others = traces.values()
-    if not all(same_samples(first, one) for one in others):
+    first, *_ = traces.values()
+    traces = {name: in_order_of(one, first) for name, one in traces.items()}
+    if not all(same_samples(first, one) for one in traces.values()):
         raise JsplitError(
             "fit needs traces of the same samples in the same order, so that none is "
-            "fitted and judged on, and their labels differ"
+            "fitted and judged on, and their labels or names of samples differ"
         )
     try:
         parts = {

@@ -13,6 +13,7 @@ from jsplit.commands.axes import OVER, parse_axes
 from jsplit.commands.cluster import executor_of, print_status
 from jsplit.commands.common import (
     AsJson,
+    Columns,
     Quiet,
     Seed,
     load_traces,
@@ -71,6 +72,7 @@ class Sweep:
     over: Annotated[tuple[str, ...], tyro.conf.arg(help=OVER)] = ()
     traces: tuple[pathlib.Path, ...] = ()
     """more traces; all of them are then the axis "trace"."""
+    columns: Columns = ()
     draws: int | None = None
     """how many values axes such as alpha=~0.5:0.9 have, drawn with the seed."""
     fit: tuple[str, ...] = ()
@@ -134,7 +136,7 @@ class Sweep:
             return
         checks.choice("metric", self.metric, PER_REPLICA)
         shard = self._shard()
-        arguments = self._arguments()
+        arguments, understood = self._arguments()
         names = [
             x
             for key in arguments["over"]
@@ -162,6 +164,8 @@ class Sweep:
                 shard=shard,
                 progress=not self.quiet,
             )
+        if not self.quiet:
+            print(*understood, sep="\n", file=sys.stderr)
         if shard is not None:
             print(f"share {self.shard} is finished; jsplit merge puts shares together")
             return
@@ -205,14 +209,19 @@ class Sweep:
             raise JsplitError("shard needs a folder: --out FOLDER, got none")
         return read_shard(self.shard)
 
-    def _arguments(self) -> dict[str, Any]:
-        """Returns what `jsplit.sweep` takes, but what only says how it runs."""
+    def _arguments(self) -> tuple[dict[str, Any], list[str]]:
+        """Returns what `jsplit.sweep` takes, but what only says how it runs.
+
+        Also returns what was understood of each file.
+        """
         import jsplit
 
         if self.trace is None:
             raise JsplitError("trace must be given, as in jsplit sweep TRACE; got none")
-        traces = load_traces("traces", [self.trace, *self.traces])
-        return {
+        traces, understood = load_traces(
+            "traces", [self.trace, *self.traces], self.columns
+        )
+        arguments = {
             "trace": traces if self.traces else traces[self.trace.stem],
             "policies": self.policies,
             "costs": getattr(jsplit.Costs, self.costs),
@@ -226,6 +235,7 @@ class Sweep:
             "protocol": self.protocol,
             "seed": self.seed,
         }
+        return arguments, understood
 
 
 def _draw(runs: Any, metric: str, out: pathlib.Path) -> None:

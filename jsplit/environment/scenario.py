@@ -10,11 +10,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from jsplit import checks
 from jsplit.environment.costs import Costs
 from jsplit.environment.drift import Chain, Drift
+from jsplit.traces.joining import difference, in_order_of
 from jsplit.traces.trace import Trace, check_trace
 from jsplit.types import JsplitError
 
@@ -100,6 +99,8 @@ class Scenario:
                 f"{checks.shown(conditions)}"
             )
         found = {str(name): _condition(name, one) for name, one in conditions.items()}
+        first = next(iter(found.values())).trace
+        found = {name: _in_order_of(one, first) for name, one in found.items()}
         _check_alike(found)
         object.__setattr__(self, "conditions", found)
         object.__setattr__(self, "drift", _fitting(drift, len(found)))
@@ -150,13 +151,6 @@ class Scenario:
         return cls({"": Condition(trace.checked(), costs.checked())})
 
 
-def same_samples(trace: Trace, other: Trace) -> bool:
-    """Returns False if the labels of two traces differ, True if one has none."""
-    if trace.label is None or other.label is None:
-        return True
-    return np.array_equal(trace.label, other.label)
-
-
 def check_inputs(trace: Trace, costs: Costs | None) -> None:
     """Raises unless these are a trace and costs for its exits."""
     check_trace("trace", trace)
@@ -192,11 +186,18 @@ def _condition(name: str, given: Condition | tuple[Trace, Costs]) -> Condition:
         except JsplitError as error:
             raise JsplitError(f"condition {name!r}: {error}") from None
     (trace, costs), *others = given.all_routes
+    first = trace.checked()
     return Condition(
-        trace.checked(),
+        first,
         costs.checked(),
-        tuple((trace.checked(), costs.checked()) for trace, costs in others),
+        tuple((in_order_of(one.checked(), first), c.checked()) for one, c in others),
     )
+
+
+def _in_order_of(condition: Condition, first: Trace) -> Condition:
+    """Returns a condition whose samples, where they are those of `first`, are alike."""
+    routes = tuple(Route(in_order_of(x, first), costs) for x, costs in condition.routes)
+    return Condition(in_order_of(condition.trace, first), condition.costs, routes)
 
 
 def _is_pair(value: object, size: int | None) -> bool:
@@ -229,12 +230,12 @@ def _check_alike(conditions: Mapping[str, Condition]) -> None:
 
 
 def _check_same_samples(name: str, condition: Condition) -> None:
-    """Raises if the labels of the routes differ."""
+    """Raises if the routes, as far as can be told, are not of the same samples."""
     for number, route in enumerate(condition.all_routes):
-        if not same_samples(condition.trace, route.trace):
+        if found := difference(condition.trace, route.trace):
             raise JsplitError(
                 f"condition {name!r}: all routes must be traces of the same samples, "
-                f"got other labels in route {number}"
+                f"got {found} in route {number}"
             )
 
 

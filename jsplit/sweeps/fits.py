@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from jsplit import checks
 from jsplit.environment.costs import Costs
-from jsplit.environment.scenario import Condition, Scenario, same_samples
+from jsplit.environment.scenario import Condition, Scenario
 from jsplit.policies.base import Policy
+from jsplit.traces.joining import same_samples
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
@@ -89,7 +90,8 @@ def cut(
         if not all(same_samples(first, route.trace) for route in one.all_routes):
             raise JsplitError(
                 "fit needs traces of the same samples in the same order, so that none "
-                f"is fitted and judged on; labels of condition {name!r} differ"
+                "is fitted and judged on; labels or names of samples of condition "
+                f"{name!r} differ"
             )
         routes = tuple((parts(trace)[1], costs) for trace, costs in one.routes)
         conditions[name] = Condition(parts(one.trace)[1], one.costs, routes)

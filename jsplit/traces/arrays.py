@@ -38,9 +38,14 @@ def numbers(name: str, value: Any, shape: tuple[int, ...] | None) -> np.ndarray:
         JsplitError: if it holds no numbers or has another shape.
     """
     try:
-        array: Any = (
-            jnp.asarray(value) if checks.is_traced(value) else np.asarray(value)
-        )
+        if checks.is_traced(value):
+            array: Any = jnp.asarray(value)
+        else:
+            array = np.asarray(value)
+            _refuse_masked(name, value)
+        if array.dtype == object:
+            # Such as a column of pandas: numbers, each an object of its own.
+            array = np.array(array.tolist())
     except (ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise JsplitError(f"{name} must be an array of numbers: {reason}") from error
@@ -59,7 +64,16 @@ def floats(
     dtype: np.dtype[Any] | None = None,
 ) -> np.ndarray:
     """Returns a finite array; float64 stays, anything else becomes float32."""
-    array = numbers(name, value, shape)
+    array = as_floats(name, numbers(name, value, shape), dtype)
+    if not checks.is_traced(array):
+        refuse(name, array, ~np.isfinite(array), "finite")
+    return array
+
+
+def as_floats(
+    name: str, array: np.ndarray, dtype: np.dtype[Any] | None = None
+) -> np.ndarray:
+    """Returns real numbers in floating point; float64 stays, others become float32."""
     if array.dtype == bool:
         raise JsplitError(f"{name} must hold real numbers, got dtype bool")
     if dtype is None:
@@ -68,9 +82,7 @@ def floats(
     if checks.is_traced(array):
         return array.astype(dtype)
     with np.errstate(over="ignore"):
-        array = array.astype(dtype, order="C", copy=False)
-    refuse(name, array, ~np.isfinite(array), "finite")
-    return array
+        return array.astype(dtype, order="C", copy=False)
 
 
 def confidences(
@@ -97,14 +109,31 @@ def logits(
     shape: tuple[int, ...] | None = None,
     dtype: np.dtype[Any] | None = None,
 ) -> np.ndarray:
-    """Returns a finite [N, L, C] array."""
-    array = floats(name, value, shape, dtype)
+    """Returns an [N, L, C] array, finite or -inf for classes that are ruled out."""
+    array = per_class(name, numbers(name, value, shape))
+    array = as_floats(name, array, dtype)
+    if not checks.is_traced(array):
+        check_logits(name, array)
+    return array
+
+
+def per_class(name: str, array: np.ndarray) -> np.ndarray:
+    """Returns the array, or raises if its shape is not [N, L, C]."""
     if array.ndim != 3 or array.shape[0] < 1 or min(array.shape[1:]) < 2:
         raise JsplitError(
             f"{name} must have shape [N, L, C] with at least 1 sample, 2 exits and 2 "
             f"classes, got shape {array.shape}"
         )
     return array
+
+
+def check_logits(name: str, array: np.ndarray) -> None:
+    """Raises unless logits [N, L, C] are finite, or -inf beside a finite one."""
+    good = np.isfinite(array)
+    if good.all():
+        return
+    good |= np.isneginf(array) & good.any(axis=-1, keepdims=True)
+    refuse(name, array, ~good, "finite, or -inf for some of the classes")
 
 
 def classes(
@@ -116,6 +145,8 @@ def classes(
     if checks.is_traced(array):
         return array.astype(np.int32)
     rule = f"a class in 0..{num_classes - 1}" if num_classes else "an integer >= 0"
+    if num_classes and array.size and array.min() == 1 and array.max() == limit:
+        rule += "; subtract 1 from classes that count from 1"
     if (array == -1).any():
         rule += "; drop unlabelled samples (-1) first"
     allowed = (array >= 0) & (array < limit)
@@ -131,3 +162,58 @@ def booleans(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
         return array.astype(bool)
     refuse(name, array, (array != 0) & (array != 1), "bool or 0/1")
     return array.astype(bool, order="C")
+
+
+def names(name: str, value: Any, count: int) -> np.ndarray:
+    """Returns [N] names of samples, int64 or text, all different."""
+    array = np.array(value)
+    if array.dtype == object:
+        array = np.array(array.tolist())
+    if array.dtype.kind not in "iuU" or array.shape != (count,):
+        raise JsplitError(
+            f"{name} must be {count} integers or texts, got dtype {array.dtype}, shape "
+            f"{array.shape}"
+        )
+    if array.dtype.kind != "U":
+        array = array.astype(np.int64)
+    order = np.argsort(array, kind="stable")
+    again = order[1:][array[order][1:] == array[order][:-1]]
+    if again.size:
+        row = int(again.min())
+        first = int((array == array[row]).argmax())
+        raise JsplitError(
+            f"{name} must name each sample once, got {array[row].item()!r} at "
+            f"{name}[{first}] and {name}[{row}] ({again.size} of {count} repeat "
+            "another, as distributed samplers pad; drop them)"
+        )
+    return array
+
+
+def refuse_shifted(prediction: Any, label: Any) -> None:
+    """Raises if predictions count classes from 0 and labels from 1, or the reverse."""
+    if checks.is_traced((prediction, label)):
+        return
+    said, truth = np.asarray(prediction), np.asarray(label)[:, None]
+    hits = int((said == truth).sum())
+    for first, other, shift in (
+        ("labels", "predictions", 1),
+        ("predictions", "labels", -1),
+    ):
+        least = truth.min() if shift == 1 else said.min()
+        shifted = int((said + shift == truth).sum())
+        if least >= 1 and shifted > 3 * hits + 10 and np.unique(truth).size > 1:
+            raise JsplitError(
+                f"{first} seem to count classes from 1 and {other} from 0, got "
+                f"{hits} of {said.size} predictions right as they are and {shifted} "
+                f"with 1 subtracted from {first}; subtract it"
+            )
+
+
+def _refuse_masked(name: str, value: Any) -> None:
+    parts = value if isinstance(value, list | tuple) else [value]
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part):
+            raise JsplitError(
+                f"{name} must have a value everywhere, got {np.ma.count_masked(part)} "
+                "masked ones; drop these samples first"
+            )

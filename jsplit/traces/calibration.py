@@ -11,11 +11,13 @@ import numpy as np
 
 from jsplit import checks
 from jsplit.traces import softmax
+from jsplit.traces.joining import in_order_of
 from jsplit.traces.trace import Trace, check_trace
 from jsplit.types import JsplitError
 
 NUM_BINS = 15
 LOWEST, HIGHEST = 0.01, 100.0  # temperatures
+LEAST = -1e30  # a logit that stands for -inf
 MAX_STEPS = 100
 TOLERANCE = 1e-9  # of the logarithm of a temperature
 
@@ -121,7 +123,7 @@ def calibrate(trace: Trace, held_out: Trace) -> Trace:
             f"held_out must have {logits.shape[1]} exits and {logits.shape[2]} classes "
             f"as trace has, got {len(temperature)} and {held_out.num_classes}"
         )
-    if np.array_equal(held_out.logits, logits):
+    if np.array_equal(_kept("held_out", in_order_of(held_out, trace)), logits):
         raise JsplitError("held_out must hold other samples than trace, got the same")
     if trace.remote_logits is None and not trace.lossless:
         raise JsplitError(
@@ -179,8 +181,17 @@ def fit_temperatures(held_out: Trace) -> np.ndarray:
     if held_out.label is None:
         raise JsplitError("held_out must have labels, got label None")
     logits -= logits.max(axis=-1, keepdims=True)
+    ruled_out = np.isneginf(logits)
+    # A class that an exit rules out has no weight, but 0 times -inf is no number.
+    logits[ruled_out] = LEAST
     label = np.broadcast_to(held_out.label[:, None], logits.shape[:2])
     at_label = np.take_along_axis(logits, label[:, :, None], axis=-1)[:, :, 0]
+    lost = int((at_label == LEAST).sum())
+    if lost:
+        raise JsplitError(
+            f"held_out must have no label whose logit is -inf, got {lost} of "
+            f"{at_label.size}, which no temperature can mend"
+        )
 
     def slopes(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the [L] first derivative by b, and the second by log b, over b."""

@@ -1,60 +1,62 @@
-"""Files that other tools wrote, CSV, Parquet and NPZ, as arguments for a trace.
+"""Tables of exits that other tools wrote, as arguments for a trace.
 
-Here: reading files and folding tables in long or wide form into arrays [N, L]. Not
-here: whether the values make sense, which `Trace` checks whatever their origin.
+Here: folding tables in long, wide or list form into arrays [N, L]. Not here: formats
+(`readers`), which column is which (`columns`), and whether the values make sense, which
+`Trace` checks whatever their origin.
 """
 
-import csv
 import pathlib
 import re
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jsplit.checks import shown
-from jsplit.extras import naming
+from jsplit.traces import readers
+from jsplit.traces.columns import LONG, PER_CLASS, Found, exit_key, find, order
+from jsplit.traces.readers import Table
 from jsplit.types import JsplitError
 
-PER_EXIT = (
-    "confidence",
-    "prediction",
-    "correct",
-    "entropy",
-    "remote_confidence",
-    "remote_correct",
-    "remote_prediction",
-)
-"""Quantities with one value per sample and exit, named as in `Trace.from_arrays`."""
-
-_LONG = 400  # characters of a list of names in a message
-_WIDE_NAME = re.compile(rf"({'|'.join(PER_EXIT)})_(0|[1-9]\d*)")
+MISSING = ("", "nan", "none", "null", "na")  # text of a cell that names no sample
 
 
-class _Table(NamedTuple):
-    columns: Mapping[str, Sequence[Any] | np.ndarray]  # name -> cells
-    rows: Sequence[int]  # where each row is in the file, for messages
+class Imported(NamedTuple):
+    """What a file holds, as arguments for a trace."""
+
+    arguments: dict[str, Any]  # of `Trace.from_arrays` or another constructor
+    exits: list[int | str]  # their numbers or names, empty if the file has none
+    sources: dict[str, list[str]]  # names of the columns or arrays by argument
 
 
-def read_table(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads a CSV or Parquet table of exits.
+class _BadCell(Exception):
+    """A cell without the row that it is in, which only a slower reader knows."""
+
+
+def read_table(path: pathlib.Path, stated: Mapping[str, str] | None = None) -> Imported:
+    """Reads a table of exits: CSV and its dialects, JSON lines, Parquet.
 
     - Long form has one row per sample and exit, in any order: columns `sample`, `exit`,
       `confidence`, then `prediction` and `label`, or `correct`.
     - Wide form has one row per sample: columns `confidence_1` .. `confidence_L`, then
       `prediction_1` .. and `label`, or `correct_1` ..
+    - List form, for JSON lines and Parquet, has one row per sample: `confidence` holds
+      L numbers, as do `prediction` or `correct`. `logits` and `probabilities` hold L
+      lists of C numbers.
 
-    Optional in both are entropy, remote_confidence, and remote_correct or
-    remote_prediction. Exits count from 0 or from 1. Other columns are ignored.
+    Optional are entropy, remote_confidence, and remote_correct or remote_prediction,
+    and `sample` in wide and list form. Usual other names and capitals are known (see
+    `columns.find`). Other columns are ignored.
 
     Args:
-        path: a file that ends in .csv or .parquet.
+        path: the file, with an ending of `readers`.
+        stated: names of columns by what they hold, see `columns.find`.
 
     Returns:
-        Arguments of `Trace.from_arrays`: arrays [N, L], label [N]; samples sorted by
-        number (long form) or as in the file (wide form). CSV numbers are float64,
-        Parquet numbers keep their type.
+        Arrays [N, L], label [N], sample [N]. Samples are sorted by number (long form,
+        numbered samples) or as in the file; exits are sorted by number, or as in the
+        file if they have names. Numbers of text are float64, those of Parquet keep
+        their type.
 
     Raises:
         JsplitError: if the file cannot be read, or columns, rows or cells are missing
@@ -68,241 +70,375 @@ def read_table(path: pathlib.Path) -> dict[str, np.ndarray]:
         ...     path = pathlib.Path(folder, "toy.csv")
         ...     _ = path.write_text("confidence_1,confidence_2,correct_1,correct_2"
         ...                         + chr(10) + "0.6,0.9,0,1")
-        ...     read_table(path)["confidence"]
+        ...     read_table(path).arguments["confidence"]
         array([[0.6, 0.9]])
     """
-    read = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
-    try:
-        table = read(path)
-    except OSError as error:
-        raise JsplitError(f"cannot read it: {error.strerror or error}") from error
-    if not table.rows:
-        raise JsplitError("expected at least one row below the column names, got none")
-    return _from_long(table) if "confidence" in table.columns else _from_wide(table)
+    table = readers.read_quickly(path)
+    if table is not None:
+        try:
+            return _folded(table, stated)
+        except _BadCell:
+            del table
+    return _folded(readers.read_text(path), stated)
 
 
-def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads the arrays of an .npz file that matter for a trace; unpickles nothing.
-
-    Args:
-        path: the file, written by `Trace.save` or by anyone else.
-
-    Returns:
-        The arrays that `Trace.save` wrote, if one is called `header`. Otherwise the
-        arguments of `Trace.from_logits` if one is called `logits`, and of
-        `Trace.from_arrays` if not.
-
-    Raises:
-        JsplitError: if it is no .npz file, is damaged, or lacks the arrays needed.
-    """
-    wanted = {"header", "logits", "remote_logits", "labels", "label", *PER_EXIT}
-    try:
-        # Asked first: NumPy would advise to unpickle a file that is no archive.
-        with open(path, "rb") as file:
-            is_archive = zipfile.is_zipfile(file)
-    except OSError as error:
-        raise JsplitError(f"cannot read it: {error.strerror or error}") from error
-    if not is_archive:
-        raise JsplitError("not an .npz file, truncated or damaged (no zip archive)")
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            # Other entries of a foreign file are none of our business and may not
-            # even be readable without pickle.
-            names = archive.files
-            if "header" not in names and (bad := archive.zip.testzip()):
-                # One wrong byte in a name must not turn a saved trace into a foreign
-                # file, which carries no checksum of its own.
-                raise zipfile.BadZipFile(f"entry {bad!r}")
-            arrays = {name: archive[name] for name in names if name in wanted}
-    except Exception as error:  # bytes that are no archive fail in a dozen ways
-        reason = " ".join(str(error).split()) or type(error).__name__
+def check_enough(found: Found, names: Sequence[str]) -> None:
+    """Raises unless this is enough to make a trace of."""
+    given = {*found.whole, *found.by_exit}
+    labelled = "label" in given
+    if labelled and given & {"logits", "probabilities"}:
+        return
+    answers = "correct" in given or (labelled and "prediction" in given)
+    if answers and "confidence" in given:
+        return
+    if answers:
         raise JsplitError(
-            f"not an .npz file, truncated or damaged ({reason})"
-        ) from error
-    # np.load hands out members of a zip file that are no arrays as bytes.
-    arrays = {k: v for k, v in arrays.items() if isinstance(v, np.ndarray)}
-    if "header" in arrays:
-        return arrays
-    label = {"label", "labels"} & arrays.keys()
-    if "logits" in arrays and label:
-        kept = {k: arrays[k] for k in ("logits", "remote_logits") if k in arrays}
-        return {**kept, "labels": arrays[min(label)]}
-    if _complete(arrays, bool(label)):
-        kept = {k: arrays[k] for k in PER_EXIT if k in arrays}
-        return {**kept, "label": arrays[min(label)]} if label else kept
+            "expected columns of confidence, which every policy is rewarded by, got "
+            f"{shown(list(names), LONG)}; say which they are with columns"
+        )
     raise JsplitError(
-        "expected the arrays logits and labels, or confidence, and correct or "
-        f"prediction and label, got {shown(names, _LONG)}"
+        "expected the columns sample, exit, confidence, and correct or prediction and "
+        "label (long form), or confidence_1, confidence_2, ..., and correct_1, ... or "
+        "prediction_1, ... and label (wide form), "
+        f"got {shown(list(names), LONG)}; say which is which with columns"
     )
 
 
-def _read_csv(path: pathlib.Path) -> _Table:
-    cells: list[list[str]] = []
-    rows: list[int] = []
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            names = [name.strip() for name in next(reader, [])]
-            for row in filter(None, reader):  # blank lines come as empty lists
-                if len(row) != len(names):
-                    raise JsplitError(
-                        f"row {reader.line_num} must have {len(names)} cells like the "
-                        f"first row, got {len(row)}"
-                    )
-                cells.append(row)
-                rows.append(reader.line_num)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise JsplitError(f"not a CSV file in UTF-8: {error}") from error
-    if not names:
-        raise JsplitError("expected column names in the first row, got an empty file")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise JsplitError(f"column names must differ, got {repeated[0]!r} twice")
-    return _Table(dict(zip(names, zip(*cells, strict=True), strict=False)), rows)
+def one_of(quantity: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns the array that several names hold, or raises if they differ."""
+    (name, array), *others = arrays.items()
+    for other, same in others:
+        if not np.array_equal(array, same):
+            raise JsplitError(
+                f"{quantity} must be in one place, got {name!r} and {other!r}, which "
+                "differ; say which with columns"
+            )
+    return array
 
 
-def _read_parquet(path: pathlib.Path) -> _Table:
-    with naming("reading Parquet"):
-        import pyarrow
-        import pyarrow.parquet
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            table = file.read()
-    except (pyarrow.ArrowException, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise JsplitError(f"not a Parquet file, or damaged ({reason})") from error
-    columns = {name: table[name].to_numpy() for name in table.column_names}
-    return _Table(columns, range(1, table.num_rows + 1))
+def _folded(table: Table, stated: Mapping[str, str] | None) -> Imported:
+    found = find(table.columns, stated)
+    count = len(next(iter(table.columns.values()), ()))
+    if not count:
+        raise JsplitError("expected at least one row below the column names, got none")
+    check_enough(found, list(table.columns))
+    if "exit" in found.whole and found.by_exit.keys() <= set(PER_CLASS):
+        return _from_long(table, found)
+    return _from_rows(table, found)
 
 
-def _from_long(table: _Table) -> dict[str, np.ndarray]:
-    given = [name for name in PER_EXIT if name in table.columns]
-    _require(table, given, "sample", "exit")
-    samples, sample_index = np.unique(_whole(table, "sample"), return_inverse=True)
-    exits, exit_index = np.unique(_whole(table, "exit"), return_inverse=True)
-    _check_numbering("column exit", exits)
-    num_samples, num_exits = len(samples), len(exits)
-    position = sample_index * num_exits + exit_index
-    present, counts = np.unique(position, return_counts=True)
-    total = num_samples * num_exits
-    if len(present) < len(position):
+def _from_long(table: Table, found: Found) -> Imported:
+    if "sample" not in found.whole:
+        raise JsplitError(
+            "a table with one row per sample and exit needs the column sample, got "
+            f"{shown(list(table.columns), LONG)}; say which it is with columns"
+        )
+    samples, sample = _groups(table, found.whole["sample"][0], "sample")
+    exits, exit_ = _groups(table, found.whole["exit"][0], "exit")
+    exits = [exit_key(one) for one in exits]
+    ranked = order(exits)
+    if ranked is None:
+        _check_same_order(sample, exit_, exits)
+    else:
+        place = {key: rank for rank, key in enumerate(ranked)}
+        exit_ = np.array([place[key] for key in exits])[exit_]
+        exits = ranked
+    # Bad cells first: they are why a row seems to be missing.
+    numbers: dict[str, dict[str, np.ndarray]] = {}
+    for quantity, names in {**found.whole, **found.by_exit}.items():
+        if quantity not in ("sample", "exit"):
+            columns = list(names.values()) if isinstance(names, dict) else names
+            _check_scalar(table, columns)
+            cells = {name: _numbers(table, name, quantity) for name in columns}
+            numbers[quantity] = cells
+    _check_complete(sample, exit_, samples, exits)
+    position = sample * len(exits) + exit_
+
+    def fold(cells: np.ndarray) -> np.ndarray:
+        folded = np.empty_like(cells)
+        folded[position] = cells
+        return folded.reshape(len(samples), len(exits))
+
+    arguments: dict[str, Any] = {"sample": samples}
+    for quantity, columns in numbers.items():
+        if quantity in found.by_exit:  # numbers of classes here, not of exits
+            layers = [fold(cells) for cells in columns.values()]
+            arguments[quantity] = np.stack(layers, axis=-1)
+        else:
+            arguments[quantity] = fold(one_of(quantity, columns))
+    if "label" in arguments:
+        labels = arguments["label"]
+        differs = (labels != labels[:, :1]).any(axis=1)
+        if differs.any():
+            raise JsplitError(
+                "label must be the same in all rows of a sample, got different ones "
+                f"for sample {samples[differs.argmax()]}"
+            )
+        arguments["label"] = labels[:, 0]
+    sources = {name: list(columns) for name, columns in numbers.items()}
+    return Imported(arguments, exits, {**found.whole, **sources})
+
+
+def _from_rows(table: Table, found: Found) -> Imported:
+    """Folds a table with one row per sample."""
+    keys = _common_exits(found)
+    arguments: dict[str, Any] = {}
+    sources = dict(found.whole)
+    for quantity, columns in found.by_exit.items():
+        names = list(columns.values())
+        sources[quantity] = names
+        if quantity in PER_CLASS:
+            if not all(_holds_lists(table, name) for name in names):
+                raise JsplitError(
+                    f"columns {names[0]}, ... may be classes or exits: a table of "
+                    f"{quantity} needs the columns sample and exit, or confidences and "
+                    "predictions in place of them"
+                )
+            cells = [_lists(table, name) for name in names]
+        else:
+            _check_scalar(table, names)
+            _check_not_stopped(table, quantity, names)
+            cells = [_numbers(table, name, quantity) for name in names]
+        arguments[quantity] = np.stack(cells, axis=1)
+    for quantity, names in found.whole.items():
+        if quantity == "sample":
+            arguments[quantity] = _names(table, names[0], quantity)
+        elif quantity == "label":
+            arguments[quantity] = one_of(
+                quantity, {name: _numbers(table, name, quantity) for name in names}
+            )
+        elif quantity not in arguments and quantity != "exit":
+            lists = {
+                name: _lists(table, name) for name in names if _holds_lists(table, name)
+            }
+            if lists:
+                arguments[quantity] = one_of(quantity, lists)
+            sources[quantity] = list(lists)
+    check_enough(
+        Found({k: [] for k in arguments if k not in found.by_exit}, found.by_exit),
+        list(table.columns),
+    )
+    return Imported(arguments, keys, sources)
+
+
+def _common_exits(found: Found) -> list[int | str]:
+    if not found.by_exit:
+        return []
+    first = "confidence" if "confidence" in found.by_exit else next(iter(found.by_exit))
+    keys = list(found.by_exit[first])
+    for quantity, columns in found.by_exit.items():
+        if list(columns) != keys:
+            raise JsplitError(
+                f"columns {quantity}_* must be numbered like {first}_*, "
+                f"{_listed(keys)}, got {_listed(list(columns))}"
+            )
+    return keys
+
+
+def _groups(table: Table, name: str, quantity: str) -> tuple[Any, np.ndarray]:
+    """Returns the different cells, sorted if they are numbers, and which each row has.
+
+    Cells that are no numbers are in the order of the file.
+    """
+    import pandas
+
+    cells = _names(table, name, quantity)
+    codes, groups = pandas.factorize(cells, sort=cells.dtype.kind in "iu")
+    return np.asarray(groups, cells.dtype), codes
+
+
+def _names(table: Table, name: str, quantity: str) -> np.ndarray:
+    """Returns cells that name samples or exits: integers, or text if one is none."""
+    cells = table.columns[name]
+    if cells.dtype.kind in "iu":
+        return cells.astype(np.int64) if cells.dtype != np.uint64 else cells
+    if cells.dtype.kind == "f":
+        bad = ~np.isfinite(cells)
+        if bad.any():
+            raise _wrong(table, name, int(bad.argmax()), "a whole number or a name")
+        if (cells == np.floor(cells)).all() and (np.abs(cells) < 2**53).all():
+            return cells.astype(np.int64)
+    texts = [cell if isinstance(cell, str) else str(cell) for cell in cells.tolist()]
+    texts = [text.strip() for text in texts]
+    for index, text in enumerate(texts):
+        if text.lower() in MISSING:
+            raise _wrong(table, name, index, f"a whole number or a name of {quantity}")
+    if all(re.fullmatch(r"\d{1,18}", text, re.ASCII) for text in texts):
+        return np.array([int(text) for text in texts], np.int64)
+    if cells.dtype.kind == "O" and all(_is_number(text) for text in texts):
+        numbers = np.array([float(text) for text in texts])
+        if (numbers == np.floor(numbers)).all() and (np.abs(numbers) < 2**53).all():
+            return numbers.astype(np.int64)
+    return np.array(texts, object)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?\d{1,300}(\.\d*)?", text, re.ASCII) is not None
+
+
+def _check_same_order(
+    sample: np.ndarray, exit_: np.ndarray, exits: Sequence[int | str]
+) -> None:
+    """Raises unless every sample has its exits, which are names, in one order."""
+    rows = np.argsort(sample, kind="stable")
+    later = (np.diff(sample[rows]) == 0) & (np.diff(exit_[rows]) < 0)
+    if later.any():
+        raise JsplitError(
+            "exits must have numbers if their rows are not in order, got "
+            f"{_listed(exits)}"
+        )
+
+
+def _check_complete(
+    sample: np.ndarray,
+    exit_: np.ndarray,
+    samples: Any,
+    exits: Sequence[int | str],
+) -> None:
+    """Raises unless every sample and exit has one row."""
+    num_exits, total = len(exits), len(samples) * len(exits)
+    present, counts = np.unique(sample * num_exits + exit_, return_counts=True)
+    why = ""
+    if len(present) < len(sample):
         wrong, problem = present[(counts > 1).argmax()], "more than one row"
     elif len(present) < total:
         # The first position that does not hold its own number: finds the gap without
         # an array [N, L], which the numbers of a wild table could make too large.
         gaps = np.append(present, total) != np.arange(len(present) + 1)
         wrong, problem = gaps.argmax(), "no row"
+        rows = np.bincount(sample, minlength=len(samples))
+        deepest = np.zeros(len(samples), np.int64)
+        np.maximum.at(deepest, sample, exit_ + 1)
+        if len(present) == len(samples):
+            why = stopped_early("each sample has the exit alone that it took")
+        elif (deepest == rows).all():
+            short = int((deepest < num_exits).sum())
+            why = stopped_early(
+                f"{short} of {len(samples)} samples end before the last"
+            )
     else:
-        wrong = problem = None
-    if wrong is not None:
-        row, column = divmod(int(wrong), num_exits)
-        raise JsplitError(
-            f"every sample and exit must have one row, got {problem} for sample "
-            f"{samples[row]:g}, exit {exits[column]:g}"
-        )
-
-    def fold(name: str) -> np.ndarray:
-        cells = _numbers(table, name)
-        folded = np.empty_like(cells)
-        folded[position] = cells
-        return folded.reshape(num_samples, num_exits)
-
-    arguments = {name: fold(name) for name in given}
-    if "label" in table.columns:
-        labels = fold("label")
-        differs = (labels != labels[:, :1]).any(axis=1)
-        if differs.any():
-            raise JsplitError(
-                "label must be the same in all rows of a sample, got different ones "
-                f"for sample {samples[differs.argmax()]:g}"
-            )
-        arguments["label"] = labels[:, 0]
-    return arguments
-
-
-def _from_wide(table: _Table) -> dict[str, np.ndarray]:
-    numbered: dict[str, dict[int, str]] = {}
-    for column in table.columns:
-        if match := _WIDE_NAME.fullmatch(column):
-            numbered.setdefault(match[1], {})[int(match[2])] = column
-    _require(table, numbered)
-    exits = sorted(numbered["confidence"])
-    _check_numbering("columns confidence_*", exits)
-    arguments = {}
-    for name, columns in numbered.items():
-        if sorted(columns) != exits:
-            raise JsplitError(
-                f"columns {name}_* must be numbered like confidence_*, "
-                f"{_listed(exits)}, got {_listed(sorted(columns))}"
-            )
-        cells = [_numbers(table, columns[number]) for number in exits]
-        arguments[name] = np.stack(cells, axis=1)
-    if "label" in table.columns:
-        arguments["label"] = _numbers(table, "label")
-    return arguments
-
-
-def _complete(names: Iterable[str], labelled: bool) -> bool:
-    """Tells whether these quantities are enough for `Trace.from_arrays`."""
-    names = set(names)
-    answers = "correct" in names or ("prediction" in names and labelled)
-    return "confidence" in names and answers
-
-
-def _require(table: _Table, given: Iterable[str], *keys: str) -> None:
-    """Raises unless the table has what a trace needs, with all its columns named."""
-    complete = _complete(given, "label" in table.columns)
-    if complete and all(key in table.columns for key in keys):
         return
+    row, column = divmod(int(wrong), num_exits)
     raise JsplitError(
-        "expected the columns sample, exit, confidence, and correct or prediction and "
-        "label (long form), or confidence_1, confidence_2, ..., and correct_1, ... or "
-        "prediction_1, ... and label (wide form), "
-        f"got {shown(list(table.columns), _LONG)}"
+        f"every sample and exit must have one row, got {problem} for sample "
+        f"{samples[row]}, exit {exits[column]}{why}"
     )
 
 
-def _check_numbering(what: str, numbers: Sequence[int] | np.ndarray) -> None:
-    first, count = numbers[0], len(numbers)
-    if first not in (0, 1) or numbers[-1] != first + count - 1:
-        raise JsplitError(
-            f"{what} must number the exits 0, 1, 2, ... or 1, 2, 3, ... without gaps, "
-            f"got {_listed(numbers)}"
+def stopped_early(how: str) -> str:
+    """Returns why the log of a run that stopped early is no trace."""
+    return (
+        f": {how}, as in the log of a run that stopped early, which lacks what later "
+        "exits would have said, so no other policy can be replayed on it; record every "
+        "exit for every sample"
+    )
+
+
+def _check_not_stopped(table: Table, quantity: str, names: Sequence[str]) -> None:
+    """Raises if the cells of later exits are empty, as in a log of a real run."""
+    empty = np.zeros((len(table.columns[names[0]]), len(names)), bool)
+    for place, name in enumerate(names):
+        cells = table.columns[name]
+        if cells.dtype.kind == "f":
+            empty[:, place] = np.isnan(cells)
+        elif cells.dtype.kind not in "biu":
+            texts = [str(cell).strip().lower() for cell in cells.tolist()]
+            empty[:, place] = [text in MISSING for text in texts]
+    rows = np.flatnonzero(empty[:, -1])
+    if rows.size and not empty[:, 0].any() and (empty[:, :-1] <= empty[:, 1:]).all():
+        index = int(rows[0])
+        raise _wrong(
+            table,
+            names[int(empty[index].argmax())],
+            index,
+            "a number",
+            stopped_early(
+                f"{rows.size} of {len(empty)} samples have no {quantity} of later exits"
+            ),
         )
 
 
-def _listed(numbers: Sequence[int] | np.ndarray, limit: int = 12) -> str:
-    more = ", ..." if len(numbers) > limit else ""
-    return ", ".join(f"{number:g}" for number in numbers[:limit]) + more
+def _listed(keys: Sequence[int | str], limit: int = 12) -> str:
+    more = ", ..." if len(keys) > limit else ""
+    return ", ".join(f"{key}" for key in keys[:limit]) + more
 
 
-def _numbers(table: _Table, name: str) -> np.ndarray:
+def _wrong(table: Table, name: str, index: int, rule: str, why: str = "") -> Exception:
+    """Returns the error about a cell; one without a known row is for a slow reader."""
+    if table.rows is None:
+        return _BadCell()
+    return JsplitError(
+        f"row {table.rows[index]}, column {name} must be {rule}, "
+        f"got {shown(table.columns[name][index])}{why}"
+    )
+
+
+def _numbers(table: Table, name: str, quantity: str) -> np.ndarray:
     """Returns a column as numbers, or names the first cell that is none."""
     cells = table.columns[name]
-    if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
+    if cells.dtype.kind in "biuf":
+        if quantity == "label" and cells.dtype.kind == "f" and np.isnan(cells).any():
+            raise _wrong(table, name, int(np.isnan(cells).argmax()), "a number")
         return cells
     # pandas and others write truth values as words.
-    words = {"true": 1.0, "false": 0.0} if "correct" in name else {}
+    words = {"true": 1.0, "false": 0.0} if "correct" in quantity else {}
     numbers = np.empty(len(cells))
     for index, cell in enumerate(cells):
         try:
             word = words.get(str(cell).strip().lower())
             numbers[index] = float(cell) if word is None else word
-        except (TypeError, ValueError) as error:
-            raise JsplitError(
-                f"row {table.rows[index]}, column {name} must be a number, "
-                f"got {shown(cell)}"
-            ) from error
+        except (TypeError, ValueError, OverflowError):
+            raise _wrong(table, name, index, "a number") from None
+    if quantity == "label" and np.isnan(numbers).any():
+        raise _wrong(table, name, int(np.isnan(numbers).argmax()), "a number")
     return numbers
 
 
-def _whole(table: _Table, name: str) -> np.ndarray:
-    numbers = _numbers(table, name)
-    bad = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
-    if bad.any():
-        index = int(bad.argmax())
-        raise JsplitError(
-            f"row {table.rows[index]}, column {name} must be a whole number, "
-            f"got {numbers[index]}"
+def _holds_lists(table: Table, name: str) -> bool:
+    cells = table.columns[name]
+    return cells.dtype.kind == "O" and isinstance(cells[0], list | tuple | np.ndarray)
+
+
+def _check_scalar(table: Table, names: Sequence[str]) -> None:
+    for name in names:
+        if _holds_lists(table, name):
+            raise _wrong(table, name, 0, "a number")
+
+
+def _lists(table: Table, name: str) -> np.ndarray:
+    """Returns a column of lists as one array, or names the first that is another."""
+    cells = table.columns[name]
+    shapes = []
+    for index, cell in enumerate(cells):
+        try:
+            shape = np.shape(cell if cell is not None else ())
+            if cell is None or not shape or isinstance(cell, str):
+                raise ValueError
+            if isinstance(cell, np.ndarray) and cell.dtype == object:
+                shape = np.shape([*cell])
+        except ValueError:
+            raise _wrong(table, name, index, "a list of numbers") from None
+        shapes.append(shape)
+    lengths = np.array([int(shape[0]) for shape in shapes])
+    short = np.flatnonzero(lengths < lengths.max())
+    if short.size:
+        raise _wrong(
+            table,
+            name,
+            int(short[0]),
+            f"a list of {lengths.max()} numbers, one per exit",
+            stopped_early(f"{short.size} of {lengths.size} lists are shorter"),
         )
-    return numbers
+    try:
+        array = np.array([list(cell) for cell in cells])
+    except ValueError:
+        odd = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+        raise _wrong(table, name, odd, f"a list of shape {shapes[0]}") from None
+    if array.dtype.kind not in "biuf":
+        odd = next(
+            i
+            for i, cell in enumerate(cells)
+            if np.asarray([*cell]).dtype.kind not in "biuf"
+        )
+        raise _wrong(table, name, odd, "a list of numbers")
+    return array

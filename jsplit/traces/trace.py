@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit import checks
-from jsplit.traces import arrays, files, softmax
+from jsplit.traces import arrays, files, scores
 from jsplit.types import JsplitError
 
 ARRAYS = (
@@ -32,7 +32,10 @@ ARRAYS = (
     "remote_correct",
     "logits",
     "remote_logits",
+    "sample",
 )
+"""Arrays of a trace, as a file has them."""
+_LEAVES = ARRAYS[:-1]  # names of samples are no numbers, JAX does not see them
 
 
 @jax.tree_util.register_pytree_node_class
@@ -41,12 +44,13 @@ class Trace:
     """Answers of a multi-exit network on one data set, checked and read-only.
 
     Policies are judged on this table alone, without the network. Build one with
-    `from_logits`, `from_arrays` or `load_trace`, which fill in what follows from the
-    rest. Every construction, `dataclasses.replace` included, copies and checks all
-    arrays; of traced ones only the shapes.
+    `from_logits`, `from_probabilities`, `from_arrays` or `load_trace`, which fill in
+    what follows from the rest. Every construction, `dataclasses.replace` included,
+    copies and checks all arrays; of traced ones only the shapes.
 
     A pytree whose leaves are the arrays: `jax.jit`, `jax.vmap` and `jax.tree.map` see
-    through it, and what they return is a trace without metadata, not yet checked.
+    through it, and what they return is a trace without metadata and names of samples,
+    not yet checked.
 
     Attributes:
         confidence: [N, L] float32 or float64, in [0, 1]; the precision given is kept.
@@ -63,6 +67,8 @@ class Trace:
             reads them.
         remote_logits: [N, L, C] logits of the cloud's answers, or None; a trace whose
             link is lossless needs none.
+        sample: [N] names of the samples, int64 or text, all different, or None if
+            unknown. Traces of the same samples are joined by them.
     """
 
     confidence: np.ndarray
@@ -75,6 +81,7 @@ class Trace:
     meta: dict[str, Any]
     logits: np.ndarray | None = None
     remote_logits: np.ndarray | None = None
+    sample: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.meta, dict):
@@ -124,6 +131,9 @@ class Trace:
             remote_logits = _fitting_logits(
                 "remote_logits", self.remote_logits, confidence, num_classes
             )
+        sample = None
+        if self.sample is not None:
+            sample = arrays.names("sample", self.sample, confidence.shape[0])
         for name, value in (
             ("confidence", confidence),
             ("correct", correct),
@@ -135,6 +145,7 @@ class Trace:
             ("meta", meta),
             ("logits", logits),
             ("remote_logits", remote_logits),
+            ("sample", sample),
         ):
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
@@ -142,16 +153,17 @@ class Trace:
         object.__setattr__(self, "_checked", True)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], None]:
-        """Returns the arrays, the leaves of the pytree."""
-        return tuple(getattr(self, name) for name in ARRAYS), None
+        """Returns the arrays of numbers, the leaves of the pytree."""
+        return tuple(getattr(self, name) for name in _LEAVES), None
 
     @classmethod
     def tree_unflatten(cls, aux: None, leaves: Iterable[Any]) -> "Trace":
         """Returns a trace made of these leaves, whatever they are."""
         del aux
         trace = object.__new__(cls)
-        for name, leaf in zip(ARRAYS, leaves, strict=True):
+        for name, leaf in zip(_LEAVES, leaves, strict=True):
             object.__setattr__(trace, name, leaf)
+        object.__setattr__(trace, "sample", None)
         object.__setattr__(trace, "meta", {})
         return trace
 
@@ -173,6 +185,7 @@ class Trace:
         *,
         remote_logits: ArrayLike | None = None,
         keep_logits: bool = False,
+        sample: ArrayLike | None = None,
         **meta: Any,
     ) -> "Trace":
         """Builds a trace from the logits of every exit.
@@ -182,18 +195,21 @@ class Trace:
         the precision of the logits: float64 stays float64, anything else is float32.
 
         Args:
-            logits: [N, L, C] finite, with N >= 1, L >= 2 and C >= 2.
+            logits: [N, L, C], or a list of L arrays [N, C], with N >= 1, L >= 2 and
+                C >= 2; finite, or -inf for classes that an exit rules out.
             labels: [N] classes 0..C-1; drop unlabelled samples (-1) first.
             remote_logits: [N, L, C] logits of the cloud had the sample been shipped
                 after exit i. None: the logits of exit L, as if shipping is lossless.
             keep_logits: True = the trace keeps both, which `calibrate` needs.
+            sample: [N] names of the samples, see `Trace`.
             **meta: JSON-able metadata to keep with the trace; `num_classes` is added.
 
         Returns:
             A trace with label, prediction and entropy.
 
         Raises:
-            JsplitError: if an argument is out of shape or range.
+            JsplitError: if an argument is out of shape or range, or logits are
+                probabilities, of which a second softmax would make nonsense.
 
         Example:
             >>> import numpy as np
@@ -206,14 +222,89 @@ class Trace:
             array([[0.5, 0.8],
                    [0.9, 0.7]])
         """
-        logits = arrays.logits("logits", logits)
-        num_samples, _, num_classes = logits.shape
+        return cls._from_scores(
+            "logits",
+            scores.of_logits,
+            logits,
+            labels,
+            remote_logits,
+            lambda given: given if keep_logits else None,
+            {"sample": sample, **meta},
+        )
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        probabilities: ArrayLike,
+        labels: ArrayLike,
+        *,
+        remote_probabilities: ArrayLike | None = None,
+        keep_logits: bool = False,
+        sample: ArrayLike | None = None,
+        **meta: Any,
+    ) -> "Trace":
+        """Builds a trace from the probabilities of every exit, its softmax.
+
+        Confidence is the largest probability, entropy = -sum p log p in nats,
+        prediction the argmax (the lowest class on ties). Precision is as in
+        `from_logits`.
+
+        Args:
+            probabilities: [N, L, C], or a list of L arrays [N, C], in [0, 1]; each sum
+                over classes is 1 up to rounding in half precision.
+            labels: [N] classes 0..C-1; drop unlabelled samples (-1) first.
+            remote_probabilities: [N, L, C] those of the cloud had the sample been
+                shipped after exit i. None: those of exit L.
+            keep_logits: True = the trace keeps their logarithms, which `calibrate`
+                needs.
+            sample: [N] names of the samples, see `Trace`.
+            **meta: JSON-able metadata to keep with the trace; `num_classes` is added.
+
+        Returns:
+            A trace with label, prediction and entropy.
+
+        Raises:
+            JsplitError: if an argument is out of shape or range.
+
+        Example:
+            >>> from jsplit.traces.trace import Trace
+            >>> trace = Trace.from_probabilities([[[0.5, 0.5], [0.2, 0.8]]], [1])
+            >>> trace.confidence, trace.prediction
+            (array([[0.5, 0.8]]), array([[0, 1]], dtype=int32))
+        """
+        return cls._from_scores(
+            "probabilities",
+            scores.of_probabilities,
+            probabilities,
+            labels,
+            remote_probabilities,
+            lambda given: scores.logarithms(given) if keep_logits else None,
+            {"sample": sample, **meta},
+        )
+
+    @classmethod
+    def _from_scores(
+        cls,
+        name: str,
+        summary: scores.Summary,
+        given: Any,
+        labels: Any,
+        remote: Any,
+        kept: Callable[[Any], Any],
+        rest: dict[str, Any],
+    ) -> "Trace":
+        """Builds a trace from numbers [N, L, C], called `name`, and those of the cloud.
+
+        `kept` returns the logits to keep of them, `rest` is for `from_arrays`.
+        """
+        given = scores.by_sample(name, given, labels)
+        num_samples, _, num_classes = given.shape
         label = arrays.classes("labels", labels, (num_samples,), num_classes)
-        confidence, entropy, prediction = softmax.summary(logits)
+        confidence, entropy, prediction = summary(name, given)
         remote_confidence = remote_prediction = None
-        if remote_logits is not None:
-            remote_logits = arrays.logits("remote_logits", remote_logits, logits.shape)
-            remote_confidence, _, remote_prediction = softmax.summary(remote_logits)
+        if remote is not None:
+            remote = scores.by_sample(f"remote_{name}", remote, labels, given.shape)
+            remote_confidence, _, remote_prediction = summary(f"remote_{name}", remote)
         return cls.from_arrays(
             confidence,
             prediction,
@@ -221,9 +312,9 @@ class Trace:
             entropy=entropy,
             remote_confidence=remote_confidence,
             remote_prediction=remote_prediction,
-            logits=logits if keep_logits else None,
-            remote_logits=remote_logits if keep_logits else None,
-            **{**meta, "num_classes": num_classes},
+            logits=kept(given),
+            remote_logits=None if remote is None else kept(remote),
+            **{**rest, "num_classes": num_classes},
         )
 
     @classmethod
@@ -240,6 +331,7 @@ class Trace:
         remote_prediction: ArrayLike | None = None,
         logits: ArrayLike | None = None,
         remote_logits: ArrayLike | None = None,
+        sample: ArrayLike | None = None,
         **meta: Any,
     ) -> "Trace":
         """Builds a trace from what was recorded at every exit.
@@ -261,6 +353,7 @@ class Trace:
             logits: [N, L, C] logits to keep with the trace, for `calibrate`, largest at
                 `prediction`.
             remote_logits: [N, L, C] logits of the cloud's answers, to keep as well.
+            sample: [N] names of the samples, see `Trace`.
             **meta: JSON-able metadata to keep with the trace, such as dataset="imdb".
                 `num_classes` also bounds labels and predictions.
 
@@ -286,6 +379,7 @@ class Trace:
                     "correct not given"
                 )
             correct = _equal("prediction", prediction, label, checked.shape)
+            arrays.refuse_shifted(prediction, label)
         num_answers = (remote_correct is not None) + (remote_prediction is not None)
         if num_answers != (remote_confidence is not None):
             raise JsplitError(
@@ -316,6 +410,7 @@ class Trace:
             "remote_correct": remote_correct,
             "logits": logits,
             "remote_logits": remote_logits,
+            "sample": sample,
         }
         return cls(**fields, meta=meta)
 

@@ -17,6 +17,7 @@ from jsplit.models import load_model
 from jsplit.policies import plans
 from jsplit.policies.registry import make_policy, parse_policy
 from jsplit.results import files
+from jsplit.traces import loading
 from jsplit.types import JsplitError, Protocol
 
 pytestmark = pytest.mark.core
@@ -500,7 +501,7 @@ def test_interrupt_is_no_traceback(folder, monkeypatch, capsys):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jsplit, "load_trace", interrupted)
+    monkeypatch.setattr(loading, "load_and_tell", interrupted)
     assert cli.main(["evaluate", str(folder / "good.csv")]) == 130
     assert_one_line(capsys.readouterr().err, "interrupted")
 
@@ -509,10 +510,10 @@ def test_devices_out_of_memory_are_one_line(monkeypatch, capsys):
     def exhausted(*arguments):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
 
-    monkeypatch.setattr(jsplit, "load_trace", exhausted)
+    monkeypatch.setattr(loading, "load_and_tell", exhausted)
     assert cli.main(["evaluate", "trace.npz"]) == 2
     assert_one_line(capsys.readouterr().err, "out of memory; try fewer replicas")
-    monkeypatch.setattr(jsplit, "load_trace", lambda *_: 1 / 0)
+    monkeypatch.setattr(loading, "load_and_tell", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # a fault of ours keeps its traceback
         cli.main(["evaluate", "trace.npz"])
 

@@ -47,6 +47,60 @@ def strict_json(text):
     return json.loads(text, parse_constant=refuse)
 
 
+def test_columns_are_named_and_what_was_understood_is_told(capsys, tmp_path):
+    path = tmp_path / "branches.tsv"
+    path.write_text("c 3\tc 6\tok 3\tok 6\n" + "0.5\t0.9\t0\t1\n" * 4)
+    columns = ["--columns", "confidence=c {exit}", "correct=ok {exit}"]
+    few = ["--num-replicas", 2, "--json"]
+    line = refused(capsys, "evaluate", path, "splitee", *few)
+    assert "expected the columns" in line
+    assert "columns" in refused(capsys, "evaluate", path, "--columns", "label")
+    status = cli.main([str(x) for x in ("evaluate", path, "splitee", *few, *columns)])
+    _, err = capsys.readouterr()
+    assert status == 0
+    assert "branches.tsv: 4 samples, 2 exits (3, 6); confidence from c 3 c 6" in err
+    assert err.count("accuracy by exit 0.000 1.000") == 1
+    axes = strict_json(
+        run(capsys, "sweep", path, *columns, "--over", "offload=0.1,0.2", *few)
+    )["axes"]
+    assert axes == {"offload": [0.1, 0.2]}
+
+
+def test_fit_joins_traces_by_the_names_of_samples(capsys, tmp_path):
+    trace = random_trace(60, 3, label_seed=0)
+    rows = np.arange(60)
+    for name, names, order in (
+        ("one", rows, rows),
+        ("back", rows, rows[::-1]),
+        ("other", rows + 1, rows),
+    ):
+        jsplit.Trace.from_arrays(
+            trace.confidence[order],
+            correct=trace.correct[order],
+            sample=names[order],
+            dataset="toy",
+        ).save(tmp_path / f"{name}.npz")
+    (tmp_path / "again.npz").write_bytes((tmp_path / "one.npz").read_bytes())
+    few = ["--fit", "best_split", "--num-replicas", 2, "--json", "--quiet"]
+
+    def then(name):
+        path = tmp_path / f"{name}.npz"
+        return [
+            "evaluate",
+            tmp_path / "one.npz",
+            "final_exit",
+            "--then",
+            f"{path}@20",
+            *few,
+        ]
+
+    joined, same = (
+        strict_json(run(capsys, *then(name)))["rows"] for name in ("back", "again")
+    )
+    assert joined == same
+    assert "names of samples differ" in refused(capsys, *then("other"))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A trace and the same numbers as a table, which carries less."""
