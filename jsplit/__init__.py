@@ -10,15 +10,17 @@ types        the words: plan, outcome, feedback, protocol |
 checks       bad input, refused in one clear line | types
 extras       errors that name the extra to install, for libraries that are missing |
 grammar      how a name with values is written | types checks
+pairs        numbers kept as two words, for sums that float32 would lose |
 progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with |
 writing      files that are written whole or not at all | types checks
 traces       what a network said | types checks extras writing
 policies     who decides: plans, selectors, the registry | types checks grammar
+             pairs
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
-engine       thousands of replicas: streams and the loop | types checks writing
-             policies.base
+engine       thousands of replicas: streams and the loop | types checks pairs
+             writing policies.base
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks progress
