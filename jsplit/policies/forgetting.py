@@ -10,8 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jsplit import checks, pairs
-from jsplit.pairs import Pair
+from jsplit import checks
 from jsplit.policies.base import Policy, Selector, best_arm, one_hot
 from jsplit.policies.running import known_rewards
 from jsplit.policies.scaled import on_unit_rewards
@@ -35,8 +34,8 @@ class DiscountedParams(NamedTuple):
 class WeightedStats(NamedTuple):
     """Weighted sums of the rewards of K arms."""
 
-    total: Pair  # [K, *lanes] sum of weight times reward
-    weight: Pair  # [K, *lanes] sum of weights
+    total: Array  # [K, *lanes] float: sum of weight times reward
+    weight: Array  # [K, *lanes] float: sum of weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +44,9 @@ class DiscountedUCB(Selector):
 
     N_j = sum over past plays s of arm j of gamma^(t - s), mean_j the mean with the same
     weights, n = sum_j N_j.
+
+    In float32 a mean is wrong by at most about 6e-8 / (1 - gamma): 2e-5 for 0.9975, but
+    0.6 % for 0.99999. Use float64 for such memories.
 
     Reference:
         Garivier and Moulines, ALT 2011, arXiv 0805.3415, algorithm 1.
@@ -65,34 +67,27 @@ class DiscountedUCB(Selector):
         """Returns zero weights."""
         del params
         zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
-        return WeightedStats(Pair(zeros, zeros), Pair(zeros, zeros))
+        return WeightedStats(zeros, zeros)
 
     def select(
         self, params: DiscountedParams, state: WeightedStats, key: Array, now: Now
     ) -> Array:
         """Returns the arm with the largest index."""
         del key, now
-        total, weight = state.total.high, state.weight.high
-        log = jnp.log(jnp.maximum(weight.sum(0, keepdims=True), 1))
+        log = jnp.log(jnp.maximum(state.weight.sum(0, keepdims=True), 1))
         # An arm so long forgotten that nothing is left gets a huge bonus.
-        inverse = 1 / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
+        inverse = 1 / jnp.maximum(state.weight, jnp.finfo(state.weight.dtype).tiny)
         bonus = 2 * jnp.sqrt(params.xi * log) * jnp.sqrt(inverse)
-        return best_arm(total * inverse + bonus)
+        return best_arm(state.total * inverse + bonus)
 
     def update(
         self, params: DiscountedParams, state: WeightedStats, feedback: Feedback
     ) -> WeightedStats:
         """Returns the sums discounted once more, with the revealed rewards added."""
-        known, rewards = known_rewards(feedback, state.total.high.shape[0])
-        rate = 1 - params.gamma
-
-        def decayed(sums: Pair, value: Array) -> Pair:
-            # As gamma * sums + value, but rounded at the size of what is lost.
-            return pairs.add(sums, value - rate * sums.high)
-
+        known, rewards = known_rewards(feedback, state.total.shape[0])
         return WeightedStats(
-            decayed(state.total, jnp.where(known, rewards, 0)),
-            decayed(state.weight, known.astype(state.weight.high.dtype)),
+            params.gamma * state.total + jnp.where(known, rewards, 0),
+            params.gamma * state.weight + known.astype(state.weight.dtype),
         )
 
 
@@ -105,7 +100,7 @@ class WindowParams(NamedTuple):
 class WindowState(NamedTuple):
     """What happened in the last W steps."""
 
-    total: Pair  # [K, *lanes] sum of the rewards in the window
+    total: Array  # [K, *lanes] float: sum of the rewards in the window
     known: Array  # [K, *lanes] float: plays in the window
     arms: Array  # [W, *lanes] int32: arm of step s in row s mod W, -1 before step 0
     rewards: Array  # [W, *lanes] float: reward of step s in row s mod W
@@ -122,7 +117,9 @@ class SlidingWindowUCB(Selector):
 
     An arm without a play in the window is played at once. The selector learns from the
     played arm alone: side information would put K rewards a step in the window. Sums
-    are running, and pairs, so that rounding errors do not add up over the steps.
+    are running, so rounding errors of float32 add up, to the order of
+    1e-6 W sqrt(T) / 100 over T steps. The sum of an arm is set to zero, and its error
+    with it, when its last play leaves the window.
 
     Attributes:
         window: steps W, >= 1; structure, so another number compiles again.
@@ -150,7 +147,7 @@ class SlidingWindowUCB(Selector):
         dtype = jnp.result_type(float)
         zeros = jnp.zeros((num_arms, *lanes), dtype)
         return WindowState(
-            Pair(zeros, zeros),
+            zeros,
             zeros,
             jnp.full((self.window, *lanes), -1, jnp.int32),
             jnp.zeros((self.window, *lanes), dtype),
@@ -164,9 +161,9 @@ class SlidingWindowUCB(Selector):
     ) -> Array:
         """Returns the arm with the largest index."""
         del key
-        log = jnp.log(jnp.minimum(now.t, self.window).astype(state.known.dtype))
+        log = jnp.log(jnp.minimum(now.t, self.window).astype(state.total.dtype))
         inverse = 1 / jnp.maximum(state.known, 1)
-        index = state.total.high * inverse + jnp.sqrt(params.xi * log * inverse)
+        index = state.total * inverse + jnp.sqrt(params.xi * log * inverse)
         return best_arm(jnp.where(state.known > 0, index, jnp.inf))
 
     def update(
@@ -174,7 +171,7 @@ class SlidingWindowUCB(Selector):
     ) -> WindowState:
         """Returns the window moved on by one step."""
         del params
-        num_arms, row = state.known.shape[0], state.step % self.window
+        num_arms, row = state.total.shape[0], state.step % self.window
         enters = one_hot(feedback.arm, num_arms).astype(state.known.dtype)
         leaves = one_hot(state.old_arm, num_arms).astype(state.known.dtype)
         known = state.known + enters - leaves
@@ -185,7 +182,7 @@ class SlidingWindowUCB(Selector):
         )
         step = state.step + 1
         return WindowState(
-            pairs.add(state.total, gain),
+            jnp.where(known > 0, state.total + gain, 0),
             known,
             arms,
             rewards,

@@ -8,7 +8,6 @@ import pytest
 from jsplit.pairs import Pair, add, mean_with, two_sum
 from jsplit.policies.change import GLRUCB
 from jsplit.policies.contextual import LinUCB
-from jsplit.policies.forgetting import DiscountedUCB, SlidingWindowUCB
 from jsplit.policies.running import MeanStats, MomentStats
 from jsplit.types import Feedback
 
@@ -96,24 +95,6 @@ def test_sums_and_regressions_are_those_of_float64():
     np.testing.assert_allclose(moments.price.high[1], prices.mean(), rtol=1e-6)
     np.testing.assert_allclose(moments.square.high[1], (off**2).sum(), rtol=1e-5)
     np.testing.assert_allclose(moments.product.high[1], (off * gain).sum(), atol=1e-2)
-
-
-def test_decayed_sums_are_those_of_float64():
-    """gamma = 1 - 2^-17 has no rounding error of its own."""
-    selector = DiscountedUCB()
-    gamma = 1 - 2.0**-17
-    state = of_selector(selector, selector.default_params()._replace(gamma=gamma))
-    ages = np.arange(STEPS)[::-1]
-    weights = gamma**ages
-    rewards = np.where(np.arange(STEPS) % PERIOD == PERIOD - 1, RARELY, OFTEN)
-    np.testing.assert_allclose(state.weight.high[1], weights.sum(), rtol=1e-6)
-    np.testing.assert_allclose(state.total.high[1], weights @ rewards, rtol=1e-6)
-
-
-def test_sums_of_a_window_do_not_collect_errors():
-    selector = SlidingWindowUCB(1_000)
-    state = of_selector(selector, selector.default_params())
-    np.testing.assert_allclose(state.total.high[1], 1_000 * MEAN, rtol=1e-6)
 
 
 def test_a_pair_takes_what_is_larger_than_itself():
