@@ -231,7 +231,7 @@ def contextual_ucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         beta: exploration, >= 0.
     """
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return over_splits(
         "contextual_ucb", ContextualUCB(), params, alpha=alpha, context=CONDITION
     )
@@ -256,7 +256,7 @@ def route_ucb(
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
     num_routes = checks.integer("num_routes", num_routes, 1)
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return Policy(
         "route_ucb",
         functools.partial(_over_routes, alpha=alpha, num_routes=num_routes),
@@ -288,7 +288,7 @@ def linucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         beta: exploration, >= 0.
     """
-    params = LinParams(checks.number("beta", beta, 0.0))
+    params = LinParams(checks.moderate("beta", beta))
     return over_splits("linucb", LinUCB(), params, alpha=alpha, context=CONDITION)
 
 
@@ -309,7 +309,7 @@ def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
     Differences from the released code: it credits past exits again at every step, and
     its arm 0 never learns from shipping. Both depart from the described algorithm.
     """
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return over_splits(
         "isplitee",
         ContextualUCB(),

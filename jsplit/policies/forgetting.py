@@ -206,7 +206,7 @@ def discounted_ucb(
         xi: exploration, >= 0; published more than 1/2.
     """
     params = DiscountedParams(
-        checks.number("gamma", gamma, 0.0, 1.0), checks.number("xi", xi, 0.0)
+        checks.number("gamma", gamma, 0.0, 1.0), checks.moderate("xi", xi)
     )
     inside = on_unit_rewards(DiscountedUCB(), params)
     return over_splits("discounted_ucb", *inside, alpha=alpha)
@@ -226,5 +226,5 @@ def sliding_window_ucb(
         xi: exploration, >= 0; published more than 1/2.
     """
     selector = SlidingWindowUCB(checks.integer("window", window, 1))
-    inside = on_unit_rewards(selector, WindowParams(checks.number("xi", xi, 0.0)))
+    inside = on_unit_rewards(selector, WindowParams(checks.moderate("xi", xi)))
     return over_splits("sliding_window_ucb", *inside, alpha=alpha)
