@@ -10,19 +10,22 @@ types        the words: plan, outcome, feedback, protocol |
 checks       bad input, refused in one clear line | types
 extras       errors that name the extra to install, for libraries that are missing |
 grammar      how a name with values is written | types checks
+pairs        numbers kept as two words, for sums that float32 would lose |
+seeds        keys from seeds, of one generator everywhere |
 progress     how far a long loop is, on standard error |
-version      which jsplit this is, and what it ran with |
+version      which jsplit this is, and what it ran with | seeds
 writing      files that are written whole or not at all | types checks
 traces       what a network said | types checks extras writing
 policies     who decides: plans, selectors, the registry | types checks grammar
+             pairs
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
-engine       thousands of replicas: streams and the loop | types checks writing
-             policies.base
+engine       thousands of replicas: streams and the loop | types checks pairs
+             seeds writing policies.base
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
-evaluation   one question: these policies on this scenario | types checks progress
-             stats traces environment policies engine results
+evaluation   one question: these policies on this scenario | types checks seeds
+             progress stats traces environment policies engine results
 fitting      rules fitted on a held-out part | types checks grammar stats traces
              environment policies
 sweeps       many questions: a grid of settings | types checks grammar progress
@@ -30,12 +33,12 @@ sweeps       many questions: a grid of settings | types checks grammar progress
              fitting
 models       networks with several exits | types checks extras writing
 data         from data sets to arrays | types checks extras progress writing
-training     networks that learn | types checks extras progress writing version data
-             models
-recording    networks to traces, in one pass | types checks extras progress version
-             traces data models
+training     networks that learn | types checks extras seeds progress writing version
+             data models
+recording    networks to traces, in one pass | types checks extras seeds progress
+             version traces data models
 report       tables and figures | types checks extras writing stats results
-bench        how fast all this is | types checks traces environment policies
+bench        how fast all this is | types checks seeds traces environment policies
              evaluation models
 quickstart   the whole path in a minute | everything
 commands     what the command line offers | everything

@@ -25,6 +25,10 @@ NOT_TRACED = (
     "or jsplit.expected"
 )
 
+# Of costs and of the numbers of policies. Squares of such numbers, summed over any run,
+# fit single precision, which ends at 3e38.
+LARGEST = 1e12
+
 
 def shown(value: object, limit: int = 60) -> str:
     """Returns `repr(value)` on one line, shortened to `limit` characters."""
@@ -84,6 +88,20 @@ def number(
         else:
             rule = f"a number from {low:g} to {high:g}"
         raise JsplitError(f"{name} must be {rule}, got {shown(value)}")
+    return given
+
+
+def moderate(name: str, value: Any) -> float:
+    """Returns `value` as a float, or raises if not a number in [0, `LARGEST`].
+
+    A traced number is returned as it is.
+    """
+    given = number(name, value, 0.0)
+    if not is_traced(given) and given > LARGEST:
+        raise JsplitError(
+            f"{name} must be at most {LARGEST:g}, or single precision overflows, got "
+            f"{shown(value)}"
+        )
     return given
 
 

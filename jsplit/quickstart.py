@@ -18,6 +18,7 @@ from jsplit.models import CNN
 from jsplit.policies.registry import BASIC_POLICIES, make_policy
 from jsplit.recording import record
 from jsplit.report import cost_accuracy, regret_curves, to_csv, to_markdown
+from jsplit.seeds import key_of
 from jsplit.training import train
 from jsplit.writing import write_text
 
@@ -109,7 +110,7 @@ def record_digits(
         seed=seed,
         progress=progress,
     )
-    noise_key = jax.random.fold_in(jax.random.key(seed), 1)
+    noise_key = jax.random.fold_in(key_of(seed), 1)
     test_sets = {
         "pristine": test.inputs,
         "blurred": distort.gaussian_blur(test.inputs, BLUR_SIGMA),

@@ -10,6 +10,8 @@ import platform
 import jax
 import numpy as np
 
+from jsplit.seeds import GENERATOR
+
 __version__ = "0.1.0"
 
 
@@ -35,6 +37,6 @@ def provenance() -> dict[str, str]:
         **{f"{name}_version": number for name, number in versions().items()},
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "precision": str(jax.dtypes.canonicalize_dtype(float)),
-        "prng": str(jax.config.jax_default_prng_impl),  # type: ignore[attr-defined]
+        "prng": GENERATOR,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jsplit.seeds import key_of
+
 if TYPE_CHECKING:
     from jsplit.models import BERT, MobileNetV2
 
@@ -45,7 +47,7 @@ def rival_replays(
     """
 
     def idiomatic_jax() -> object:
-        keys = jax.random.split(jax.random.key(seed), num_replicas)
+        keys = jax.random.split(key_of(seed), num_replicas)
         tables = jnp.asarray(rewards), jnp.asarray(shipped)
         return jax.block_until_ready(_idiomatic_jax(*tables, keys, side_information))
 

@@ -74,7 +74,7 @@ def prepare(
     splits = reader_of(entry)(entry, path)
     classes = entry.classes or tuple(class_folders(entry, path))
     try:
-        with _quiet(progress):
+        with _quiet(progress), _features_in_order():
             _builder(entry, classes, splits, folder).download_and_prepare()
     except JsplitError:
         raise
@@ -177,6 +177,28 @@ def _builder(
             return splits[split]()
 
     return Builder(data_dir=folder, config=config or None, file_format=FORMAT)
+
+
+@contextlib.contextmanager
+def _features_in_order() -> Iterator[None]:
+    """Lets TFDS write the features of an example in the order of their names.
+
+    It writes them in that of a Python set, which differs from process to process, and
+    with it the bytes, checksums and names in caches.
+    """
+    from tensorflow_datasets.core import example_serializer
+
+    kind = example_serializer.ExampleSerializer
+    usual = kind.serialize_example
+
+    def serialize_example(self: Any, example: Any) -> bytes:
+        return self.get_tf_example(example).SerializeToString(deterministic=True)
+
+    kind.serialize_example = serialize_example
+    try:
+        yield
+    finally:
+        kind.serialize_example = usual
 
 
 @contextlib.contextmanager

@@ -22,12 +22,14 @@ from jsplit.engine.tables import (
     Tables,
     gather,
 )
+from jsplit.pairs import Pair, two_sum
 from jsplit.policies.base import one_hot
 
 SEGMENT = 32  # steps summed before closing; also one vectorised pass of the stream
 
 
 UNROLLED_PLANS = 32
+PLAYS = 4  # plans whose plays within a segment are bytes of one int32 word
 
 
 class Segment(NamedTuple):
@@ -37,13 +39,6 @@ class Segment(NamedTuple):
     cost: Array  # float
     realised_regret: Array  # float
     counts: Array  # int32: correct + 2^16 * shipped + 2^22 * best
-
-
-class Pair(NamedTuple):
-    """A sum as high + low, low the rounding error of high."""
-
-    high: Array  # [lanes] float
-    low: Array  # [lanes] float
 
 
 class Sums(NamedTuple):
@@ -112,6 +107,27 @@ def add_under(segment: Segment, step: Segment, condition: Array) -> Segment:
     return jax.tree.map(lambda x, new: x + jnp.where(holds, new, 0), segment, step)
 
 
+def no_plays(number: int, num_lanes: int) -> Array:
+    """Returns that none of `number` plans was played, `[words, lanes]` int32.
+
+    Plan 4 w + j is byte j of word w: a step writes a quarter of what counts would take.
+    """
+    return jnp.zeros((-(-number // PLAYS), num_lanes), jnp.int32)
+
+
+def add_play(plays: Array, plan: Array) -> Array:
+    """Returns the plays with one more of `plan` `[lanes]`."""
+    one = jnp.int32(1) << (plan % PLAYS * 8)
+    return plays + jnp.where(one_hot(plan // PLAYS, plays.shape[0]), one[None], 0)
+
+
+def plays_of(plays: Array, number: int) -> Array:
+    """Returns how often each of `number` plans was played, `[plans, lanes]` int32."""
+    shifts = 8 * jnp.arange(PLAYS, dtype=jnp.int32)[None, :, None]
+    counts = (plays[:, None] >> shifts) & 0xFF
+    return counts.reshape(-1, plays.shape[-1])[:number]
+
+
 def cost_number(cell: Array) -> Array:
     """Returns which of a setting's entries of `Tables.cost` a cell was billed."""
     return (cell >> COST_SHIFT) & COST_MASK
@@ -164,8 +180,6 @@ def _closed(sums: Sums, segment: Segment) -> Sums:
 
 
 def _add(pair: Pair, value: Array) -> Pair:
-    """Returns pair + value with the rounding error kept (Knuth's two-sum)."""
-    high = pair.high + value
-    part = high - pair.high
-    error = (pair.high - (high - part)) + (value - part)
+    """Returns pair + value; rounding errors are summed apart, for the host to add."""
+    high, error = two_sum(pair.high, value)
     return Pair(high, pair.low + error)

@@ -16,7 +16,7 @@ from jax import Array, lax
 from jsplit.engine import reduce, streams
 from jsplit.engine.schedule import Numbers, Schedule
 from jsplit.engine.tables import Tables, gather, gather_bits
-from jsplit.policies.base import Selector, one_hot
+from jsplit.policies.base import Selector
 from jsplit.types import Feedback, Now
 
 
@@ -101,7 +101,7 @@ class _Steps(NamedTuple):
     """What a step of one setting hands to the next, within a segment."""
 
     state: Any
-    pulls: Array
+    plays: Array  # of the segment, see `reduce.no_plays`
     sums: reduce.Segment
     split: Any  # reduce.Segment by condition, None if there is one
     arms: Any
@@ -205,10 +205,10 @@ def segment(
 
     def one_setting(
         setting: _Setting, state: Any, kept: Replayed
-    ) -> tuple[_Steps, reduce.Totals]:
+    ) -> tuple[_Steps, Array, reduce.Totals]:
         done = _Steps(
             state,
-            kept.pulls,
+            reduce.no_plays(kept.pulls.shape[0], lanes),
             reduce.empty_segment(lanes),
             reduce.empty_segment(tables.num_conditions, lanes)
             if block.drifts
@@ -222,10 +222,12 @@ def segment(
             lambda i, s: step(block, setting, first, rows, conditions, i, s),
             done,
         )
-        played, gap = done.pulls - kept.pulls, tables.gap[setting.number]
-        return done, reduce.close(kept.totals, done.sums, done.split, played, gap)
+        plays = reduce.plays_of(done.plays, kept.pulls.shape[0])
+        gap = tables.gap[setting.number]
+        totals = reduce.close(kept.totals, done.sums, done.split, plays, gap)
+        return done, kept.pulls + plays, totals
 
-    done, totals = jax.vmap(one_setting)(_settings(block), carry.state, kept)
+    done, pulls, totals = jax.vmap(one_setting)(_settings(block), carry.state, kept)
     pairs = (totals.pseudo_regret, totals.all_steps.realised_regret)
     regrets = jnp.stack([jnp.stack(pair, 1) for pair in pairs], 1)
     # Written at every segment; the one that ends at the checkpoint is last.
@@ -236,7 +238,7 @@ def segment(
         recorded = lax.dynamic_update_slice_in_dim(recorded, here, first, 1)
     kept = Replayed(
         totals,
-        done.pulls,
+        pulls,
         put(kept.curves, regrets, schedule.row[number], 1),
         put(kept.best, totals.all_steps.best, schedule.row[number], 1),
         recorded,
@@ -258,7 +260,7 @@ def step(
 ) -> _Steps:
     """Plays one plan on one sample in every lane: select, learn, count."""
     tables, program = block.tables, block.program
-    state, pulls, sums, split, arms, visits = done
+    state, plays, sums, split, arms, visits = done
     row, now = tables.first_row(setting.number) + rows[i], first + i
     draw = jax.vmap(jax.random.fold_in, (0, None))(block.keys.draws, now)
     clock = jnp.maximum(now + 1 + block.numbers.clock_offset, 1)
@@ -270,7 +272,7 @@ def step(
     state = program.selector.update(setting.params, state, seen)
     cell = row * tables.num_plans + arm
     played = arm if conditions is None else conditions[i] * tables.num_plans + arm
-    pulls = pulls + one_hot(played, pulls.shape[0]).astype(jnp.int32)
+    plays = reduce.add_play(plays, played)
     added = reduce.one_step(tables, setting.number, row, cell)
     sums = reduce.add_step(sums, added)
     if conditions is not None:
@@ -281,7 +283,7 @@ def step(
         paid = reduce.cost_number(gather(tables.cell, cell))
         lane = jnp.arange(block.num_lanes, dtype=jnp.int32)
         visits = visits.at[paid, lane].add(1, mode="promise_in_bounds")
-    return _Steps(state, pulls, sums, split, arms, visits)
+    return _Steps(state, plays, sums, split, arms, visits)
 
 
 def feedback(block: Block, row: Array, arm: Array, *, own: bool) -> Feedback:

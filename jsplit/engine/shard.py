@@ -28,6 +28,7 @@ from jsplit.engine.settings import MAX_INDEX, Run
 from jsplit.engine.sums import Replicas, in_order
 from jsplit.engine.tables import Tables, flat
 from jsplit.policies.base import Selector
+from jsplit.seeds import key_of, partitionable
 from jsplit.types import JsplitError
 
 SAVE_SECONDS = 30.0  # between two times that the state of a run is saved
@@ -79,6 +80,7 @@ def use_all_cores() -> None:
         return  # JAX already started: use the devices there are
 
 
+@partitionable
 def run_replicas(
     selector: Selector,
     params: Any,
@@ -330,7 +332,7 @@ def _keys(run: Run, layout: Layout, part: int, num_samples: int) -> replay.Repli
     first = run.first_replica + part * layout.replicas
     replicas = first + np.arange(layout.replicas, dtype=np.int32)
     replicas = replicas.reshape(-1, layout.lanes)
-    return _make_keys(layout.mesh, num_samples, jax.random.key(run.seed), replicas)
+    return _make_keys(layout.mesh, num_samples, key_of(run.seed), replicas)
 
 
 # Compiled without effort: it runs once, for milliseconds.

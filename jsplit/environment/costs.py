@@ -102,10 +102,17 @@ class Costs:
                 )
             object.__setattr__(self, name, _frozen(array, layers.shape))
         object.__setattr__(self, "compute", _frozen(layers, layers.shape))
-        object.__setattr__(self, "mu", checks.number("mu", mu, low=0.0))
+        object.__setattr__(self, "mu", checks.moderate("mu", mu))
         object.__setattr__(self, "unit", str(unit))
         input = self.offload[0] if input is None else input
-        object.__setattr__(self, "input", checks.number("input", input, low=0.0))
+        object.__setattr__(self, "input", checks.moderate("input", input))
+        if not checks.is_traced(self):
+            most = self.mu * max(layers.max(), self.head.max(), self.offload.max())
+            if max(most, self.mu * self.input) > checks.LARGEST:
+                raise JsplitError(
+                    f"mu times a cost must be at most {checks.LARGEST:g}, or single "
+                    f"precision overflows, got mu {self.mu:g}"
+                )
         object.__setattr__(self, "_checked", True)
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], None]:
@@ -197,7 +204,7 @@ class Costs:
             Bajpai et al., SplitEE, arXiv 2309.09195, and its released code.
         """
         num_exits = checks.integer("num_exits", num_exits, low=2)
-        layer = checks.number("layer", layer, low=0.0)
+        layer = checks.moderate("layer", layer)
         depth = np.arange(1, num_exits + 1)
         return cls(layer * depth, head, offload, mu, unit="10 lambda (SplitEE)")
 
@@ -245,6 +252,11 @@ def _non_negative(name: str, value: Any) -> Any:
     if not (np.isfinite(array) & (array >= 0)).all():
         raise JsplitError(
             f"{name} must be finite and >= 0, got {checks.shown(array.tolist())}"
+        )
+    if (array > checks.LARGEST).any():
+        raise JsplitError(
+            f"{name} must be at most {checks.LARGEST:g}, or single precision "
+            f"overflows, got {checks.shown(array.tolist())}"
         )
     return array
 

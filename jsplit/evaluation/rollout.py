@@ -35,6 +35,7 @@ from jsplit.evaluation.binding import setting_of
 from jsplit.evaluation.tabulating import Kind, Setting
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
+from jsplit.seeds import key_of, partitionable
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Protocol
 
@@ -61,6 +62,7 @@ class Rollout(NamedTuple):
     arm: Array | None  # [T] int32: the plan of every step, from 0, if asked for
 
 
+@partitionable
 def replica_keys(seed: int, first: int, number: int) -> ReplicaKey:
     """Returns the keys of replicas first, ..., first + number - 1 of `evaluate`.
 
@@ -82,7 +84,7 @@ def replica_keys(seed: int, first: int, number: int) -> ReplicaKey:
     first = checks.integer("first", first, 0, MAX_INDEX // 2)
     number = checks.integer("number", number, 1, MAX_REPLICAS)
     replicas = first + np.arange(number, dtype=np.int32)
-    return _replica_keys(jax.random.key(checks.seed(seed)), replicas)
+    return _replica_keys(key_of(checks.seed(seed)), replicas)
 
 
 @jax.jit
@@ -96,6 +98,7 @@ def _replica_keys(key: Array, replicas: Array) -> ReplicaKey:
     )
 
 
+@partitionable
 def rollout(
     policy: str | Policy,
     trace: Trace,
@@ -174,14 +177,18 @@ def _rollout(
     program = replay.Program(
         kind.selector, stream, len(steps), horizon if record_arms else None, False
     )
-    replayed = _lanes(program, schedule, make_numbers(kind.protocol, plays))
+    numbers = make_numbers(kind.protocol, plays)
+    generator = jax.random.key_impl(key.draws)
+    replayed = _lanes(program, schedule, numbers, generator)
     data = jax.tree.map(jax.random.key_data, key)
     one = jax.tree.map(lambda leaf: leaf[None], (tabulated.params, tables, data))
     done = replayed(*one)
     return _closed(jax.tree.map(lambda leaf: leaf[0, 0], done), horizon)
 
 
-def _lanes(program: replay.Program, schedule: Schedule, numbers: Numbers) -> Any:
+def _lanes(
+    program: replay.Program, schedule: Schedule, numbers: Numbers, generator: Any
+) -> Any:
     """Returns what runs a block, and how it is mapped over.
 
     It takes params and tables, leaves [settings, ...], and keys, leaves [lanes, ...],
@@ -190,7 +197,8 @@ def _lanes(program: replay.Program, schedule: Schedule, numbers: Numbers) -> Any
     """
 
     def run(params: Any, tables: Tables, keys: ReplicaKey) -> replay.Replayed:
-        order, test_set, draws = jax.tree.map(jax.random.wrap_key_data, keys)
+        wrap = functools.partial(jax.random.wrap_key_data, impl=generator)
+        order, test_set, draws = jax.tree.map(wrap, keys)
         num_settings, num_conditions, _ = tables.gap.shape
         num_samples = tables.comparator.size // (num_settings * num_conditions)
 

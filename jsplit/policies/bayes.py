@@ -146,7 +146,7 @@ def bayes_ucb(*, alpha: float = ALPHA, sigma: float = SIGMA) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         sigma: standard deviation of a scaled reward, >= 0; 1/2 is the largest.
     """
-    params = GaussianParams(checks.number("sigma", sigma, 0.0))
+    params = GaussianParams(checks.moderate("sigma", sigma))
     return over_splits("bayes_ucb", *on_unit_rewards(BayesUCB(), params), alpha=alpha)
 
 
@@ -159,7 +159,7 @@ def thompson_gaussian(*, alpha: float = ALPHA, sigma: float = 1.0) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         sigma: standard deviation of a scaled reward, >= 0; published 1.
     """
-    params = GaussianParams(checks.number("sigma", sigma, 0.0))
+    params = GaussianParams(checks.moderate("sigma", sigma))
     inside = on_unit_rewards(ThompsonGaussian(), params)
     return over_splits("thompson_gaussian", *inside, alpha=alpha)
 
@@ -177,8 +177,8 @@ def thompson_beta(
         failures: second parameter of the Beta prior, >= 0.01; published 1.
     """
     params = BetaParams(
-        checks.number("successes", successes, 0.01),
-        checks.number("failures", failures, 0.01),
+        checks.number("successes", successes, 0.01, checks.LARGEST),
+        checks.number("failures", failures, 0.01, checks.LARGEST),
     )
     inside = on_unit_rewards(ThompsonBeta(), params)
     return over_splits("thompson_beta", *inside, alpha=alpha)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jsplit import checks
+from jsplit import checks, pairs
+from jsplit.pairs import Pair
 from jsplit.policies.base import Policy, Selector, best_arm
 from jsplit.policies.running import known_rewards
 from jsplit.policies.scaled import on_unit_rewards
@@ -43,6 +44,7 @@ class GLRState(NamedTuple):
     """State of `GLRUCB`."""
 
     tally: Tally  # now
+    rest: Array  # [K, *lanes] float: what the sums of now lack, below their last bit
     # Earlier tallies: level b keeps the last two at tests whose number is a multiple of
     # 2^b.
     newer: Tally  # [levels, K, *lanes]
@@ -101,6 +103,7 @@ class GLRUCB(Selector):
         past = jnp.zeros((self.levels, *zeros.shape), zeros.dtype)
         return GLRState(
             Tally(zeros, zeros),
+            zeros,
             Tally(past, past),
             Tally(past, past),
             jnp.zeros(lanes, jnp.int32),
@@ -126,11 +129,12 @@ class GLRUCB(Selector):
         """Returns the state with the revealed rewards added, or restarted."""
         total, known = state.tally
         seen, rewards = known_rewards(feedback, total.shape[0])
-        tally = Tally(
-            total + jnp.where(seen, rewards, 0), known + seen.astype(known.dtype)
-        )
+        sums = pairs.add(Pair(total, state.rest), jnp.where(seen, rewards, 0))
+        tally = Tally(sums.high, known + seen.astype(known.dtype))
         step = state.step + 1
-        after = state._replace(tally=tally, rounds=state.rounds + 1, step=step)
+        after = state._replace(
+            tally=tally, rest=sums.low, rounds=state.rounds + 1, step=step
+        )
         number, rest = step // params.every, step % params.every
         # A loop of one round or none: XLA copies what a branch only passes through.
         return lax.fori_loop(
@@ -153,6 +157,7 @@ class GLRUCB(Selector):
 
         return GLRState(
             Tally(*(jnp.where(changed[None], 0, now) for now in tally)),
+            jnp.where(changed[None], 0, state.rest),
             Tally(
                 *(
                     refreshed(past, now[None])

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsplit import checks
+from jsplit import checks, pairs
+from jsplit.pairs import Pair
 from jsplit.policies import plans
 from jsplit.policies.base import Policy, Selector, best_arm, context_of
 from jsplit.policies.index import UCBParams
-from jsplit.policies.running import MeanStats, fold, known_rewards
+from jsplit.policies.running import MeanStats, fold
 from jsplit.policies.splitee import ALPHA, over_splits
 from jsplit.types import Context, Feedback, Now, Plan, Prior, Protocol
 
@@ -127,14 +128,29 @@ class LinParams(NamedTuple):
 class LinStats(NamedTuple):
     """Running moments of the rewards of K arms and of the prices at their steps.
 
-    Means and centred sums by Welford's recursion: raw sums cancel in float32.
+    Means and centred sums by Welford's recursion: raw sums cancel in float32. All are
+    pairs, because float32 also loses steps of a mean or sum over many rewards.
     """
 
     known: Array  # [K, *lanes] float: number of rewards
-    price: Array  # [K, *lanes] float: mean price
-    reward: Array  # [K, *lanes] float: mean reward
-    square: Array  # [K, *lanes] float: sum of squared deviations of the price
-    product: Array  # [K, *lanes] float: sum of products of both deviations
+    price: Pair  # [K, *lanes] mean price
+    reward: Pair  # [K, *lanes] mean reward
+    square: Pair  # [K, *lanes] sum of squared deviations of the price
+    product: Pair  # [K, *lanes] sum of products of both deviations
+
+    def add(self, reward: Array, price: Array) -> "LinStats":
+        """Returns the moments with one reward more for every arm in them."""
+        known = self.known + 1
+        price_mean = pairs.mean_with(self.price, price, known)
+        reward_mean = pairs.mean_with(self.reward, reward, known)
+        off = price - self.price.high
+        return LinStats(
+            known,
+            price_mean,
+            reward_mean,
+            pairs.add(self.square, off * (price - price_mean.high)),
+            pairs.add(self.product, off * (reward - reward_mean.high)),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +183,7 @@ class LinUCB(Selector):
         """Returns the moments of no rewards: A = I."""
         del params
         zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
-        return LinStats(zeros, zeros, zeros, zeros, zeros)
+        return LinStats(zeros, *[Pair(zeros, zeros)] * 4)
 
     def select(self, params: LinParams, state: LinStats, key: Array, now: Now) -> Array:
         """Returns the arm with the largest index."""
@@ -179,20 +195,8 @@ class LinUCB(Selector):
         self, params: LinParams, state: LinStats, feedback: Feedback
     ) -> LinStats:
         """Returns the moments with the revealed rewards added."""
-        seen, rewards = known_rewards(feedback, state.known.shape[0])
         price = _price(params, context_of(feedback), state.known.dtype)[None]
-        known = state.known + 1
-        price_off, reward_off = price - state.price, rewards - state.reward
-        mean = state.price + price_off / known
-        reward = state.reward + reward_off / known
-        after = LinStats(
-            known,
-            mean,
-            reward,
-            state.square + price_off * (price - mean),
-            state.product + price_off * (rewards - reward),
-        )
-        return jax.tree.map(lambda new, old: jnp.where(seen, new, old), after, state)
+        return fold(state, feedback, price)
 
 
 def linucb_index(params: LinParams, state: LinStats, price: Array) -> Array:
@@ -205,7 +209,8 @@ def linucb_index(params: LinParams, state: LinStats, price: Array) -> Array:
         det A x.A^-1 x = 1 + x^2 + S + n (m - x)^2
         det A theta.x = n r (1 + S) - n m P + x ((1 + n) P + n m r)
     """
-    known, mean, reward, square, product = state
+    known = state.known
+    mean, reward, square, product = (pair.high for pair in state[1:])
     scale = 1 / ((1 + known) * (1 + square) + known * mean * mean)
     level = known * (reward * (1 + square) - mean * product)
     slope = (1 + known) * product + known * mean * reward
@@ -226,7 +231,7 @@ def contextual_ucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         beta: exploration, >= 0.
     """
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return over_splits(
         "contextual_ucb", ContextualUCB(), params, alpha=alpha, context=CONDITION
     )
@@ -251,7 +256,7 @@ def route_ucb(
     """
     alpha = checks.number("alpha", alpha, 0.0, 1.0)
     num_routes = checks.integer("num_routes", num_routes, 1)
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return Policy(
         "route_ucb",
         functools.partial(_over_routes, alpha=alpha, num_routes=num_routes),
@@ -283,7 +288,7 @@ def linucb(*, alpha: float = ALPHA, beta: float = 1.0) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         beta: exploration, >= 0.
     """
-    params = LinParams(checks.number("beta", beta, 0.0))
+    params = LinParams(checks.moderate("beta", beta))
     return over_splits("linucb", LinUCB(), params, alpha=alpha, context=CONDITION)
 
 
@@ -304,7 +309,7 @@ def isplitee(*, alpha: float = ISPLITEE_ALPHA, beta: float = 1.0) -> Policy:
     Differences from the released code: it credits past exits again at every step, and
     its arm 0 never learns from shipping. Both depart from the described algorithm.
     """
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return over_splits(
         "isplitee",
         ContextualUCB(),

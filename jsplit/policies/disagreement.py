@@ -27,7 +27,7 @@ def uee_ucb(*, beta: float = math.sqrt(2)) -> Policy:
         Narayan, Hanawal and Bhardwaj, Unsupervised early exit in DNNs with multiple
         exits, arXiv 2209.09480.
     """
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return Policy(
         "uee_ucb", _exits, UCB(), params=params, reveal="prefix", learns="disagreement"
     )

@@ -162,7 +162,7 @@ def entropy_cascade(*, threshold: float = 0.5) -> Policy:
         Xin et al., DeeBERT, arXiv 2004.12993; Teerapittayanon et al., BranchyNet,
         arXiv 1709.01686.
     """
-    threshold = checks.number("threshold", threshold, 0.0)
+    threshold = checks.moderate("threshold", threshold)
     build = functools.partial(_cascade, threshold=-threshold)
     return Policy("entropy_cascade", build, Always(), score="entropy")
 

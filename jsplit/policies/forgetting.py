@@ -45,6 +45,9 @@ class DiscountedUCB(Selector):
     N_j = sum over past plays s of arm j of gamma^(t - s), mean_j the mean with the same
     weights, n = sum_j N_j.
 
+    In float32 a mean is wrong by at most about 6e-8 / (1 - gamma): 2e-5 for 0.9975, but
+    0.6 % for 0.99999. Use float64 for such memories.
+
     Reference:
         Garivier and Moulines, ALT 2011, arXiv 0805.3415, algorithm 1.
     """
@@ -203,7 +206,7 @@ def discounted_ucb(
         xi: exploration, >= 0; published more than 1/2.
     """
     params = DiscountedParams(
-        checks.number("gamma", gamma, 0.0, 1.0), checks.number("xi", xi, 0.0)
+        checks.number("gamma", gamma, 0.0, 1.0), checks.moderate("xi", xi)
     )
     inside = on_unit_rewards(DiscountedUCB(), params)
     return over_splits("discounted_ucb", *inside, alpha=alpha)
@@ -223,5 +226,5 @@ def sliding_window_ucb(
         xi: exploration, >= 0; published more than 1/2.
     """
     selector = SlidingWindowUCB(checks.integer("window", window, 1))
-    inside = on_unit_rewards(selector, WindowParams(checks.number("xi", xi, 0.0)))
+    inside = on_unit_rewards(selector, WindowParams(checks.moderate("xi", xi)))
     return over_splits("sliding_window_ucb", *inside, alpha=alpha)

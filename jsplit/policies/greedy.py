@@ -152,7 +152,7 @@ def epsilon_greedy(
         decay: epsilon_t falls like t^-decay, >= 0; 0 = constant, 1 = as published.
     """
     params = EpsilonParams(
-        checks.number("epsilon", epsilon, 0.0), checks.number("decay", decay, 0.0)
+        checks.moderate("epsilon", epsilon), checks.moderate("decay", decay)
     )
     return over_splits("epsilon_greedy", EpsilonGreedy(), params, alpha=alpha)
 

@@ -171,7 +171,7 @@ def hil_f(
             compiles again.
         eta: learning rate, >= 0.
     """
-    params = HedgeParams(checks.number("eta", eta, 0.0))
+    params = HedgeParams(checks.moderate("eta", eta))
     return Policy(
         "hil_f",
         _thresholds(depth, num_thresholds, explores=False),
@@ -202,7 +202,7 @@ def hil_n(
         epsilon: share of the steps shipped to explore, in (0, 1].
     """
     epsilon = checks.number("epsilon", epsilon, 1e-6, 1.0)
-    params = ExploringParams(checks.number("eta", eta, 0.0), epsilon)
+    params = ExploringParams(checks.moderate("eta", eta), epsilon)
     return Policy(
         "hil_n",
         _thresholds(depth, num_thresholds, explores=True),

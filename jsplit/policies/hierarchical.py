@@ -148,7 +148,7 @@ def _hi_lcb(name: str, monotone: bool, depth: int, bins: int, xi: float) -> Poli
         name,
         functools.partial(_accept_or_ship, depth=depth),
         HILCB(monotone),
-        params=LCBParams(checks.number("xi", xi, 0.0)),
+        params=LCBParams(checks.moderate("xi", xi)),
         reveal="shipped",
         learns="agreement",
         context=Context("confidence", depth, bins),

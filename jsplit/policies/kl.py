@@ -107,5 +107,5 @@ def kl_ucb(*, alpha: float = ALPHA, c: float = 0.0) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         c: weight of ln ln t, >= 0; 3 in the proof, 0 recommended.
     """
-    inside = on_unit_rewards(KLUCB(), KLUCBParams(checks.number("c", c, 0.0)))
+    inside = on_unit_rewards(KLUCB(), KLUCBParams(checks.moderate("c", c)))
     return over_splits("kl_ucb", *inside, alpha=alpha)

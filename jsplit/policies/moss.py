@@ -54,5 +54,5 @@ def moss(*, alpha: float = ALPHA, a: float = A) -> Policy:
         alpha: confidence in [0, 1] from which the device answers.
         a: exploration, >= 0; published 1.35.
     """
-    inside = on_unit_rewards(MOSS(), MOSSParams(checks.number("a", a, 0.0)))
+    inside = on_unit_rewards(MOSS(), MOSSParams(checks.moderate("a", a)))
     return over_splits("moss", *inside, alpha=alpha)

@@ -4,63 +4,80 @@ Here: means and variances in one pass. Not here: the selectors that use them (th
 beside this).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jsplit.pairs import Pair, mean_with
 from jsplit.policies.base import at_arm, one_hot
 from jsplit.types import Feedback
 
 
 class MeanStats(NamedTuple):
-    """Running means of the rewards of K arms."""
+    """Running means of the rewards of K arms.
+
+    A mean is a pair: float32 alone stops moving once a step is below half its last bit,
+    and then frequent small steps are lost while rare large ones stay.
+    """
 
     mean: Array  # [K, *lanes] float
     known: Array  # [K, *lanes] float: number of rewards that became known
     inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
+    mean_rest: Array  # [K, *lanes] float: what `mean` lacks, below its last bit
 
     @classmethod
     def zeros(cls, num_arms: int, lanes: tuple[int, ...]) -> "MeanStats":
         """Returns the statistics of no rewards."""
         zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
-        return cls(zeros, zeros, zeros)
+        return cls(zeros, zeros, zeros, zeros)
 
     def add(self, reward: Array) -> "MeanStats":
         """Returns the statistics with one reward more for every arm in them."""
         known = self.known + 1
-        mean = self.mean + (reward - self.mean) / known
-        return MeanStats(mean, known, jnp.sqrt(1 / known))
+        mean, rest = mean_with(Pair(self.mean, self.mean_rest), reward, known)
+        return MeanStats(mean, known, jnp.sqrt(1 / known), rest)
 
 
 class MomentStats(NamedTuple):
-    """Running means and variances of the rewards of K arms, by Welford's recursion."""
+    """Running means and variances of the rewards of K arms, by Welford's recursion.
+
+    Both are pairs, see `MeanStats`.
+    """
 
     mean: Array  # [K, *lanes] float
     known: Array  # [K, *lanes] float: number of rewards that became known
     inverse_sqrt: Array  # [K, *lanes] float: 1/sqrt(known), 0 before the first
     variance: Array  # [K, *lanes] float: mean squared deviation (divided by known)
+    mean_rest: Array  # [K, *lanes] float: what `mean` lacks, below its last bit
+    variance_rest: Array  # [K, *lanes] float: what `variance` lacks
 
     @classmethod
     def zeros(cls, num_arms: int, lanes: tuple[int, ...]) -> "MomentStats":
         """Returns the statistics of no rewards."""
         zeros = jnp.zeros((num_arms, *lanes), jnp.result_type(float))
-        return cls(zeros, zeros, zeros, zeros)
+        return cls(*[zeros] * 6)
 
     def add(self, reward: Array) -> "MomentStats":
         """Returns the statistics with one reward more for every arm in them."""
         known = self.known + 1
-        mean = self.mean + (reward - self.mean) / known
+        mean, mean_rest = mean_with(Pair(self.mean, self.mean_rest), reward, known)
         square = (reward - self.mean) * (reward - mean)
-        variance = self.variance + (square - self.variance) / known
-        return MomentStats(mean, known, jnp.sqrt(1 / known), variance)
+        variance, variance_rest = mean_with(
+            Pair(self.variance, self.variance_rest), square, known
+        )
+        return MomentStats(
+            mean, known, jnp.sqrt(1 / known), variance, mean_rest, variance_rest
+        )
 
 
 class Stats(Protocol):
     """A NamedTuple of statistics that take one reward at a time, elementwise."""
 
-    def add(self, reward: Array) -> "Stats":
+    @property
+    def add(self) -> Callable[..., "Stats"]:
         """Returns the statistics with one reward more for every arm in them."""
         ...
 
@@ -78,9 +95,10 @@ def known_rewards(feedback: Feedback, num_arms: int) -> tuple[Array, Array]:
     return feedback.revealed, feedback.rewards
 
 
-def fold(stats: AnyStats, feedback: Feedback) -> AnyStats:
+def fold(stats: AnyStats, feedback: Feedback, *beside: Array) -> AnyStats:
     """Returns `stats` with every known reward in `feedback` folded in.
 
+    What their `add` takes beside a reward, `[1, *lanes]`, is handed on.
     Where only the played arm's reward is known, only its statistics are computed,
     `[*lanes]`, and written with one mask: divisions for all arms would cost more than
     the gather.
@@ -90,5 +108,5 @@ def fold(stats: AnyStats, feedback: Feedback) -> AnyStats:
     before = stats
     if rewards.shape[0] != num_arms:
         before = jax.tree.map(lambda leaf: at_arm(leaf, feedback.arm)[None], stats)
-    after = before.add(rewards)
+    after = before.add(rewards, *beside)
     return jax.tree.map(lambda new, old: jnp.where(known, new, old), after, stats)

@@ -136,4 +136,4 @@ def _plans(num_exits: int, protocol: Protocol, alpha: float, all_heads: bool) ->
 
 
 def _ucb(beta: float) -> tuple[UCB, UCBParams]:
-    return UCB(), UCBParams(checks.number("beta", beta, 0.0))
+    return UCB(), UCBParams(checks.moderate("beta", beta))

@@ -57,7 +57,7 @@ def adaee(
     depth = checks.integer("depth", depth, 1)
     alphas = grid(low, high, num_thresholds)
     build = functools.partial(_at_depth, depth=depth, alphas=alphas)
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return Policy("adaee", build, UCB(), params=params, learns="gain")
 
 
@@ -91,7 +91,7 @@ def joint_ucb(
         beta: exploration, >= 0.
     """
     build = functools.partial(_pairs, alphas=grid(low, high, num_thresholds))
-    params = UCBParams(checks.number("beta", beta, 0.0))
+    params = UCBParams(checks.moderate("beta", beta))
     return Policy("joint_ucb", build, UCB(), params=params)
 
 

@@ -91,7 +91,7 @@ def ucb_v(*, alpha: float = ALPHA, zeta: float = 1.0, c: float = 1.0) -> Policy:
         zeta: exploration, >= 0; published above 1 for the proofs, 1 in practice.
         c: weight of the term for unseen variance, >= 0; published 1.
     """
-    numbers = (checks.number("zeta", zeta, 0.0), checks.number("c", c, 0.0))
+    numbers = (checks.moderate("zeta", zeta), checks.moderate("c", c))
     inside = on_unit_rewards(UCBV(), UCBVParams(*numbers))
     return over_splits("ucb_v", *inside, alpha=alpha)
 

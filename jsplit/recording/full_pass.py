@@ -24,6 +24,7 @@ from jsplit.models.compilation import compiler_options
 from jsplit.models.multi_exit import MultiExit, logits_shape
 from jsplit.progress import watched
 from jsplit.recording.layers import QUANTISED_BITS, measure_layers
+from jsplit.seeds import key_of
 from jsplit.traces import softmax
 from jsplit.traces.calibration import binned_error
 from jsplit.traces.trace import Trace
@@ -135,7 +136,7 @@ def record(
     answers = _run(
         model if isinstance(model, nnx.Module) else jax.tree_util.Partial(model),
         inputs,
-        jax.random.key(facts.get("seed", 0)),
+        key_of(facts.get("seed", 0)),
         min(batch_size, len(inputs)),
         devices,
         progress,
@@ -333,7 +334,7 @@ def _one_sample(inputs: np.ndarray, transform: Transform | None) -> np.ndarray:
     sample = inputs[:1]
     if transform is None:
         return sample
-    keys = jax.random.split(jax.random.key(0), 1)
+    keys = jax.random.split(key_of(0), 1)
     shape = jax.eval_shape(jax.vmap(transform), sample, keys)
     if not isinstance(shape, jax.ShapeDtypeStruct):
         raise JsplitError(

@@ -23,6 +23,7 @@ from jsplit import checks
 from jsplit.data import check_examples
 from jsplit.models.multi_exit import logits_shape
 from jsplit.progress import counted
+from jsplit.seeds import key_of
 from jsplit.training import optimizer
 from jsplit.training.checkpoint import Checkpoints, checksum, flatten
 from jsplit.training.history import History, TrainLog
@@ -228,7 +229,7 @@ class Training:
         self._go_on_from(store)
         history, saving = self.history, _Saving(store, checkpoint_seconds)
         numbers = (self.exit_weights, np.float32(self.settings.label_smoothing))
-        numbers = self.placement.copied((*numbers, jax.random.key(self.settings.seed)))
+        numbers = self.placement.copied((*numbers, key_of(self.settings.seed)))
         earlier, order, pace = history.seconds, None, Pace()
         num_epochs, shown = self.settings.num_epochs, history.step
         with counted(

@@ -154,6 +154,26 @@ CALLS = {
         lambda: make_policy("splitee", beta=10**400),
         "beta finite number >= 0, got 1000",
     ),
+    "beta beyond float32": (
+        lambda: make_policy("splitee", beta=1e308),
+        "beta must be at most 1e+12, or single precision overflows, got 1e+308",
+    ),
+    "compute beyond float32": (
+        lambda: jsplit.Costs([1e39] * 6),
+        "compute must be at most 1e+12, or single precision overflows, got [1e+39",
+    ),
+    "offload beyond float32": (
+        lambda: jsplit.Costs.splitee(6, offload=1e39),
+        "offload must be at most 1e+12, or single precision overflows, got 1e+39",
+    ),
+    "mu beyond float32": (
+        lambda: jsplit.Costs([1.0, 2.0], mu=1e36),
+        "mu must be at most 1e+12, or single precision overflows, got 1e+36",
+    ),
+    "mu times costs": (
+        lambda: jsplit.Costs([1.0, 2e9], mu=1e9),
+        "mu times a cost must be at most 1e+12, or single precision overflows, got mu",
+    ),
     "depth 0": (
         lambda: make_policy("fixed_split", depth=0),
         "depth integer >= 1, got 0",
