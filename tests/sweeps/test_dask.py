@@ -6,26 +6,14 @@ import time
 import warnings
 
 import pytest
-from conftest import random_trace
+from small_sweeps import TRACE, one_place_each, swept  # noqa: F401
 
-import jsplit
 from jsplit import cli
-from jsplit.sweeps import tasks
 from jsplit.types import JsplitError
 
 distributed = pytest.importorskip(
     "distributed", reason='sweeps by Dask need it: pip install "jsplit[cluster]"'
 )
-
-TRACE = random_trace(40, 3, seed=1)
-OVER = {"offload": [0.1, 0.2, 0.3, 0.4, 0.5]}
-POLICIES = ["splitee", "final_exit"]
-HOW = {"num_replicas": 16, "seed": 3}
-
-
-@pytest.fixture(autouse=True)
-def one_place_each(monkeypatch):
-    monkeypatch.setattr(tasks, "MAX_PLACES", 1)
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +28,6 @@ def cluster():
             scheduler_kwargs={"allowed_failures": 1},
         ) as found:
             yield found
-
-
-def swept(**changes):
-    how = {**HOW, **changes}
-    return jsplit.sweep(TRACE, POLICIES, jsplit.Costs.splitee, OVER, **how)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import random_trace
+from small_sweeps import HOW, POLICIES, TRACE, one_place_each, swept  # noqa: F401
 
 import jsplit
 from jsplit import cli
@@ -16,25 +16,10 @@ from jsplit.sweeps import merge, parcels, status, tasks
 from jsplit.sweeps.taken import STALE_SECONDS, Taken
 from jsplit.types import JsplitError
 
-TRACE = random_trace(40, 3, seed=1)
-OVER = {"offload": [0.1, 0.2, 0.3, 0.4, 0.5], "alpha": [0.6, 0.8]}
-POLICIES = ["splitee", "final_exit"]
-HOW = {"num_replicas": 16, "seed": 3}
-
-
-@pytest.fixture(autouse=True)
-def one_place_each(monkeypatch):
-    monkeypatch.setattr(tasks, "MAX_PLACES", 1)
-
-
-def swept(**changes):
-    how = {**HOW, **changes}
-    return jsplit.sweep(TRACE, POLICIES, jsplit.Costs.splitee, OVER, **how)
-
 
 @pytest.fixture(scope="module")
 def alone():
-    return jsplit.sweep(TRACE, POLICIES, jsplit.Costs.splitee, OVER, **HOW)
+    return swept()
 
 
 @pytest.fixture

@@ -12,32 +12,17 @@ import time
 
 import jax
 import pytest
-from conftest import random_trace
+from small_sweeps import one_place_each, swept  # noqa: F401
 
 import jsplit
 from jsplit.policies.simple import Always
-from jsplit.sweeps import Workers, tasks, work
+from jsplit.sweeps import Workers, work
 from jsplit.types import JsplitError
-
-TRACE = random_trace(40, 3, seed=1)
-OVER = {"offload": [0.1, 0.2, 0.3, 0.4, 0.5]}
-POLICIES = ["splitee", "final_exit"]
-HOW = {"num_replicas": 16, "seed": 3}
-
-
-@pytest.fixture(autouse=True)
-def one_place_each(monkeypatch):
-    monkeypatch.setattr(tasks, "MAX_PLACES", 1)
-
-
-def swept(**changes):
-    how = {"policies": POLICIES, **HOW, **changes}
-    return jsplit.sweep(TRACE, costs=jsplit.Costs.splitee, over=OVER, **how)
 
 
 @pytest.fixture(scope="module")
 def alone():
-    return jsplit.sweep(TRACE, POLICIES, jsplit.Costs.splitee, OVER, **HOW)
+    return swept()
 
 
 @pytest.fixture(scope="module")
