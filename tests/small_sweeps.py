@@ -20,6 +20,6 @@ def one_place_each(monkeypatch):
     monkeypatch.setattr(tasks, "MAX_PLACES", 1)
 
 
-def swept(policies=POLICIES, **changes):
+def swept(policies=POLICIES, over=OVER, **changes):
     how = {**HOW, **changes}
-    return jsplit.sweep(TRACE, policies, jsplit.Costs.splitee, OVER, **how)
+    return jsplit.sweep(TRACE, policies, jsplit.Costs.splitee, over, **how)

@@ -86,7 +86,9 @@ def test_a_piped_evaluation_is_not_silent_unless_asked(tmp_path, capsys):
     command += ["--num-replicas", "8", "--json"]
     assert cli.main(command) == 0
     out, err = capsys.readouterr()
-    assert re.fullmatch(r"replaying: 16/16 in 0:00:\d\d\n", err)
+    done, read = err.splitlines()
+    assert re.fullmatch(r"replaying: 16/16 in 0:00:\d\d", done)
+    assert read.startswith("trace.npz: 30 samples, 3 exits; ")
     assert out.startswith("{")
     assert cli.main([*command, "--quiet"]) == 0
     assert capsys.readouterr().err == ""

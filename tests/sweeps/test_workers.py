@@ -184,7 +184,7 @@ def test_what_cannot_travel_is_named():
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         policy = jsplit.Policy("mine", plans, Always())
         with pytest.raises(JsplitError, match="policy mine cannot be sent to a worker"):
-            swept(policies=[policy], executor=pool)
+            swept([policy], {"offload": [0.1, 0.2]}, executor=pool)
         with pytest.raises(JsplitError, match="devices must be None with an executor"):
             swept(devices=jax.devices(), executor=pool)
 
