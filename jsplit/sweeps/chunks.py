@@ -60,8 +60,7 @@ class Folder:
 
     def list_parts(self, index: Mapping[str, Any]) -> None:
         """Writes which parts there are, for who looks at the folder alone."""
-        if self.path is None:
-            return
+        assert self.path is not None
         path, text = self.path / INDEX, json.dumps(index)
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if path.read_text(encoding="utf-8") == text:

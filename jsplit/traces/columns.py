@@ -5,7 +5,7 @@ the cells say (`tables`, `npz`).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from jsplit import checks
@@ -123,6 +123,18 @@ def find(names: Iterable[str], stated: Mapping[str, str] | None) -> Found:
     if not by_exit and not done and "exit" not in whole:
         _add_numbers_only(whole, by_exit, others)
     return Found(whole, {name: _ordered(exits) for name, exits in by_exit.items()})
+
+
+def has_answers(given: Set[str]) -> bool:
+    """Tells whether these quantities say which answers are right."""
+    return "correct" in given or {"label", "prediction"} <= given
+
+
+def is_enough(given: Set[str]) -> bool:
+    """Tells whether these quantities make a trace."""
+    if "label" in given and given & {"logits", "probabilities"}:
+        return True
+    return "confidence" in given and has_answers(given)
 
 
 def exit_key(name: Any) -> int | str:

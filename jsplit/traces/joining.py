@@ -32,7 +32,7 @@ def in_order_of(trace: Trace, other: Trace) -> Trace:
         array([[0.7, 0.7],
                [0.5, 0.5]])
     """
-    if trace.sample is None or other.sample is None:
+    if trace is other or trace.sample is None or other.sample is None:
         return trace
     if np.array_equal(trace.sample, other.sample):
         return trace
@@ -57,6 +57,8 @@ def difference(trace: Trace, other: Trace) -> str:
     Names and labels must agree where both traces have them. If only one has names,
     labels must be there to tell.
     """
+    if trace is other:
+        return ""
     if trace.sample is not None and other.sample is not None:
         if not np.array_equal(trace.sample, other.sample):
             return "other samples, or another order,"

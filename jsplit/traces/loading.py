@@ -122,10 +122,10 @@ def load_and_tell(
             found = tables.read_table(path, columns)
         else:
             _check_npz(path)
-            if (entries := npz.read_saved(path)) is not None:
-                trace = _restore(entries)
-                return Loaded(trace, _understood(path.name, trace, {}))
             found = npz.read_npz(path, columns)
+            if isinstance(found, dict):
+                trace = _restore(found)
+                return Loaded(trace, _understood(path.name, trace, {}))
         trace = _built(found, name)
     except JsplitError as error:
         raise JsplitError(f"{path}: {error}") from error

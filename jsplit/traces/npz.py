@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 
 from jsplit.checks import shown
-from jsplit.traces.columns import LONG, PER_CLASS, PER_EXIT, Found, find
+from jsplit.traces.columns import LONG, PER_CLASS, PER_EXIT, Found, find, is_enough
 from jsplit.traces.tables import Imported, one_of
 from jsplit.types import JsplitError
 
@@ -23,19 +23,9 @@ _TRUTH = {"NEWTRUE": True, "NEWFALSE": False}
 _IDLE = ("MARK", "MEMOIZE", "BINPUT", "LONG_BINPUT", "APPEND", "APPENDS", "FRAME")
 
 
-def read_saved(path: pathlib.Path) -> dict[str, np.ndarray] | None:
-    """Returns the arrays of a file that `Trace.save` wrote, None if it did not.
-
-    Raises:
-        JsplitError: if the file is no .npz file, or is damaged.
-    """
-    with _Archive(path) as archive:
-        if "header" not in archive.names:
-            return None
-        return {name: archive.read(name) for name in archive.names}
-
-
-def read_npz(path: pathlib.Path, stated: Mapping[str, str] | None = None) -> Imported:
+def read_npz(
+    path: pathlib.Path, stated: Mapping[str, str] | None = None
+) -> Imported | dict[str, np.ndarray]:
     """Reads the arrays of an .npz file that matter for a trace; unpickles nothing.
 
     Args:
@@ -43,19 +33,18 @@ def read_npz(path: pathlib.Path, stated: Mapping[str, str] | None = None) -> Imp
         stated: names of arrays by what they hold, see `columns.find`.
 
     Returns:
-        Arrays [N, L], or [N, L, C]. What is in one array per exit, such as logits_1,
-        logits_2, is put together.
+        All arrays by name of a file that `Trace.save` wrote. Of others arrays [N, L],
+        or [N, L, C]; what is in one array per exit, such as logits_1, logits_2, is put
+        together.
 
     Raises:
         JsplitError: if it is no .npz file, is damaged, or lacks the arrays needed.
     """
     with _Archive(path) as archive:
+        if "header" in archive.names:
+            return {name: archive.read(name) for name in archive.names}
         found = find(archive.names, stated)
-        given = {*found.whole, *found.by_exit}
-        labelled = "label" in given
-        scores = labelled and given & {"logits", "probabilities"}
-        answers = "correct" in given or (labelled and "prediction" in given)
-        if not scores and not ("confidence" in given and answers):
+        if not is_enough({*found.whole, *found.by_exit}):
             raise JsplitError(
                 "expected the arrays logits and labels, or confidence, and correct or "
                 f"prediction and label, got {shown(archive.members, LONG)}"
@@ -91,13 +80,13 @@ def _imported(archive: "_Archive", found: Found) -> Imported:
                 quantity,
                 one_of(quantity, {name: archive.read(name) for name in names}),
             )
-    if "sample" in arguments and arguments["sample"].shape != (len_of(arguments),):
+    if "sample" in arguments and arguments["sample"].shape != (_len_of(arguments),):
         # Some other array with a usual name, such as images under `image`.
         del arguments["sample"], sources["sample"]
     return Imported(arguments, exits, sources)
 
 
-def len_of(arguments: Mapping[str, Any]) -> int:
+def _len_of(arguments: Mapping[str, Any]) -> int:
     """Returns the number of samples that arrays are for."""
     return max(
         (

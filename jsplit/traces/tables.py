@@ -7,14 +7,23 @@ Here: folding tables in long, wide or list form into arrays [N, L]. Not here: fo
 
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jsplit.checks import shown
 from jsplit.traces import readers
-from jsplit.traces.columns import LONG, PER_CLASS, Found, exit_key, find, order
+from jsplit.traces.columns import (
+    LONG,
+    PER_CLASS,
+    Found,
+    exit_key,
+    find,
+    has_answers,
+    is_enough,
+    order,
+)
 from jsplit.traces.readers import Table
 from jsplit.types import JsplitError
 
@@ -82,16 +91,11 @@ def read_table(path: pathlib.Path, stated: Mapping[str, str] | None = None) -> I
     return _folded(readers.read_text(path), stated)
 
 
-def check_enough(found: Found, names: Sequence[str]) -> None:
+def _check_enough(given: Set[str], names: Sequence[str]) -> None:
     """Raises unless this is enough to make a trace of."""
-    given = {*found.whole, *found.by_exit}
-    labelled = "label" in given
-    if labelled and given & {"logits", "probabilities"}:
+    if is_enough(given):
         return
-    answers = "correct" in given or (labelled and "prediction" in given)
-    if answers and "confidence" in given:
-        return
-    if answers:
+    if has_answers(given):
         raise JsplitError(
             "expected columns of confidence, which every policy is rewarded by, got "
             f"{shown(list(names), LONG)}; say which they are with columns"
@@ -121,7 +125,7 @@ def _folded(table: Table, stated: Mapping[str, str] | None) -> Imported:
     count = len(next(iter(table.columns.values()), ()))
     if not count:
         raise JsplitError("expected at least one row below the column names, got none")
-    check_enough(found, list(table.columns))
+    _check_enough({*found.whole, *found.by_exit}, list(table.columns))
     if "exit" in found.whole and found.by_exit.keys() <= set(PER_CLASS):
         return _from_long(table, found)
     return _from_rows(table, found)
@@ -214,10 +218,7 @@ def _from_rows(table: Table, found: Found) -> Imported:
             if lists:
                 arguments[quantity] = one_of(quantity, lists)
             sources[quantity] = list(lists)
-    check_enough(
-        Found({k: [] for k in arguments if k not in found.by_exit}, found.by_exit),
-        list(table.columns),
-    )
+    _check_enough(arguments.keys(), list(table.columns))
     return Imported(arguments, keys, sources)
 
 
@@ -376,10 +377,16 @@ def _wrong(table: Table, name: str, index: int, rule: str, why: str = "") -> Exc
 def _numbers(table: Table, name: str, quantity: str) -> np.ndarray:
     """Returns a column as numbers, or names the first cell that is none."""
     cells = table.columns[name]
-    if cells.dtype.kind in "biuf":
-        if quantity == "label" and cells.dtype.kind == "f" and np.isnan(cells).any():
-            raise _wrong(table, name, int(np.isnan(cells).argmax()), "a number")
-        return cells
+    if cells.dtype.kind not in "biuf":
+        cells = _parsed(table, name, quantity)
+    if quantity == "label" and cells.dtype.kind == "f" and np.isnan(cells).any():
+        raise _wrong(table, name, int(np.isnan(cells).argmax()), "a number")
+    return cells
+
+
+def _parsed(table: Table, name: str, quantity: str) -> np.ndarray:
+    """Returns the numbers that cells of text are."""
+    cells = table.columns[name]
     # pandas and others write truth values as words.
     words = {"true": 1.0, "false": 0.0} if "correct" in quantity else {}
     numbers = np.empty(len(cells))
@@ -389,8 +396,6 @@ def _numbers(table: Table, name: str, quantity: str) -> np.ndarray:
             numbers[index] = float(cell) if word is None else word
         except (TypeError, ValueError, OverflowError):
             raise _wrong(table, name, index, "a number") from None
-    if quantity == "label" and np.isnan(numbers).any():
-        raise _wrong(table, name, int(np.isnan(numbers).argmax()), "a number")
     return numbers
 
 
