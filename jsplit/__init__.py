@@ -10,6 +10,7 @@ types        the words: plan, outcome, feedback, protocol |
 checks       bad input, refused in one clear line | types
 extras       errors that name the extra to install, for libraries that are missing |
 grammar      how a name with values is written | types checks
+cores        one JAX device per core |
 pairs        numbers kept as two words, for sums that float32 would lose |
 seeds        keys from seeds, of one generator everywhere |
 progress     how far a long loop is, on standard error |
@@ -21,7 +22,7 @@ policies     who decides: plans, selectors, the registry | types checks grammar
 stats        intervals, differences, many comparisons | types checks
 environment  what a decision brings: costs, drift, outcomes | types checks traces
 engine       thousands of replicas: streams and the loop | types checks pairs
-             seeds writing policies.base
+             cores seeds writing policies.base
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks seeds
@@ -46,52 +47,39 @@ cli          parses, runs one command, ends in one line | types checks extras ve
              commands
 """
 
+import sys
 from typing import TYPE_CHECKING
 
-from jsplit import (
-    engine,
-    environment,
-    evaluation,
-    policies,
-    results,
-    stats,
-    sweeps,
-    traces,
-)
-from jsplit.engine.shard import use_all_cores
-from jsplit.environment import drift
-from jsplit.environment.costs import Costs
-from jsplit.environment.profiles import Link, Machine, Profile, link_states
-from jsplit.environment.scenario import Condition, Scenario
-from jsplit.evaluation.evaluate import evaluate
-from jsplit.evaluation.exact import exact_values
-from jsplit.evaluation.expected import Expected, expected
-from jsplit.evaluation.rollout import ReplicaKey, Rollout, replica_keys, rollout
-from jsplit.evaluation.until import evaluate_until
+from jsplit.cores import use_all_cores
 from jsplit.extras import lazily
-from jsplit.policies.base import Policy, Selector
-from jsplit.policies.registry import make_policy, policy_names
-from jsplit.results.result import (
-    Result,
-    load_result,
-    recovery,
-    save_result,
-    summarize,
-    summarize_conditions,
-)
-from jsplit.results.runs import Runs
-from jsplit.results.runs_summary import RunsSummary
-from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
-from jsplit.sweeps.axes import random_axes
-from jsplit.sweeps.sweep import sweep
-from jsplit.traces.calibration import calibrate, expected_calibration_error
-from jsplit.traces.loading import load_trace, sample_names, sample_trace
-from jsplit.traces.trace import Trace
-from jsplit.types import Context, Feedback, JsplitError, Now, Outcome, Plan, Protocol
-from jsplit.version import __version__
 
 if TYPE_CHECKING:
-    from jsplit import bench, data, fitting, models, recording, report, training
+    from jsplit import (
+        bench,
+        data,
+        engine,
+        environment,
+        evaluation,
+        fitting,
+        models,
+        policies,
+        recording,
+        report,
+        results,
+        stats,
+        sweeps,
+        traces,
+        training,
+    )
+    from jsplit.environment import drift
+    from jsplit.environment.costs import Costs
+    from jsplit.environment.profiles import Link, Machine, Profile, link_states
+    from jsplit.environment.scenario import Condition, Scenario
+    from jsplit.evaluation.evaluate import evaluate
+    from jsplit.evaluation.exact import exact_values
+    from jsplit.evaluation.expected import Expected, expected
+    from jsplit.evaluation.rollout import ReplicaKey, Rollout, replica_keys, rollout
+    from jsplit.evaluation.until import evaluate_until
     from jsplit.fitting import (
         best_split,
         budget_cascade,
@@ -99,20 +87,111 @@ if TYPE_CHECKING:
         risk_controlled_split,
         split_trace,
     )
+    from jsplit.policies.base import Policy, Selector
+    from jsplit.policies.registry import make_policy, policy_names
     from jsplit.recording import record
+    from jsplit.results.result import (
+        Result,
+        load_result,
+        recovery,
+        save_result,
+        summarize,
+        summarize_conditions,
+    )
+    from jsplit.results.runs import Runs
+    from jsplit.results.runs_summary import RunsSummary
+    from jsplit.results.tables import ConditionSummary, ExactValues, Recovery, Summary
+    from jsplit.sweeps.axes import random_axes
+    from jsplit.sweeps.sweep import sweep
+    from jsplit.traces.calibration import calibrate, expected_calibration_error
+    from jsplit.traces.loading import load_trace, sample_names, sample_trace
+    from jsplit.traces.trace import Trace
     from jsplit.training import train
+    from jsplit.types import (
+        Context,
+        Feedback,
+        JsplitError,
+        Now,
+        Outcome,
+        Plan,
+        Protocol,
+    )
+    from jsplit.version import __version__
 
-# What needs an extra, or only some evaluations need, loads when used: packages of
-# jsplit, and names with the package they come from.
-_PACKAGES = ("bench", "data", "fitting", "models", "recording", "report", "training")
-_NAMES = {
+# Names load when used, so that `import jsplit` and `jsplit --help` are there at once,
+# and what needs an extra is not missed before. By name, the module that has it.
+_HOMES = {
+    "Condition": "environment.scenario",
+    "ConditionSummary": "results.tables",
+    "Context": "types",
+    "Costs": "environment.costs",
+    "ExactValues": "results.tables",
+    "Expected": "evaluation.expected",
+    "Feedback": "types",
+    "JsplitError": "types",
+    "Link": "environment.profiles",
+    "Machine": "environment.profiles",
+    "Now": "types",
+    "Outcome": "types",
+    "Plan": "types",
+    "Policy": "policies.base",
+    "Profile": "environment.profiles",
+    "Protocol": "types",
+    "Recovery": "results.tables",
+    "ReplicaKey": "evaluation.rollout",
+    "Result": "results.result",
+    "Rollout": "evaluation.rollout",
+    "Runs": "results.runs",
+    "RunsSummary": "results.runs_summary",
+    "Scenario": "environment.scenario",
+    "Selector": "policies.base",
+    "Summary": "results.tables",
+    "Trace": "traces.trace",
+    "__version__": "version",
+    "bench": "bench",
     "best_split": "fitting",
     "budget_cascade": "fitting",
+    "calibrate": "traces.calibration",
+    "data": "data",
+    "drift": "environment.drift",
+    "engine": "engine",
+    "environment": "environment",
+    "evaluate": "evaluation.evaluate",
+    "evaluate_until": "evaluation.until",
+    "evaluation": "evaluation",
+    "exact_values": "evaluation.exact",
+    "expected": "evaluation.expected",
+    "expected_calibration_error": "traces.calibration",
+    "fitting": "fitting",
+    "link_states": "environment.profiles",
+    "load_result": "results.result",
+    "load_trace": "traces.loading",
+    "make_policy": "policies.registry",
+    "models": "models",
+    "policies": "policies",
+    "policy_names": "policies.registry",
+    "random_axes": "sweeps.axes",
     "record": "recording",
+    "recording": "recording",
+    "recovery": "results.result",
+    "replica_keys": "evaluation.rollout",
+    "report": "report",
+    "results": "results",
     "risk_controlled_cascade": "fitting",
     "risk_controlled_split": "fitting",
+    "rollout": "evaluation.rollout",
+    "sample_names": "traces.loading",
+    "sample_trace": "traces.loading",
+    "save_result": "results.result",
     "split_trace": "fitting",
+    "stats": "stats",
+    "summarize": "results.result",
+    "summarize_conditions": "results.result",
+    "sweep": "sweeps.sweep",
+    "sweeps": "sweeps",
+    "traces": "traces",
     "train": "training",
+    "training": "training",
 }
 
 __all__ = [
@@ -189,11 +268,20 @@ __all__ = [
     "training",
 ]
 
-use_all_cores()
+if "jax" in sys.modules:  # else it is told before a name is used
+    use_all_cores()
+
+_find = lazily(__name__, _HOMES)
+
+
+def _load(name: str) -> object:
+    if name in _HOMES:
+        use_all_cores()
+    return _find(name)
 
 
 if not TYPE_CHECKING:  # which would take any misspelt name for an object
-    __getattr__ = lazily(__name__, {one: one for one in _PACKAGES} | _NAMES)
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

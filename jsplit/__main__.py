@@ -2,17 +2,26 @@
 
 import sys
 
-from jsplit import cli
-from jsplit.commands.compiled import keep_compiled
-from jsplit.commands.stopping import stoppable
+from jsplit.commands.contents import asks_for_contents, contents
+from jsplit.commands.stopping import end, stoppable
 
 
 def main() -> int:
     """Runs the command line as a process of its own and returns its exit status."""
-    keep_compiled()
+    if asks_for_contents(sys.argv[1:]):
+        print(contents())
+        return 0
     # A training saves its state first, and a step of a large network takes a while.
     with stoppable(patient=sys.argv[1:2] == ["train"]):
-        return cli.main()
+        # What is heavy loads here, where a signal ends it in one line.
+        try:
+            from jsplit import cli
+            from jsplit.commands.compiled import keep_compiled
+
+            keep_compiled()
+            return cli.main()
+        except KeyboardInterrupt as stop:  # while importing
+            return end(stop)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The `jsplit` command: parse, run one subcommand, end in one clear line on an error.
 
-Here: the list of subcommands and what happens to errors. Not here: the subcommands
-themselves (`commands`). Errors a user can mend end in exit status 2.
+Here: from words to one subcommand, and what happens to errors. Not here: the list of
+subcommands (`commands.contents`) and they themselves (`commands`). Errors a user can
+mend end in exit status 2.
 """
 
 import contextlib
@@ -9,44 +10,18 @@ import inspect
 import io
 import os
 import re
-import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tyro
 
 from jsplit import checks
-from jsplit.commands.bench import Bench
-from jsplit.commands.cluster import Merge
-from jsplit.commands.data import Data
-from jsplit.commands.evaluate import Evaluate
-from jsplit.commands.policies import Policies
-from jsplit.commands.quickstart import Quickstart
-from jsplit.commands.record import Record
-from jsplit.commands.stopping import Terminated, say_farewell
-from jsplit.commands.sweep import Sweep
-from jsplit.commands.sweep_file import with_file
-from jsplit.commands.train import Train, with_preset
+from jsplit.commands.contents import COMMANDS, asks_for_contents, contents
+from jsplit.commands.stopping import end
 from jsplit.extras import naming
 from jsplit.types import JsplitError
 from jsplit.version import versions
-
-ABOUT = (
-    "Judge split-computing and early-exit policies. --version tells which jsplit this "
-    "is, and what it runs with."
-)
-COMMANDS: dict[str, type] = {
-    "quickstart": Quickstart,
-    "data": Data,
-    "train": Train,
-    "record": Record,
-    "evaluate": Evaluate,
-    "sweep": Sweep,
-    "merge": Merge,
-    "policies": Policies,
-    "bench": Bench,
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[:1] == ["--version"]:
             own, *others = map(" ".join, versions().items())
             print(f"{own} ({', '.join(others)})")
+        elif asks_for_contents(arguments):
+            print(contents())
         else:
             command = _parse(arguments)
             with naming(arguments[0]):
@@ -84,51 +61,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt as stop:
-        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-        say_farewell(number)
-        return 128 + number
+        return end(stop)
     return 0
 
 
-def _parse(
-    arguments: Sequence[str],
-    commands: Mapping[str, type] = COMMANDS,
-    path: str = "jsplit",
-    about: str = ABOUT,
-) -> Any:
+def _parse(arguments: Sequence[str]) -> Any:
     """Returns the subcommand with its options filled in.
-
-    Args:
-        arguments: what stands behind `path`.
-        commands: what may come first; those with `ACTIONS` have more below them.
-        path: the commands before.
-        about: what the help says of them.
 
     Raises:
         JsplitError: if they cannot be parsed, in one line instead of tyro's box.
     """
-    here = path
-    if arguments and not arguments[0].startswith("-"):
-        name = checks.choice(
-            f"{path} command".removeprefix("jsplit "), arguments[0], commands
+    if not arguments:
+        raise JsplitError(
+            f"command must be one of {', '.join(COMMANDS)}, got nothing; see jsplit "
+            "--help"
         )
-        here = f"{path} {name}"
-        below = getattr(commands[name], "ACTIONS", None)
-        if below is not None:
-            about = inspect.getdoc(commands[name]) or ""
-            return _parse(arguments[1:], below, here, about)
-    if "train" in commands:
-        arguments, with_fields = with_file(arguments)
-        commands = {
-            **commands,
-            "train": with_preset(arguments),
-            "sweep": with_fields,
-        }
+    name, *words = arguments
+    checks.choice("command", name, COMMANDS)
+    if name == "train":
+        from jsplit.commands.train import with_preset
+
+        return _filled(with_preset(words), words, f"jsplit {name}")
+    if name == "sweep":
+        from jsplit.commands.sweep_file import with_file
+
+        words, command = with_file(words)
+        return _filled(command, words, f"jsplit {name}")
+    return _filled(COMMANDS[name].load(), words, f"jsplit {name}")
+
+
+def _filled(command: type, words: Sequence[str], path: str) -> Any:
+    """Returns a dataclass filled in from words.
+
+    Args:
+        command: it; one with `ACTIONS` stands for those below it.
+        words: what stands behind `path`.
+        path: what was typed before.
+    """
+    actions = getattr(command, "ACTIONS", None)
+    if actions is not None and words and not words[0].startswith("-"):
+        name = checks.choice(
+            f"{path.removeprefix('jsplit ')} command", words[0], actions
+        )
+        return _filled(actions[name], words[1:], f"{path} {name}")
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
+            if actions is None:
+                return tyro.cli(command, prog=path, args=words)
             return tyro.extras.subcommand_cli_from_dict(
-                dict(commands), prog=path, description=about, args=arguments
+                dict(actions),
+                prog=path,
+                description=inspect.getdoc(command),
+                args=words,
             )
     except SystemExit as stop:
         if not stop.code:
@@ -138,7 +123,7 @@ def _parse(
         while cause is not None and not isinstance(cause, JsplitError):
             cause = cause.__context__
         sentence = _first_sentence(said.getvalue())
-        raise cause or JsplitError(f"{sentence}; see {here} --help") from None
+        raise cause or JsplitError(f"{sentence}; see {path} --help") from None
 
 
 def _first_sentence(box: str) -> str:

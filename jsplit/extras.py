@@ -68,8 +68,7 @@ def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
 
     Args:
         package: its name, such as "jsplit.report".
-        homes: by public name the module of the package that has it; by the module's
-            own name the module itself.
+        homes: by public name the module of the package that has it, or which it is.
 
     Example:
         >>> find = lazily("jsplit.environment", {"drift": "drift", "Costs": "costs"})
@@ -82,6 +81,9 @@ def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         with naming(f"{package}.{name}"):
             home = importlib.import_module(f"{package}.{homes[name]}")
-            return home if homes[name] == name else getattr(home, name)
+            if homes[name] == name:
+                return home
+            is_home = homes[name].endswith(f".{name}") and not hasattr(home, name)
+            return home if is_home else getattr(home, name)
 
     return find

@@ -4,6 +4,7 @@ import ast
 import functools
 import importlib
 import inspect
+import os
 import pathlib
 import re
 import subprocess
@@ -250,6 +251,8 @@ def test_rules_refuse_a_forbidden_import(name, source, stranger, monkeypatch):
 def test_import_of_jsplit_is_light():
     script = (
         "import sys, jsplit\n"
+        "print('jax' in sys.modules)\n"
+        "jsplit.evaluate, jsplit.sweep\n"
         f"heavy = {[*HEAVY, 'scipy.stats']}\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
@@ -257,7 +260,27 @@ def test_import_of_jsplit_is_light():
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split() == ["False", "[]"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import jsplit; jsplit.evaluate; import jax",
+        "import jax, jsplit",
+        "from jsplit.evaluation.evaluate import evaluate; import jax",
+    ],
+)
+def test_every_core_is_a_device_however_jsplit_is_imported(script):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}; print(len(jax.devices('cpu')))"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JSPLIT_CPU_DEVICES": "3", "XLA_FLAGS": ""},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "3"
 
 
 def test_packages_are_reachable_and_hidden_by_no_function():
@@ -270,7 +293,7 @@ def test_packages_are_reachable_and_hidden_by_no_function():
 
 
 def test_dir_is_the_public_surface():
-    assert dir(jsplit) == sorted(jsplit.__all__)
+    assert dir(jsplit) == sorted(jsplit.__all__) == sorted(jsplit._HOMES)
     for name in jsplit.__all__:
         assert getattr(jsplit, name) is not None
     for name in ("data", "fitting", "training", "stats", "train", "record", "models"):

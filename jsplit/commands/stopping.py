@@ -17,8 +17,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from jsplit.writing import discard_unfinished
-
 PATIENCE = 1.5  # seconds from the signal to the end of the process
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _advice: list[str] = []
@@ -35,6 +33,13 @@ def say_farewell(number: int) -> None:
         _said.append(number)
         words = [_WORDS[signal.Signals(number)], *_advice]
         print(f"jsplit: {'; '.join(words)}", file=sys.stderr, flush=True)
+
+
+def end(stop: KeyboardInterrupt) -> int:
+    """Says farewell and returns the exit status of a command that a signal ended."""
+    number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+    say_farewell(number)
+    return 128 + number
 
 
 @contextlib.contextmanager
@@ -94,5 +99,7 @@ def _watch(reader: socket.socket) -> None:
     say_farewell(number[0])
     for child in multiprocessing.active_children():
         child.kill()
-    discard_unfinished()
+    writing = sys.modules.get("jsplit.writing")  # which is heavy, and may not be loaded
+    if writing is not None:
+        writing.discard_unfinished()
     os._exit(128 + number[0])

@@ -19,16 +19,16 @@ def with_file(arguments: Sequence[str]) -> tuple[list[str], type]:
     """Returns the arguments with what a TOML file says, and what they fill in.
 
     Args:
-        arguments: those of the command line, `sweep FILE.toml` and flags. A flag wins
+        arguments: those behind `jsplit sweep`, FILE.toml and flags. A flag wins
             over the file. Without such a file they are returned as they are.
 
     Raises:
         JsplitError: if the file cannot be read or has a field that there is not.
     """
     arguments = list(arguments)
-    if arguments[:1] != ["sweep"] or not "".join(arguments[1:2]).endswith(".toml"):
+    if not "".join(arguments[:1]).endswith(".toml"):
         return arguments, Sweep
-    path = pathlib.Path(arguments[1])
+    path = pathlib.Path(arguments[0])
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -47,7 +47,7 @@ def with_file(arguments: Sequence[str]) -> tuple[list[str], type]:
         frozen=True,
         namespace={"__doc__": Sweep.__doc__},
     )
-    return ["sweep", *words, *arguments[2:]], named
+    return [*words, *arguments[1:]], named
 
 
 def _words(path: pathlib.Path, fields: Mapping[str, Any]) -> list[str]:

@@ -97,7 +97,7 @@ def with_preset(arguments: Sequence[str]) -> type[Train]:
     So what is given wins over the preset, and the help shows the preset's values.
 
     Args:
-        arguments: those of the command line.
+        arguments: those behind `jsplit train`.
     """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", nargs="?")

@@ -7,3 +7,7 @@ loop gathers them; `reduce` and `sums`, what is kept of a step, and brought to t
 `settings` and `schedule`, how long and for whom it runs. Not here: any concrete policy;
 the engine knows `policies.base` only.
 """
+
+from jsplit.cores import use_all_cores
+
+use_all_cores()

@@ -8,7 +8,6 @@ results do not change with the number of devices or the size of a block.
 
 import functools
 import math
-import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -61,23 +60,6 @@ class Held(NamedTuple):
 
 
 INPUTS = Inputs(BY_SETTING, BY_SETTING, EVERYWHERE, EVERYWHERE)
-
-
-def use_all_cores() -> None:
-    """Makes one JAX CPU device per core, if JAX has not started and nobody chose.
-
-    XLA runs a block on one device and leaves other cores idle, so each core gets a
-    device. JSPLIT_CPU_DEVICES=n chooses n; JAX's own settings win over both.
-    """
-    chosen = jax.config.jax_num_cpu_devices != -1  # type: ignore[attr-defined]
-    if chosen or "host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
-        return
-    wanted = os.environ.get("JSPLIT_CPU_DEVICES", "")
-    cores = int(wanted) if wanted.isdigit() and int(wanted) else _available_cores()
-    try:
-        jax.config.update("jax_num_cpu_devices", cores)
-    except RuntimeError:
-        return  # JAX already started: use the devices there are
 
 
 @partitionable
@@ -353,9 +335,3 @@ def _make_keys(
 
     specs = EVERYWHERE, BY_REPLICA
     return _on_devices(mesh, on_device, *specs, out=BY_REPLICA)(key, replicas)
-
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

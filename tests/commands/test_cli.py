@@ -1,6 +1,7 @@
 """The command: its lists, its help, and the files and numbers it leaves."""
 
 import csv
+import inspect
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from conftest import random_trace
 import jsplit
 from jsplit import cli
 from jsplit.commands import evaluate
+from jsplit.commands.contents import COMMANDS
 from jsplit.policies.registry import BASIC_POLICIES
 from jsplit.version import versions
 
@@ -176,12 +178,34 @@ def test_a_reader_that_leaves_ends_the_command_silently(arguments):
     assert process.returncode == 1
 
 
-def test_help_mentions_every_command(capsys):
-    with pytest.raises(SystemExit) as end:
-        cli.main(["--help"])
-    assert end.value.code == 0
-    out = capsys.readouterr().out
-    assert all(command.split()[0] in out for command in OPTIONS)
+def test_help_mentions_every_command(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    starts = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert all(command.split()[0] in starts for command in OPTIONS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_list_of_commands_says_what_they_say_themselves(name):
+    entry = COMMANDS[name]
+    assert (inspect.getdoc(entry.load()) or "").splitlines()[0] == entry.about
+
+
+def test_list_of_commands_is_there_before_anything_loads():
+    script = (
+        "import sys\n"
+        "from jsplit.__main__ import main\n"
+        "sys.argv[1:] = ['--help']\n"
+        "assert main() == 0\n"
+        "print([name for name in ('jax', 'numpy', 'tyro') if name in sys.modules])\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "evaluate" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_and_version_load_nothing_heavy():
@@ -486,7 +510,7 @@ def test_bench_of_policies_divides_by_steps_and_by_ucb1(capsys, monkeypatch):
     message = refused(capsys, "bench", "policies", "--policies", "final_exot")
     assert "did you mean 'final_exit'?" in message
     assert refused(capsys, "bench", "policies", "--networks", "bert") == (
-        "jsplit: Unrecognized or misplaced options: --networks bert; see jsplit bench "
+        "jsplit: Unrecognized options: --networks, bert; see jsplit bench "
         "policies --help"
     )
 
