@@ -31,11 +31,17 @@ from jsplit.seeds import key_of, partitionable
 from jsplit.types import JsplitError
 
 SAVE_SECONDS = 30.0  # between two times that the state of a run is saved
-# Each core is a device, so splitting a kernel over cores only makes them wait for each
-# other. XLA's default, 256-bit vectors, took 1.3 times as long. Both concern CPUs only.
 COMPILER_OPTIONS = {
+    # Each core is a device, so splitting a kernel over cores only makes them wait for
+    # each other. XLA's default, 256-bit vectors, took 1.3 times as long.
     "xla_cpu_multi_thread_eigen": False,
     "xla_cpu_prefer_vector_width": 512,
+    # A GPU gets all loops as one graph. By default the host launches the kernels of
+    # every step, and waits to read whether there is another one. Around the loops are
+    # fewer kernels than XLA makes a graph of by default.
+    "xla_gpu_enable_command_buffer": "FUSION,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,WHILE,"
+    "CONDITIONAL",
+    "xla_gpu_graph_min_graph_size": 1,
 }
 EVERYWHERE = PartitionSpec()
 BY_SETTING = PartitionSpec("setting")

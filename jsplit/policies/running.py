@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from jsplit.pairs import Pair, mean_with
 from jsplit.policies.base import at_arm, one_hot
@@ -99,14 +99,23 @@ def fold(stats: AnyStats, feedback: Feedback, *beside: Array) -> AnyStats:
     """Returns `stats` with every known reward in `feedback` folded in.
 
     What their `add` takes beside a reward, `[1, *lanes]`, is handed on.
-    Where only the played arm's reward is known, only its statistics are computed,
-    `[*lanes]`, and written with one mask: divisions for all arms would cost more than
-    the gather.
     """
     num_arms = jax.tree.leaves(stats)[0].shape[0]
     known, rewards = known_rewards(feedback, num_arms)
-    before = stats
-    if rewards.shape[0] != num_arms:
-        before = jax.tree.map(lambda leaf: at_arm(leaf, feedback.arm)[None], stats)
-    after = before.add(rewards, *beside)
-    return jax.tree.map(lambda new, old: jnp.where(known, new, old), after, stats)
+
+    def keep(after: AnyStats, stats: AnyStats) -> AnyStats:
+        return jax.tree.map(lambda new, old: jnp.where(known, new, old), after, stats)
+
+    def of_all_arms(stats: AnyStats) -> AnyStats:
+        return keep(stats.add(rewards, *beside), stats)
+
+    def of_played_arm(stats: AnyStats) -> AnyStats:
+        own = jax.tree.map(lambda leaf: at_arm(leaf, feedback.arm)[None], stats)
+        return keep(own.add(rewards, *beside), stats)
+
+    if rewards.shape[0] == num_arms:
+        return of_all_arms(stats)
+    # On a CPU divisions for all arms would cost more than gathers of the played one.
+    # Elsewhere arithmetic is free, and what reads other cells than it writes cannot
+    # write in place: XLA would copy the state at every step.
+    return lax.platform_dependent(stats, cpu=of_played_arm, default=of_all_arms)
