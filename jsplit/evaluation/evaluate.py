@@ -193,12 +193,14 @@ def replay_all(
         (policy,), (plans,) = one.policies, one.plans
         (gap,), (constant,) = one.gap, one.constants
         replicas = _replay(one, schedule, run, advance)
-        if passes and constant is not None:
+        if not passes:
+            constant = None
+        if constant is not None:
             replicas = constant.exact(replicas, run.horizon)
         paid = {}
         if charges is not None and replicas.visits is not None:
             paid = billing.charge(replicas.visits, plans, charges)
-        ran.append(Ran(policy, replicas, gap, paid))
+        ran.append(Ran(policy, replicas, gap, paid, constant is not None))
     return Result(build(ran, scenario, run, charges=charges, chain=chain))
 
 

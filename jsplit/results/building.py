@@ -34,6 +34,7 @@ class Ran(NamedTuple):
     replicas: Replicas
     gap: np.ndarray  # [M, K] mean reward of the condition's best plan minus a plan's
     bills: Mapping[str, Bill]  # by name; empty if none were asked for
+    never_varies: bool  # the same in every replica, whatever their number
 
 
 def build(
@@ -88,6 +89,7 @@ def build(
         **how_it_ran(scenario, run, chain),
         # As JSON: labels hold commas.
         "privileged": json.dumps([x.policy.label for x in ran if x.policy.privileged]),
+        "never_vary": json.dumps([x.policy.label for x in ran if x.never_varies]),
         **bills.attributes(charges),
     }
     return xarray.Dataset(variables, coords, attributes)

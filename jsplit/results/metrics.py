@@ -103,3 +103,13 @@ def streams_of(result: Dataset) -> stats.Streams:
 def privileged_policies(result: Dataset) -> set[str]:
     """Returns the labels of the policies that see what no real policy can see."""
     return set(json.loads(result.attrs.get("privileged", "[]")))
+
+
+def never_vary(result: Dataset) -> np.ndarray:
+    """Tells which policies do the same in every replica, [policies].
+
+    A single plan does if replicas see all samples equally often; that its replicas
+    agree is no accident.
+    """
+    labels = json.loads(result.attrs.get("never_vary", "[]"))
+    return np.isin(result["policy"].values.astype(str), labels)

@@ -14,6 +14,7 @@ from jsplit.results.curves import borrow_spread
 from jsplit.results.metrics import (
     METRICS,
     metrics_of,
+    never_vary,
     per_replica,
     privileged_policies,
     streams_of,
@@ -92,7 +93,8 @@ def _column(
     if metric == "cost_change":
         cost = per_replica(result, "cost")
         same = np.broadcast_to(cost[base], cost.shape)
-        change = stats.relative_change(cost, same, **options)
+        exact = never_vary(result)
+        change = stats.relative_change(cost, same, exact=exact & exact[base], **options)
         return dict(zip(change._fields, change, strict=True))
     is_privileged = np.isin(
         result["policy"].values.astype(str), list(privileged_policies(result))
@@ -101,7 +103,7 @@ def _column(
     values = per_replica(result, metric)
     if resampled_gaps:
         values = borrow_spread(values, per_replica(result, "realised_regret"))
-    found = _compared(values, base, adjustment, options)
+    found = _compared(values, never_vary(result), base, adjustment, options)
     if metric in HIGHER_IS_BETTER or metric not in METRICS:
         # A clairvoyant would leave every policy that can be built behind.
         found["best_set"] = np.full(len(values), np.nan)
@@ -118,13 +120,19 @@ def _column(
 
 
 def _compared(
-    values: np.ndarray, base: int, adjustment: str, options: dict[str, Any]
+    values: np.ndarray,
+    exact: np.ndarray,
+    base: int,
+    adjustment: str,
+    options: dict[str, Any],
 ) -> dict[str, np.ndarray]:
     """Returns the columns of one metric, [policies] each, from [policy, replica]."""
-    interval = stats.mean_interval(values, **options)
+    interval = stats.mean_interval(values, exact=exact, **options)
     same = np.broadcast_to(values[base], values.shape)
-    paired = stats.paired_difference(values, same, **options)
     others = np.arange(len(values)) != base
+    # A policy differs from itself by nothing, however it varies.
+    both = (exact & exact[base]) | ~others
+    paired = stats.paired_difference(values, same, exact=both, **options)
     p_value = stats.ADJUSTMENTS[adjustment](np.where(others, paired.p_value, np.nan))
     numbers = (*interval, *paired[:4], p_value)
     return dict(zip(NUMBERS, numbers, strict=True))

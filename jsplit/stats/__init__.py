@@ -20,11 +20,10 @@ mixed, and the streams (`Streams`) decide which one an interval covers:
 =====================  ==========================================================
 for                    use
 =====================  ==========================================================
-means over replicas    `mean_interval`: Student t from R = 100 on, BCa below, t
-                       again for a handful
+means over replicas    `mean_interval`: Student t, widened for skewed values; unknown
+                       for fewer than 29 replicas
 differences            `paired_difference`, on common streams
-ratios                 `ratio_interval`, `relative_change`: delta method, BCa
-                       below 100
+ratios                 `ratio_interval`, `relative_change`: delta method
 one fixed rule         `sample_interval`: t over N, Wilson for rates; a test that is
                        exact for every N: `betting_p_value`
 several comparisons    `holm` (planned), `benjamini_hochberg` (sweeps), `best_set`

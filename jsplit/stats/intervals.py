@@ -1,10 +1,8 @@
 """Intervals of means and of ratios of means over replicas.
 
-Here: Student t, BCa and the delta method. Not here: standard errors (`errors`) and the
-resampling (`bootstrap`).
+Here: Student t and the delta method. Not here: standard errors (`errors`) and what
+skewness adds to them (`skewed`).
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,22 +15,8 @@ from jsplit.stats.base import (
     is_constant,
     open_unit,
 )
-from jsplit.stats.bootstrap import bca
 from jsplit.stats.errors import standard_error
-
-T_MIN_REPLICAS = 100
-"""From here on Student t; below, BCa, which follows a skewed distribution."""
-
-
-def _uses_bca(num_replicas: int, level: float, streams: Streams) -> bool:
-    """Tells whether an interval is BCa instead of Student t.
-
-    BCa limits lie between the smallest and the largest of R replicas. These two
-    enclose the median with probability 1 - 2^(1 - R). Where R is so small that this is
-    below the level, BCa cannot reach the level and Student t is used instead.
-    """
-    wide_enough = 0.5 ** (num_replicas - 1) <= 1 - level
-    return not streams.resampled and num_replicas < T_MIN_REPLICAS and wide_enough
+from jsplit.stats.skewed import chance_of_unseen, half_widths
 
 
 def mean_interval(
@@ -40,30 +24,30 @@ def mean_interval(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
 ) -> Interval:
     """Returns the mean over replicas and its interval.
 
-    Estimated: the expected value of one replica. Resampled: replicas, all R values of
-    a row with equal weight. The method depends on the number of replicas:
+    Estimated: the expected value of one replica. The replicas are the sample:
 
-    - 100 or more: Student t with R - 1 degrees of freedom.
-    - fewer: a BCa bootstrap of the replicas. It is slightly too short for skewed
-      values: 95 % limits of 20 replicas cover about 92 to 94 %.
-    - too few for BCa (5 or fewer at 95 %): Student t.
+    - "shuffle" and "fixed" streams: Student t with R - 1 degrees of freedom, or Hall's
+      limit for skewed values where that lies farther out (`stats.skewed`). Unknown
+      where an outcome with a chance of one in ten may not have been seen: at 95 % for
+      fewer than 29 replicas, for 58 or fewer that all agree. More that agree have zero
+      width.
     - "bootstrap" streams: mean -+ t times the test-set error, which does not shrink
       with R (see `errors.test_set_error`), because there the replicas are themselves
       the resamples.
 
-    Where all replicas agree the interval has zero width at exactly that value: a
-    fixed plan on a whole shuffled test set has no simulation error. With R = 1, or
+    A fixed plan on a whole shuffled test set has no simulation error. Who knows this
+    says so with `exact`: two replicas that agree then have zero width. With R = 1, or
     a single resampled test set, the variance is unknown: low and high are NaN.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         level: probability that the interval covers what it estimates, in (0, 1).
         streams: what the replicas ran over.
-        seed: seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        exact: [..] bool, True = replicas that agree are known to agree always.
 
     Returns:
         Interval of [..] arrays.
@@ -79,7 +63,7 @@ def mean_interval(
     samples = finite("values", values)
     open_unit("level", level)
     constant = is_constant(samples, np.abs(samples).max(-1))
-    return interval_of_mean(samples, constant, level, streams, seed)
+    return interval_of_mean(samples, constant, level, streams, exact)
 
 
 def relative_change(
@@ -88,16 +72,14 @@ def relative_change(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
 ) -> Interval:
     """Returns how far the mean lies above the baseline's mean, in percent.
 
     Estimated: 100 (E[values] / E[baseline] - 1), a ratio of means, not a mean of
-    ratios. Resampled: replicas, the two values of a replica together. The method
-    changes with the number of replicas as in `mean_interval`: a t interval of the
-    linearised ratio (delta method), or a BCa bootstrap of the ratio itself. For
-    "bootstrap" streams it uses the test-set error of the linearised ratio. Zero width
-    where the ratio is the same in all replicas.
+    ratios. The two values of a replica belong together. The limits are those of
+    `mean_interval` for the linearised ratio (delta method), also where the ratio is the
+    same in all replicas.
 
     Args:
         values: [.., R] finite numbers, one per replica.
@@ -105,7 +87,7 @@ def relative_change(
             should be far from 0; where it is 0, the result is NaN.
         level: as in `mean_interval`.
         streams: what the replicas ran over.
-        seed: as in `mean_interval`.
+        exact: as in `mean_interval`.
 
     Returns:
         Interval of [..] arrays, in percent.
@@ -118,7 +100,7 @@ def relative_change(
     open_unit("level", level)
     # Not a difference of two ratios, which would lose the digits they share.
     change, scale = ours - theirs, np.abs(ours).max(-1)
-    interval = _interval_of_ratio(change, theirs, scale, level, streams, seed)
+    interval = _interval_of_ratio(change, theirs, scale, level, streams, exact)
     return Interval(*(100 * part for part in interval))
 
 
@@ -128,14 +110,14 @@ def ratio_interval(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
 ) -> Interval:
     """Returns the mean per unit of weight and its interval.
 
     Estimated: E[values] / E[weights], a ratio of means, not a mean of ratios. If values
     are sums over steps and weights count the steps, this is the mean per step of
-    replicas that have different numbers of steps. Resampled: replicas, the two numbers
-    of a replica together. The interval is made as in `relative_change`.
+    replicas that have different numbers of steps. The two numbers of a replica belong
+    together. The interval is made as in `relative_change`.
 
     A replica (for "bootstrap" streams, a test set) with a value and a weight of zero
     says nothing about the ratio and does not count. If a single one counts, the
@@ -147,7 +129,7 @@ def ratio_interval(
             where it is 0, the result is NaN.
         level: as in `mean_interval`.
         streams: what the replicas ran over.
-        seed: as in `mean_interval`.
+        exact: as in `mean_interval`.
 
     Returns:
         Interval of [..] arrays, in units of values per unit of weights.
@@ -175,8 +157,9 @@ def ratio_interval(
             rows = which == number
             some, weight = ours[rows][:, pattern], theirs[rows][:, pattern]
             scale = np.abs(some).max(-1)
+            known = np.broadcast_to(exact, which.shape)[rows]
             found[:, rows] = _interval_of_ratio(
-                some, weight, scale, level, streams, seed
+                some, weight, scale, level, streams, known
             )
     return Interval(*(part[()] for part in found))
 
@@ -195,7 +178,7 @@ def _interval_of_ratio(
     scale: np.ndarray,
     level: float,
     streams: Streams,
-    seed: int,
+    exact: ArrayLike,
 ) -> Interval:
     """Puts an interval around the ratio of the means of [.., R]; `scale` rounds."""
     is_zero = theirs.mean(-1, keepdims=True) == 0
@@ -207,16 +190,18 @@ def _interval_of_ratio(
         estimate=estimate,
         influence=residual / mean[..., np.newaxis],
         constant=is_constant(residual, scale),
-        samples=np.stack([ours, theirs]),
-        statistic_fn=lambda means: means[0] / means[1],
         level=level,
         streams=streams,
-        seed=seed,
+        exact=exact,
     )
 
 
 def interval_of_mean(
-    samples: np.ndarray, constant: np.ndarray, level: float, streams: Streams, seed: int
+    samples: np.ndarray,
+    constant: np.ndarray,
+    level: float,
+    streams: Streams,
+    exact: ArrayLike,
 ) -> Interval:
     """Puts an interval around the mean of [.., R]; `constant` marks equal rows."""
     # The mean of equal numbers may miss them by a rounding.
@@ -225,11 +210,9 @@ def interval_of_mean(
         estimate=estimate,
         influence=samples,
         constant=constant,
-        samples=samples[np.newaxis],
-        statistic_fn=lambda means: means[0],
         level=level,
         streams=streams,
-        seed=seed,
+        exact=exact,
     )
 
 
@@ -238,23 +221,19 @@ def _interval(
     estimate: np.ndarray,
     influence: np.ndarray,
     constant: np.ndarray,
-    samples: np.ndarray,
-    statistic_fn: Callable[[np.ndarray], np.ndarray],
     level: float,
     streams: Streams,
-    seed: int,
+    exact: ArrayLike,
 ) -> Interval:
     """Puts an interval around a smooth function of replica means.
 
     Args:
         estimate: [..] the function at the means of all replicas.
         influence: [.., R] how each replica moves the estimate, up to a constant.
-        constant: [..] bool; True = no replica moves it, so the width is zero.
-        samples: [S, .., R] what the function is computed from, S = 1 or 2.
-        statistic_fn: the function, [S, .., B] means to [.., B].
+        constant: [..] bool; True = no replica moves it.
         level: in (0, 1).
         streams: what the replicas ran over.
-        seed: seed of the BCa bootstrap.
+        exact: [..] bool, True = no replica ever moves it if none here does.
 
     Returns:
         Interval of [..] arrays.
@@ -262,14 +241,19 @@ def _interval(
     num_replicas = influence.shape[-1]
     if streams.num_units(num_replicas) < 2:
         return Interval.unknown(estimate)
-    if _uses_bca(num_replicas, level, streams):
-        low, high = bca(samples, statistic_fn, level, seed)
-    else:
+    if streams.resampled:
         from scipy.special import stdtrit
 
         error = standard_error(influence, streams)
-        half_width = stdtrit(error.freedom, (1 + level) / 2) * error.scale
-        low, high = estimate - half_width, estimate + half_width
+        below = above = stdtrit(error.freedom, (1 + level) / 2) * error.scale
+    else:
+        below, above = half_widths(influence, level)
+        known = (chance_of_unseen(num_replicas, constant) <= 1 - level) | (
+            constant & np.asarray(exact, bool)
+        )
+        below, above = (np.where(known, part, np.nan) for part in (below, above))
+        constant = constant & known
+    low, high = estimate - below, estimate + above
     return Interval(
         estimate[()],
         np.where(constant, estimate, low)[()],

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from jsplit.stats.base import ROUNDING, Streams, finite_pair, is_constant, open_unit
 from jsplit.stats.intervals import interval_of_mean
+from jsplit.stats.skewed import chance_of_unseen
+from jsplit.stats.skewed import p_value as skewed_p_value
 from jsplit.stats.student import estimate, t_test
 
 
@@ -30,26 +32,28 @@ def paired_difference(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
 ) -> Paired:
     """Compares two policies replica by replica, on the same streams.
 
-    Estimated: the expected difference of one replica. Resampled: replicas, the two
-    values of a replica always together. The correlation shows the gain of pairing:
+    Estimated: the expected difference of one replica. The two values of a replica
+    always belong together. The correlation shows the gain of pairing:
     the variance of the difference is Va + Vb - 2 correlation sqrt(Va Vb). A correlation
     of 0 means that common streams bought nothing.
 
-    The p value is the paired t test's for every R >= 2. Below 100 replicas it may
-    therefore disagree slightly with the BCa interval. It is 1 where all differences are
-    zero, and 0 where they are constant but not zero. For "bootstrap" streams both the
-    test and the interval use the test-set error.
+    The interval is that of `mean_interval`. The p value is the paired t test's or, for
+    "shuffle" and "fixed" streams, Hall's for skewed differences if that is larger. It
+    is never 0: not below 2^(1 - R), what R differences of one sign are worth, and not
+    below the chance that R replicas have not shown a rare outcome (`stats.skewed`). It
+    is 1 where all differences are zero. For "bootstrap" streams both the test and the
+    interval use the test-set error.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         baseline: [.., R] the baseline's numbers in the same replicas.
         level: probability that the interval covers what it estimates, in (0, 1).
         streams: what the replicas of both ran over.
-        seed: seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        exact: [..] bool, True = differences that agree are known to agree always.
 
     Returns:
         Paired of [..] arrays, in the unit of the values.
@@ -66,8 +70,17 @@ def paired_difference(
     ours, theirs = finite_pair(values, baseline)
     open_unit("level", level)
     differences, constant = differences_of(ours, theirs)
-    interval = interval_of_mean(differences, constant, level, streams, seed)
-    p_value = t_test(estimate(differences, constant, streams))[()]
+    interval = interval_of_mean(differences, constant, level, streams, exact)
+    found = estimate(differences, constant, streams)
+    p_value = t_test(found)
+    num = differences.shape[-1]
+    if not streams.resampled and num > 1:
+        unseen = chance_of_unseen(num, constant)
+        unseen = np.where(constant & np.asarray(exact, bool), 0.0, unseen)
+        skewed = np.where(constant, 0.0, skewed_p_value(differences))
+        p_value = np.maximum.reduce([p_value, skewed, unseen])
+        p_value = np.where(found.mean == 0, 1.0, p_value)
+    p_value = p_value[()]
     return Paired(*interval, _correlation(ours, theirs), p_value)
 
 

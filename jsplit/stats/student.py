@@ -45,10 +45,16 @@ def t_interval(found: Estimate, level: float) -> Interval:
 
 
 def t_test(found: Estimate) -> np.ndarray:
-    """Returns two-sided p values of mean = 0; 1 or 0 where there is no error."""
+    """Returns two-sided p values of mean = 0, never 0; 1 where there is no difference.
+
+    A p value is not below 2^-freedom: R differences of one sign, R - 1 the degrees of
+    freedom, have that probability if both signs are equally likely.
+    """
     from scipy.special import stdtr
 
     certain = found.error == 0
     error = np.where(certain, 1.0, found.error)
     p_value = 2 * stdtr(found.freedom, -np.abs(found.mean / error))
-    return np.where(certain, np.where(found.mean == 0, 1.0, 0.0), p_value)
+    p_value = np.where(certain, np.where(found.mean == 0, 1.0, 0.0), p_value)
+    least = np.maximum(0.5**found.freedom, np.finfo(float).tiny)
+    return np.maximum(p_value, least)
