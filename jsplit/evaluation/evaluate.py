@@ -30,6 +30,7 @@ from jsplit.progress import counted
 from jsplit.results import bills as billing
 from jsplit.results.building import Ran, build
 from jsplit.results.metrics import METRICS
+from jsplit.results.ranges import possible_values
 from jsplit.results.result import Result
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Protocol
@@ -200,7 +201,9 @@ def replay_all(
         paid = {}
         if charges is not None and replicas.visits is not None:
             paid = billing.charge(replicas.visits, plans, charges)
-        ran.append(Ran(policy, replicas, gap, paid, constant is not None))
+        possible = possible_values(plans, scenario, run.protocol)
+        never_varies = constant is not None
+        ran.append(Ran(policy, replicas, gap, paid, never_varies, possible))
     return Result(build(ran, scenario, run, charges=charges, chain=chain))
 
 

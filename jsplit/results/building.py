@@ -35,6 +35,7 @@ class Ran(NamedTuple):
     gap: np.ndarray  # [M, K] mean reward of the condition's best plan minus a plan's
     bills: Mapping[str, Bill]  # by name; empty if none were asked for
     never_varies: bool  # the same in every replica, whatever their number
+    possible: Mapping[str, tuple[float, float]]  # of one step, by metric
 
 
 def build(
@@ -90,6 +91,7 @@ def build(
         # As JSON: labels hold commas.
         "privileged": json.dumps([x.policy.label for x in ran if x.policy.privileged]),
         "never_vary": json.dumps([x.policy.label for x in ran if x.never_varies]),
+        "possible": json.dumps({x.policy.label: x.possible for x in ran}),
         **bills.attributes(charges),
     }
     return xarray.Dataset(variables, coords, attributes)

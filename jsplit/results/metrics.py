@@ -28,6 +28,7 @@ METRICS = (
     "pseudo_regret",
     "realised_regret",
 )
+REGRETS = ("pseudo_regret", "realised_regret")
 PER_REPLICA = tuple(name for name in METRICS if name != "cost_change")
 """Those that every replica has; a change of cost is a ratio of means."""
 
@@ -113,3 +114,16 @@ def never_vary(result: Dataset) -> np.ndarray:
     """
     labels = json.loads(result.attrs.get("never_vary", "[]"))
     return np.isin(result["policy"].values.astype(str), labels)
+
+
+def sample_range(result: Dataset, metric: str) -> stats.SampleRange | None:
+    """Returns what a step can come to, [policies]; None where that is not known."""
+    told = json.loads(result.attrs.get("possible", "{}"))
+    labels = result["policy"].values.astype(str)
+    if told and metric in REGRETS:
+        # Far beyond what is met: a range would say nothing, the skewness does.
+        return stats.SampleRange(-np.inf, np.inf, int(result.attrs["num_samples"]))
+    if not all(metric in told.get(label, {}) for label in labels):
+        return None
+    low, high = np.array([told[label][metric] for label in labels]).T
+    return stats.SampleRange(low, high, int(result.attrs["num_samples"]))

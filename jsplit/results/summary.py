@@ -17,6 +17,7 @@ from jsplit.results.metrics import (
     never_vary,
     per_replica,
     privileged_policies,
+    sample_range,
     streams_of,
 )
 
@@ -103,7 +104,14 @@ def _column(
     values = per_replica(result, metric)
     if resampled_gaps:
         values = borrow_spread(values, per_replica(result, "realised_regret"))
-    found = _compared(values, never_vary(result), base, adjustment, options)
+    found = _compared(
+        values,
+        never_vary(result),
+        sample_range(result, metric),
+        base,
+        adjustment,
+        options,
+    )
     if metric in HIGHER_IS_BETTER or metric not in METRICS:
         # A clairvoyant would leave every policy that can be built behind.
         found["best_set"] = np.full(len(values), np.nan)
@@ -122,17 +130,31 @@ def _column(
 def _compared(
     values: np.ndarray,
     exact: np.ndarray,
+    possible: stats.SampleRange | None,
     base: int,
     adjustment: str,
     options: dict[str, Any],
 ) -> dict[str, np.ndarray]:
     """Returns the columns of one metric, [policies] each, from [policy, replica]."""
-    interval = stats.mean_interval(values, exact=exact, **options)
+    interval = stats.mean_interval(values, exact=exact, possible=possible, **options)
     same = np.broadcast_to(values[base], values.shape)
     others = np.arange(len(values)) != base
     # A policy differs from itself by nothing, however it varies.
     both = (exact & exact[base]) | ~others
-    paired = stats.paired_difference(values, same, exact=both, **options)
+    gap = None if possible is None else _range_of_difference(possible, base)
+    paired = stats.paired_difference(values, same, exact=both, possible=gap, **options)
     p_value = stats.ADJUSTMENTS[adjustment](np.where(others, paired.p_value, np.nan))
     numbers = (*interval, *paired[:4], p_value)
     return dict(zip(NUMBERS, numbers, strict=True))
+
+
+def _range_of_difference(of: stats.SampleRange, base: int) -> stats.SampleRange:
+    """Returns the range of a policy minus the baseline on one sample, [policies]."""
+    low, high = np.atleast_1d(of.low), np.atleast_1d(of.high)
+    if not np.isfinite(low).all():
+        return of
+    others = np.arange(len(low)) != base
+    return of._replace(
+        low=np.where(others, low - high[base], 0.0),
+        high=np.where(others, high - low[base], 0.0),
+    )

@@ -43,6 +43,14 @@ class Interval(NamedTuple):
         return cls.around(mean, np.full_like(mean, np.nan))
 
 
+class SampleRange(NamedTuple):
+    """What the samples of a test set can be; the limits broadcast to [..]."""
+
+    low: ArrayLike  # smallest possible value of a sample, or -inf
+    high: ArrayLike  # largest possible value of a sample, or inf
+    num_samples: int  # N >= 1, in the test set
+
+
 @dataclasses.dataclass(frozen=True)
 class Streams:
     """The streams that replicas ran over.

@@ -9,13 +9,15 @@ from numpy.typing import ArrayLike
 
 from jsplit.stats.base import (
     Interval,
+    SampleRange,
     Streams,
     finite,
     finite_pair,
     is_constant,
     open_unit,
 )
-from jsplit.stats.errors import standard_error
+from jsplit.stats.bounded import limits, skewness_of
+from jsplit.stats.errors import standard_error, units_of
 from jsplit.stats.skewed import chance_of_unseen, half_widths
 
 
@@ -25,6 +27,7 @@ def mean_interval(
     level: float = 0.95,
     streams: Streams = Streams(),
     exact: ArrayLike = False,
+    possible: SampleRange | None = None,
 ) -> Interval:
     """Returns the mean over replicas and its interval.
 
@@ -37,7 +40,9 @@ def mean_interval(
       width.
     - "bootstrap" streams: mean -+ t times the test-set error, which does not shrink
       with R (see `errors.test_set_error`), because there the replicas are themselves
-      the resamples.
+      the resamples. With `possible` the limits follow the skewness of the replicas,
+      stay in the range and allow for what the test set has not shown
+      (`stats.bounded`).
 
     A fixed plan on a whole shuffled test set has no simulation error. Who knows this
     says so with `exact`: two replicas that agree then have zero width. With R = 1, or
@@ -48,6 +53,8 @@ def mean_interval(
         level: probability that the interval covers what it estimates, in (0, 1).
         streams: what the replicas ran over.
         exact: [..] bool, True = replicas that agree are known to agree always.
+        possible: for "bootstrap" streams, what one sample can come to and how many
+            there are; None if this is not known.
 
     Returns:
         Interval of [..] arrays.
@@ -63,7 +70,7 @@ def mean_interval(
     samples = finite("values", values)
     open_unit("level", level)
     constant = is_constant(samples, np.abs(samples).max(-1))
-    return interval_of_mean(samples, constant, level, streams, exact)
+    return interval_of_mean(samples, constant, level, streams, exact, possible)
 
 
 def relative_change(
@@ -202,6 +209,7 @@ def interval_of_mean(
     level: float,
     streams: Streams,
     exact: ArrayLike,
+    possible: SampleRange | None,
 ) -> Interval:
     """Puts an interval around the mean of [.., R]; `constant` marks equal rows."""
     # The mean of equal numbers may miss them by a rounding.
@@ -213,6 +221,7 @@ def interval_of_mean(
         level=level,
         streams=streams,
         exact=exact,
+        possible=possible,
     )
 
 
@@ -224,6 +233,7 @@ def _interval(
     level: float,
     streams: Streams,
     exact: ArrayLike,
+    possible: SampleRange | None = None,
 ) -> Interval:
     """Puts an interval around a smooth function of replica means.
 
@@ -234,6 +244,7 @@ def _interval(
         level: in (0, 1).
         streams: what the replicas ran over.
         exact: [..] bool, True = no replica ever moves it if none here does.
+        possible: as in `mean_interval`.
 
     Returns:
         Interval of [..] arrays.
@@ -245,6 +256,17 @@ def _interval(
         from scipy.special import stdtrit
 
         error = standard_error(influence, streams)
+        if possible is not None:
+            scale = np.where(constant, 0.0, error.scale)
+            units, _ = units_of(influence, streams)
+            found = limits(
+                estimate,
+                error._replace(scale=scale),
+                np.where(constant, 0.0, skewness_of(units)),
+                possible,
+                level,
+            )
+            return Interval(estimate[()], found[0][()], found[1][()])
         below = above = stdtrit(error.freedom, (1 + level) / 2) * error.scale
     else:
         below, above = half_widths(influence, level)

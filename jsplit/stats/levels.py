@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike
 from jsplit import checks
 from jsplit.stats.base import (
     Interval,
+    SampleRange,
     Streams,
     as_numbers,
     finite,
     is_constant,
     open_unit,
 )
-from jsplit.stats.errors import standard_error
+from jsplit.stats.bounded import limits, skewness_of
+from jsplit.stats.errors import Error, standard_error
 from jsplit.types import JsplitError
 
 
@@ -73,30 +75,37 @@ def wilson_interval(
     return Interval(rate[()], low[()], high[()])
 
 
-def sample_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
+def sample_interval(
+    values: ArrayLike,
+    *,
+    level: float = 0.95,
+    possible: tuple[float, float] | None = None,
+) -> Interval:
     """Returns the exact mean of a rule over a test set, and its test-set error.
 
     Estimated: the expected value of one fixed rule on a sample of the population.
     Resampled: nothing. Every shuffle of the test set gives the mean over the N samples.
-    Its error against the population is Wilson's for booleans (`wilson_interval`). For
-    numbers it is Student's, mean -+ t s / sqrt(N) with N - 1 degrees of freedom. Only
-    for one rule that does not learn.
+    Its error against the population follows from their skewness and their range, 0 to 1
+    for booleans (`stats.bounded`). For numbers whose range is not known it is
+    Student's, mean -+ t s / sqrt(N) with N - 1 degrees of freedom. Only for one rule
+    that does not learn.
 
     Args:
         values: [.., N] booleans or finite numbers, one per sample of the test set.
         level: probability that the interval covers, in (0, 1).
+        possible: smallest and largest value a sample can have; None if not known.
 
     Returns:
         Interval of [..] arrays, in the unit of the values; low and high are NaN for a
-        single number.
+        single number of unknown range.
 
     Raises:
         JsplitError: if values are empty or not finite, or the level is out of range.
 
     Example:
-        >>> mean, low, high = sample_interval([True] * 90 + [False] * 10)
-        >>> round(float(low), 4), round(float(high), 4)
-        (0.8256, 0.9448)
+        >>> mean, low, high = sample_interval([True] * 20)
+        >>> round(float(low), 2), float(high)
+        (0.86, 1.0)
     """
     from scipy.special import stdtrit
 
@@ -104,9 +113,18 @@ def sample_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     open_unit("level", level)
     num = samples.shape[-1]
     if np.asarray(values).dtype == bool:
-        return wilson_interval(samples.sum(-1), num, level=level)
+        possible = 0.0, 1.0
     constant = is_constant(samples, np.abs(samples).max(-1))
     mean = np.where(constant, samples[..., 0], samples.mean(-1))
+    if possible is not None:
+        spread = samples.std(-1, ddof=min(num - 1, 1))
+        error = Error(
+            np.where(constant, 0.0, spread / np.sqrt(num)),
+            np.full(mean.shape, max(num - 1.0, 1.0)),
+        )
+        skewness = np.where(constant, 0.0, skewness_of(samples) / np.sqrt(num))
+        found = limits(mean, error, skewness, SampleRange(*possible, num), level)
+        return Interval(mean[()], found[0][()], found[1][()])
     if num == 1:
         half_width = np.full(mean.shape, np.nan)
     else:

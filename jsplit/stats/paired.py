@@ -9,7 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit.stats.base import ROUNDING, Streams, finite_pair, is_constant, open_unit
+from jsplit.stats.base import (
+    ROUNDING,
+    SampleRange,
+    Streams,
+    finite_pair,
+    is_constant,
+    open_unit,
+)
 from jsplit.stats.intervals import interval_of_mean
 from jsplit.stats.skewed import chance_of_unseen
 from jsplit.stats.skewed import p_value as skewed_p_value
@@ -33,6 +40,7 @@ def paired_difference(
     level: float = 0.95,
     streams: Streams = Streams(),
     exact: ArrayLike = False,
+    possible: SampleRange | None = None,
 ) -> Paired:
     """Compares two policies replica by replica, on the same streams.
 
@@ -54,6 +62,7 @@ def paired_difference(
         level: probability that the interval covers what it estimates, in (0, 1).
         streams: what the replicas of both ran over.
         exact: [..] bool, True = differences that agree are known to agree always.
+        possible: as in `mean_interval`, of the difference of one sample.
 
     Returns:
         Paired of [..] arrays, in the unit of the values.
@@ -70,7 +79,7 @@ def paired_difference(
     ours, theirs = finite_pair(values, baseline)
     open_unit("level", level)
     differences, constant = differences_of(ours, theirs)
-    interval = interval_of_mean(differences, constant, level, streams, exact)
+    interval = interval_of_mean(differences, constant, level, streams, exact, possible)
     found = estimate(differences, constant, streams)
     p_value = t_test(found)
     num = differences.shape[-1]
