@@ -266,8 +266,8 @@ class Runs(Labelled):
     ) -> Interval:
         """Returns the mean of a cell and its interval, from all its replicas.
 
-        The same as in `Result.summarize`: wider for skewed replicas and unknown for
-        few, where `summarize` of a sweep has Student's t.
+        Wider for skewed replicas and unknown for few, where `summarize` of a sweep has
+        Student's t. Unlike `Result.summarize` it knows no range of the samples.
 
         Args:
             metric: what is measured.

@@ -59,3 +59,8 @@ def test_stopping_and_looking(run, pool):
 def test_curves_and_sets(run, pool):
     check(run.simultaneous(pool, np.random.default_rng(11), 300))
     check(run.sets_and_power(np.random.default_rng(12), 1_000))
+
+
+def test_few_replicas_and_rates_near_1(run):
+    check(run.few_replicas(np.random.default_rng(13), 500))
+    check(run.high_rates(np.random.default_rng(14), 200))
