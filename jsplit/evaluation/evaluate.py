@@ -201,7 +201,7 @@ def replay_all(
         paid = {}
         if charges is not None and replicas.visits is not None:
             paid = billing.charge(replicas.visits, plans, charges)
-        possible = possible_values(plans, scenario, run.protocol)
+        possible = possible_values(plans, scenario, run.protocol, charges)
         never_varies = constant is not None
         ran.append(Ran(policy, replicas, gap, paid, never_varies, possible))
     return Result(build(ran, scenario, run, charges=charges, chain=chain))

@@ -15,6 +15,7 @@ from jsplit.evaluation.evaluate import chosen_policies
 from jsplit.evaluation.expected import single_plan, values_by_sample
 from jsplit.policies.base import Policy
 from jsplit.results.building import build_exact
+from jsplit.results.metrics import range_of
 from jsplit.results.ranges import possible_values
 from jsplit.results.tables import ExactValues
 from jsplit.traces.trace import Trace
@@ -86,7 +87,10 @@ def _values(
         "true_reward": correct - costs.mu * cost,
     }
     possible = possible_values(plan, Scenario.of(trace, costs), protocol)
+    num = trace.num_samples
     return {
-        name: stats.sample_interval(one, level=level, possible=possible[name])
+        name: stats.sample_interval(
+            one, level=level, possible=range_of(possible[name], num, name)
+        )
         for name, one in values.items()
     }

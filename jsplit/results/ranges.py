@@ -12,11 +12,16 @@ import numpy as np
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
+from jsplit.results import bills
+from jsplit.results.bills import Charges
 from jsplit.types import Plan, Protocol
 
 
 def possible_values(
-    plans: Plan, scenario: Scenario, protocol: Protocol
+    plans: Plan,
+    scenario: Scenario,
+    protocol: Protocol,
+    charges: Charges | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Returns the smallest and the largest value of a step, by metric.
 
@@ -24,6 +29,7 @@ def possible_values(
         plans: K plans, all that a policy may choose.
         scenario: their costs by condition and route.
         protocol: the switches.
+        charges: costs and deadlines of every bill; None if there are none.
     """
     exits = exits_within_reach(plans)
     low, high, dearest = np.inf, -np.inf, -np.inf
@@ -36,13 +42,23 @@ def possible_values(
         dearest = max(dearest, learned.max())
     mu = float(np.asarray(scenario.first.costs.mu))
     ships = exits[:, -1]
-    return {
+    found = {
         "accuracy": (0.0, 1.0),
         "cost": (float(low), float(high)),
         "offloaded": (float(not exits[:, :-1].any()), float(ships.any())),
         "reward": (-mu * float(dearest), 1 - mu * float(low)),
         "true_reward": (-mu * float(high), 1 - mu * float(low)),
     }
+    if charges is not None:
+        of_bills = bills.metrics_of(charges.costs, charges.deadlines)
+        for metric, (bill, variable, _) in of_bills.items():
+            routes = [
+                _prices(plans, one, all_heads=False) for one in charges.costs[bill]
+            ]
+            prices = np.stack(routes)[:, exits]
+            ends = float(prices.min()), float(prices.max())
+            found[metric] = (0.0, 1.0) if variable == "bill_late" else ends
+    return found
 
 
 def exits_within_reach(plans: Plan) -> np.ndarray:

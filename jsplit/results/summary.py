@@ -19,6 +19,7 @@ from jsplit.results.metrics import (
     privileged_policies,
     sample_range,
     streams_of,
+    surely_constant,
 )
 
 if TYPE_CHECKING:
@@ -92,11 +93,7 @@ def _column(
     """Returns the numbers of one metric, [policies] each."""
     options: dict[str, Any] = {"level": level, "streams": streams_of(result)}
     if metric == "cost_change":
-        cost = per_replica(result, "cost")
-        same = np.broadcast_to(cost[base], cost.shape)
-        exact = never_vary(result)
-        change = stats.relative_change(cost, same, exact=exact & exact[base], **options)
-        return dict(zip(change._fields, change, strict=True))
+        return _change_of_cost(result, base, options)
     is_privileged = np.isin(
         result["policy"].values.astype(str), list(privileged_policies(result))
     )
@@ -106,7 +103,7 @@ def _column(
         values = borrow_spread(values, per_replica(result, "realised_regret"))
     found = _compared(
         values,
-        never_vary(result),
+        surely_constant(values, metric, never_vary(result)),
         sample_range(result, metric),
         base,
         adjustment,
@@ -125,6 +122,22 @@ def _column(
         for name in ("low", "high", "difference_low", "difference_high"):
             found[name][is_privileged | is_privileged[base]] = np.nan
     return found
+
+
+def _change_of_cost(
+    result: Dataset, base: int, options: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """Returns the columns of the change of cost in percent, [policies] each."""
+    cost, of = per_replica(result, "cost"), sample_range(result, "cost")
+    same = np.broadcast_to(cost[base], cost.shape)
+    exact = never_vary(result)
+    both = (exact & exact[base]) | (np.arange(len(cost)) == base)
+    possible = None
+    if of is not None:
+        low, high = (np.asarray(part)[base] for part in of[:2])
+        possible = of, of._replace(low=low, high=high)
+    change = stats.relative_change(cost, same, exact=both, possible=possible, **options)
+    return dict(zip(change._fields, change, strict=True))
 
 
 def _compared(

@@ -48,7 +48,8 @@ class SampleRange(NamedTuple):
 
     low: ArrayLike  # smallest possible value of a sample, or -inf
     high: ArrayLike  # largest possible value of a sample, or inf
-    num_samples: int  # N >= 1, in the test set
+    num_samples: ArrayLike  # N >= 1, in the test set
+    attained: ArrayLike = True  # whether samples at the limits are to be expected
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,94 +1,162 @@
-"""Limits of the mean of a population of bounded values, from one test set of it.
+"""Limits of the mean of a population, from one test set of it.
 
 Here: what skewness, the range and what was never seen do to test-set error. Not here:
 the standard error itself (`errors`, `levels`).
 
-A test set of N samples has a mean m with standard error s and skewness g. Student's m
+A test set of N samples has a mean m with standard error s and skewness k. Student's m
 -+ t s is symmetric, leaves the range, and has no width where all samples agree. Here a
 limit is a quantile of Pearson's type III distribution (a shifted gamma distribution)
-with three cumulants. To those of the mean it adds what 2/3 of a further sample at the
-edge e of the range would: with d = (e - m) / (N + 1),
+with three cumulants. To those of the mean it adds what 2/3 of a further sample at an
+edge e would: with d = (e - m) / (N + 1),
 
-    m + 2/3 d,    s^2 + 2/3 d^2,    g s^3 + 4/3 d^3,
+    m + 2/3 d,    s^2 + 2/3 d^2,    k s^3 + 4/3 d^3,
 
-e the smallest possible value for the low limit and the largest for the high one. For
-a rate the number of misses k enters as gamma(k + 2/3) and gamma(k), between Jeffreys'
-interval (1/2) and that of Clopper and Pearson (1). For other values it is the bound of
-Gaffke (2005), with Dirichlet weights matched in three moments and part of his added
-sample. Whether rates are .8 or .999, this covers 94 to 98 % at N = 50 and more; after N
-equal samples a limit is 3 / N of the range away. Of an infinite range there is no edge:
-limits then follow the skewness alone.
+e below m for the low limit and above it for the high one. Of the outcomes that are met,
+such as a right answer, a shipped sample or the dearest exit, the edge is the end of the
+range (`SampleRange.attained`). For a rate the number of misses n enters as gamma(n +
+2/3) and gamma(n), between Jeffreys' interval (1/2) and that of Clopper and Pearson (1);
+for other values it is the bound of Gaffke (2005), with Dirichlet weights matched in
+three moments and part of his added sample. After N equal samples a limit is 3 / N of
+the range away.
+
+A range whose ends are never met, such as a confidence of 0, says little, and an
+infinite one nothing. There an edge is as far from m as the outer of the two values that
+have the spread S = sqrt(N) s and the skewness g = sqrt(N) k of the samples if there are
+only two,
+
+    e = m -+ S (|g| / 2 + sqrt(1 + g^2 / 4)),
+
+and within the range. Of a rate it is 0 or 1.
+
+Student's heavier tails come in as the normal probability of his quantile: a limit at
+level L is the quantile at ndtr(t) of the distribution. So a p value has a closed form.
+Of nu degrees of freedom of s^2 the whole variance V has nu (V / s^2)^2 (Satterthwaite
+1946).
 
 Reference:
     Gaffke, Three test statistics for a nonparametric one-sided hypothesis on the mean
     of a nonnegative variable, Mathematical Methods of Statistics 14, 2005.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from jsplit.stats.base import SampleRange
-from jsplit.stats.errors import Error
+from jsplit.stats.base import Interval, SampleRange
+from jsplit.stats.student import Estimate
 
 ADDED = 2 / 3
-"""Share of a sample at the edge. From 0.6 on no rate is covered below 93.5 %."""
+"""Share of a sample at the edge."""
 STRAIGHT = 1e-4  # skewness that is none
+MOST_FREEDOM = 1e9  # degrees of freedom from which Student's t is normal
 
 
-def limits(
-    mean: np.ndarray,
-    error: Error,
-    skewness: np.ndarray,
-    possible: SampleRange,
-    level: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the low and the high limit of a mean.
+class _Side(NamedTuple):
+    """The distribution whose quantiles are the limits on one side, [..] each."""
+
+    sign: int  # -1 = low limits, 1 = high ones
+    end: np.ndarray  # of the range
+    centre: np.ndarray
+    scale: np.ndarray
+    skewness: np.ndarray  # seen from this side: of sign * value
+    freedom: np.ndarray
+
+
+def bounded_interval(found: Estimate, possible: SampleRange, level: float) -> Interval:
+    """Returns a mean and its limits, which lie in the range of the samples.
 
     Args:
-        mean: [..] of the test set.
-        error: of the mean, [..]; scale 0 = all samples agree.
-        skewness: [..] of the mean's distribution.
+        found: of the test set.
         possible: what a sample can be, [..] or numbers.
         level: in (0, 1).
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import ndtr, stdtrit
 
-    probability = (1 + level) / 2
-    # Student's quantile in place of the normal one, as far as the error is uncertain.
-    scale = error.scale * stdtrit(error.freedom, probability) / ndtri(probability)
-    found = []
-    for edge, chance in ((possible.low, 1 - probability), (possible.high, probability)):
-        # Rounding may have put the mean beyond the edge.
-        outer = np.minimum if chance < 0.5 else np.maximum
-        edge = outer(edge, mean)
-        bounded = np.isfinite(edge)
-        away = np.where(bounded, edge, mean) - mean
-        away = away / (possible.num_samples + 1)
+    limits = []
+    for side in _sides(found, possible):
+        tail = ndtr(-stdtrit(side.freedom, (1 + level) / 2))
+        limit = side.centre + side.sign * side.scale * _upper(tail, side.skewness)
+        inner, outer = (np.maximum, np.minimum)[:: -side.sign]
+        limits.append(outer(inner(limit, side.end), found.mean)[()])
+    return Interval(found.mean[()], *limits)
+
+
+def bounded_test(found: Estimate, possible: SampleRange) -> np.ndarray:
+    """Returns two-sided [..] p values of a mean of 0: the interval's, turned round.
+
+    A p value is the smallest 1 - level at which the interval leaves out 0. It is never
+    0, though 0 may be out of the range, and 1 where the mean is 0.
+
+    Args:
+        found: of the test set.
+        possible: as in `bounded_interval`.
+    """
+    from scipy.special import ndtri, stdtr
+
+    tails = []
+    for side in _sides(found, possible):
+        away = -side.sign * side.centre / np.where(side.scale > 0, side.scale, 1.0)
+        away = np.where(side.scale > 0, away, np.where(away > 0, np.inf, -np.inf))
+        tail = stdtr(side.freedom, ndtri(_beyond(away, side.skewness)))
+        tails.append(np.where(-side.sign * side.end > 0, 0.0, tail))
+    p_value = (2 * np.minimum(*tails)).clip(np.finfo(float).tiny, 1.0)
+    return np.where(found.mean == 0, 1.0, p_value)
+
+
+def _sides(found: Estimate, possible: SampleRange) -> list[_Side]:
+    num = np.asarray(possible.num_samples)
+    scale, lean = found.error, np.asarray(found.skewness)
+    spread, bend = np.sqrt(num) * scale, np.sqrt(num) * np.abs(lean)
+    reach = spread * (bend / 2 + np.sqrt(1 + bend**2 / 4))
+    sides = []
+    for sign, limit in ((-1, possible.low), (1, possible.high)):
+        # Rounding may have put the mean beyond the end.
+        end = (
+            np.minimum(limit, found.mean) if sign < 0 else np.maximum(limit, found.mean)
+        )
+        away = np.abs(end - found.mean)
+        is_end = np.asarray(possible.attained, bool) | (scale == 0)
+        away = np.where(is_end, away, np.minimum(away, reach))
+        away = np.where(np.isfinite(away), away, 0.0) / (num + 1)
         variance = scale**2 + ADDED * away**2
-        third = skewness * scale**3 + 2 * ADDED * away**3
-        limit = _quantile(mean + ADDED * away, variance, third, chance)
-        inner = np.maximum if chance < 0.5 else np.minimum
-        found.append(outer(inner(limit, edge), mean))
-    return found[0], found[1]
+        third = sign * lean * scale**3 + 2 * ADDED * away**3
+        total = np.sqrt(variance)
+        safe = np.where(total > 0, total, 1.0)
+        # Of no error there is no doubt how large it is.
+        share = (scale / safe) ** 4
+        freedom = np.where(
+            share * MOST_FREEDOM > found.freedom,
+            found.freedom / np.where(share > 0, share, 1.0),
+            MOST_FREEDOM,
+        )
+        centre = found.mean + sign * ADDED * away
+        sides.append(_Side(sign, end, centre, total, third / safe**3, freedom))
+    return sides
 
 
-def skewness_of(units: np.ndarray) -> np.ndarray:
-    """Returns the [..] skewness of [.., n] values, 0 where they agree."""
-    centred = units - units.mean(-1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(-1, keepdims=True))
-    return ((centred / np.where(spread > 0, spread, 1.0)) ** 3).mean(-1)
+def _upper(tail: np.ndarray, skewness: np.ndarray) -> np.ndarray:
+    """Returns what a standard Pearson III variable exceeds with probability `tail`."""
+    from scipy.special import gammainccinv, gammaincinv, ndtri
+
+    straight, shape = _shape(skewness)
+    right = (gammainccinv(shape, tail) - shape) / np.sqrt(shape)
+    left = (shape - gammaincinv(shape, tail)) / np.sqrt(shape)
+    curved = np.where(skewness < 0, left, right)
+    return np.where(straight, -ndtri(tail), curved)
 
 
-def _quantile(
-    mean: np.ndarray, variance: np.ndarray, third: np.ndarray, chance: float
-) -> np.ndarray:
-    """Returns a quantile of Pearson's type III distribution from its cumulants."""
-    from scipy.special import gammaincinv, ndtri
+def _beyond(value: np.ndarray, skewness: np.ndarray) -> np.ndarray:
+    """Returns the probability that a standard Pearson III variable exceeds `value`."""
+    from scipy.special import gammainc, gammaincc, ndtr
 
-    scale = np.sqrt(variance)
-    skewness = third / np.where(scale > 0, scale, 1.0) ** 3
+    straight, shape = _shape(skewness)
+    right = gammaincc(shape, (shape + value * np.sqrt(shape)).clip(0))
+    left = gammainc(shape, (shape - value * np.sqrt(shape)).clip(0))
+    curved = np.where(skewness < 0, left, right)
+    return np.where(straight, ndtr(-value), curved)
+
+
+def _shape(skewness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tells where there is no skewness, and the shape of the gamma distribution."""
     straight = np.abs(skewness) < STRAIGHT
-    shape = 4 / np.where(straight, 1.0, skewness) ** 2
-    turned = np.where(skewness < 0, 1 - chance, chance)
-    away = (gammaincinv(shape, turned) - shape) / np.sqrt(shape)
-    away = np.where(skewness < 0, -away, away)
-    return mean + scale * np.where(straight, ndtri(chance), away)
+    return straight, 4 / np.where(straight, 1.0, skewness) ** 2

@@ -1,7 +1,6 @@
 """Intervals of means and of ratios of means over replicas.
 
-Here: Student t and the delta method. Not here: standard errors (`errors`) and what
-skewness adds to them (`skewed`).
+Here: the delta method, rows that do not count. Not here: the limits (`limits`).
 """
 
 import numpy as np
@@ -16,9 +15,8 @@ from jsplit.stats.base import (
     is_constant,
     open_unit,
 )
-from jsplit.stats.bounded import limits, skewness_of
-from jsplit.stats.errors import standard_error, units_of
-from jsplit.stats.skewed import chance_of_unseen, half_widths
+from jsplit.stats.limits import interval_of
+from jsplit.stats.student import estimate
 
 
 def mean_interval(
@@ -38,15 +36,15 @@ def mean_interval(
       where an outcome with a chance of one in ten may not have been seen: at 95 % for
       fewer than 29 replicas, for 58 or fewer that all agree. More that agree have zero
       width.
-    - "bootstrap" streams: mean -+ t times the test-set error, which does not shrink
-      with R (see `errors.test_set_error`), because there the replicas are themselves
-      the resamples. With `possible` the limits follow the skewness of the replicas,
-      stay in the range and allow for what the test set has not shown
-      (`stats.bounded`).
+    - "bootstrap" streams: limits from the test-set error, which does not shrink with R
+      (see `errors.test_set_error`), because there the replicas are themselves the
+      resamples. With `possible` they follow the skewness of the test sets, stay in the
+      range and allow for what the test set has not shown (`stats.bounded`); without it
+      they are Student's.
 
     A fixed plan on a whole shuffled test set has no simulation error. Who knows this
-    says so with `exact`: two replicas that agree then have zero width. With R = 1, or
-    a single resampled test set, the variance is unknown: low and high are NaN.
+    says so with `exact`: replicas that agree then have zero width. With R = 1, or a
+    single resampled test set, the variance is unknown: low and high are NaN.
 
     Args:
         values: [.., R] finite numbers, one per replica.
@@ -70,7 +68,8 @@ def mean_interval(
     samples = finite("values", values)
     open_unit("level", level)
     constant = is_constant(samples, np.abs(samples).max(-1))
-    return interval_of_mean(samples, constant, level, streams, exact, possible)
+    found = estimate(samples, constant, streams, exact)
+    return interval_of(found, level, streams, possible)
 
 
 def relative_change(
@@ -80,6 +79,7 @@ def relative_change(
     level: float = 0.95,
     streams: Streams = Streams(),
     exact: ArrayLike = False,
+    possible: tuple[SampleRange, SampleRange] | None = None,
 ) -> Interval:
     """Returns how far the mean lies above the baseline's mean, in percent.
 
@@ -95,6 +95,8 @@ def relative_change(
         level: as in `mean_interval`.
         streams: what the replicas ran over.
         exact: as in `mean_interval`.
+        possible: as there, of a sample's value and of the baseline's; the baseline
+            must be above 0, the values not below it.
 
     Returns:
         Interval of [..] arrays, in percent.
@@ -107,8 +109,21 @@ def relative_change(
     open_unit("level", level)
     # Not a difference of two ratios, which would lose the digits they share.
     change, scale = ours - theirs, np.abs(ours).max(-1)
-    interval = _interval_of_ratio(change, theirs, scale, level, streams, exact)
+    ratio = None if possible is None else _range_of_change(ours, theirs, *possible)
+    interval = _interval_of_ratio(change, theirs, scale, level, streams, exact, ratio)
     return Interval(*(100 * part for part in interval))
+
+
+def _range_of_change(
+    ours: np.ndarray, theirs: np.ndarray, of: SampleRange, of_theirs: SampleRange
+) -> SampleRange:
+    """Returns what one sample can make of the linearised change."""
+    mean = theirs.mean(-1)
+    mean = np.where(mean == 0, np.nan, mean)
+    ratio = ours.mean(-1) / mean
+    low = (np.asarray(of.low) - ratio * of_theirs.high) / mean
+    high = (np.asarray(of.high) - ratio * of_theirs.low) / mean
+    return of._replace(low=low + ratio - 1, high=high + ratio - 1)
 
 
 def ratio_interval(
@@ -118,6 +133,7 @@ def ratio_interval(
     level: float = 0.95,
     streams: Streams = Streams(),
     exact: ArrayLike = False,
+    possible: SampleRange | None = None,
 ) -> Interval:
     """Returns the mean per unit of weight and its interval.
 
@@ -137,6 +153,7 @@ def ratio_interval(
         level: as in `mean_interval`.
         streams: what the replicas ran over.
         exact: as in `mean_interval`.
+        possible: as there, of a sample's value per unit of weight.
 
     Returns:
         Interval of [..] arrays, in units of values per unit of weights.
@@ -165,8 +182,14 @@ def ratio_interval(
             some, weight = ours[rows][:, pattern], theirs[rows][:, pattern]
             scale = np.abs(some).max(-1)
             known = np.broadcast_to(exact, which.shape)[rows]
+            bounds = None
+            if possible is not None:
+                low, high = (
+                    np.broadcast_to(part, which.shape)[rows] for part in possible[:2]
+                )
+                bounds = possible._replace(low=low, high=high)
             found[:, rows] = _interval_of_ratio(
-                some, weight, scale, level, streams, known
+                some, weight, scale, level, streams, known, bounds
             )
     return Interval(*(part[()] for part in found))
 
@@ -186,98 +209,14 @@ def _interval_of_ratio(
     level: float,
     streams: Streams,
     exact: ArrayLike,
+    possible: SampleRange | None,
 ) -> Interval:
     """Puts an interval around the ratio of the means of [.., R]; `scale` rounds."""
     is_zero = theirs.mean(-1, keepdims=True) == 0
     theirs = np.where(is_zero, np.nan, theirs)
     mean = theirs.mean(-1)
-    estimate = ours.mean(-1) / mean
-    residual = ours - estimate[..., np.newaxis] * theirs
-    return _interval(
-        estimate=estimate,
-        influence=residual / mean[..., np.newaxis],
-        constant=is_constant(residual, scale),
-        level=level,
-        streams=streams,
-        exact=exact,
-    )
-
-
-def interval_of_mean(
-    samples: np.ndarray,
-    constant: np.ndarray,
-    level: float,
-    streams: Streams,
-    exact: ArrayLike,
-    possible: SampleRange | None,
-) -> Interval:
-    """Puts an interval around the mean of [.., R]; `constant` marks equal rows."""
-    # The mean of equal numbers may miss them by a rounding.
-    estimate = np.where(constant, samples[..., 0], samples.mean(-1))
-    return _interval(
-        estimate=estimate,
-        influence=samples,
-        constant=constant,
-        level=level,
-        streams=streams,
-        exact=exact,
-        possible=possible,
-    )
-
-
-def _interval(
-    *,
-    estimate: np.ndarray,
-    influence: np.ndarray,
-    constant: np.ndarray,
-    level: float,
-    streams: Streams,
-    exact: ArrayLike,
-    possible: SampleRange | None = None,
-) -> Interval:
-    """Puts an interval around a smooth function of replica means.
-
-    Args:
-        estimate: [..] the function at the means of all replicas.
-        influence: [.., R] how each replica moves the estimate, up to a constant.
-        constant: [..] bool; True = no replica moves it.
-        level: in (0, 1).
-        streams: what the replicas ran over.
-        exact: [..] bool, True = no replica ever moves it if none here does.
-        possible: as in `mean_interval`.
-
-    Returns:
-        Interval of [..] arrays.
-    """
-    num_replicas = influence.shape[-1]
-    if streams.num_units(num_replicas) < 2:
-        return Interval.unknown(estimate)
-    if streams.resampled:
-        from scipy.special import stdtrit
-
-        error = standard_error(influence, streams)
-        if possible is not None:
-            scale = np.where(constant, 0.0, error.scale)
-            units, _ = units_of(influence, streams)
-            found = limits(
-                estimate,
-                error._replace(scale=scale),
-                np.where(constant, 0.0, skewness_of(units)),
-                possible,
-                level,
-            )
-            return Interval(estimate[()], found[0][()], found[1][()])
-        below = above = stdtrit(error.freedom, (1 + level) / 2) * error.scale
-    else:
-        below, above = half_widths(influence, level)
-        known = (chance_of_unseen(num_replicas, constant) <= 1 - level) | (
-            constant & np.asarray(exact, bool)
-        )
-        below, above = (np.where(known, part, np.nan) for part in (below, above))
-        constant = constant & known
-    low, high = estimate - below, estimate + above
-    return Interval(
-        estimate[()],
-        np.where(constant, estimate, low)[()],
-        np.where(constant, estimate, high)[()],
-    )
+    ratio = ours.mean(-1) / mean
+    residual = ours - ratio[..., np.newaxis] * theirs
+    influence = residual / mean[..., np.newaxis]
+    found = estimate(influence, is_constant(residual, scale), streams, exact)
+    return interval_of(found._replace(mean=ratio), level, streams, possible)

@@ -18,8 +18,9 @@ from jsplit.stats.base import (
     is_constant,
     open_unit,
 )
-from jsplit.stats.bounded import limits, skewness_of
-from jsplit.stats.errors import Error, standard_error
+from jsplit.stats.bounded import bounded_interval
+from jsplit.stats.errors import standard_error
+from jsplit.stats.student import Estimate, skewness_of, t_interval
 from jsplit.types import JsplitError
 
 
@@ -76,10 +77,7 @@ def wilson_interval(
 
 
 def sample_interval(
-    values: ArrayLike,
-    *,
-    level: float = 0.95,
-    possible: tuple[float, float] | None = None,
+    values: ArrayLike, *, level: float = 0.95, possible: SampleRange | None = None
 ) -> Interval:
     """Returns the exact mean of a rule over a test set, and its test-set error.
 
@@ -93,7 +91,7 @@ def sample_interval(
     Args:
         values: [.., N] booleans or finite numbers, one per sample of the test set.
         level: probability that the interval covers, in (0, 1).
-        possible: smallest and largest value a sample can have; None if not known.
+        possible: what a sample can be; None if not known.
 
     Returns:
         Interval of [..] arrays, in the unit of the values; low and high are NaN for a
@@ -107,30 +105,23 @@ def sample_interval(
         >>> round(float(low), 2), float(high)
         (0.86, 1.0)
     """
-    from scipy.special import stdtrit
-
     samples = finite("values", values)
     open_unit("level", level)
     num = samples.shape[-1]
     if np.asarray(values).dtype == bool:
-        possible = 0.0, 1.0
+        possible = SampleRange(0.0, 1.0, num)
     constant = is_constant(samples, np.abs(samples).max(-1))
     mean = np.where(constant, samples[..., 0], samples.mean(-1))
-    if possible is not None:
-        spread = samples.std(-1, ddof=min(num - 1, 1))
-        error = Error(
-            np.where(constant, 0.0, spread / np.sqrt(num)),
-            np.full(mean.shape, max(num - 1.0, 1.0)),
-        )
-        skewness = np.where(constant, 0.0, skewness_of(samples) / np.sqrt(num))
-        found = limits(mean, error, skewness, SampleRange(*possible, num), level)
-        return Interval(mean[()], found[0][()], found[1][()])
-    if num == 1:
-        half_width = np.full(mean.shape, np.nan)
-    else:
-        error = samples.std(-1, ddof=1) / np.sqrt(num)
-        half_width = stdtrit(num - 1, (1 + level) / 2) * np.where(constant, 0, error)
-    return Interval.around(mean, half_width)
+    if num == 1 and possible is None:
+        return Interval.unknown(mean)
+    scale = samples.std(-1, ddof=min(num - 1, 1)) / np.sqrt(num)
+    skewness = skewness_of(samples) / np.sqrt(num)
+    scale, skewness = (np.where(constant, 0.0, part) for part in (scale, skewness))
+    freedom = np.full(mean.shape, max(num - 1.0, 1.0))
+    found = Estimate(mean, scale, freedom, skewness)
+    if possible is None:
+        return t_interval(found, level)
+    return bounded_interval(found, possible, level)
 
 
 def training_interval(

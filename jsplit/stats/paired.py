@@ -17,10 +17,8 @@ from jsplit.stats.base import (
     is_constant,
     open_unit,
 )
-from jsplit.stats.intervals import interval_of_mean
-from jsplit.stats.skewed import chance_of_unseen
-from jsplit.stats.skewed import p_value as skewed_p_value
-from jsplit.stats.student import estimate, t_test
+from jsplit.stats.limits import interval_of, p_value_of
+from jsplit.stats.student import estimate
 
 
 class Paired(NamedTuple):
@@ -49,12 +47,11 @@ def paired_difference(
     the variance of the difference is Va + Vb - 2 correlation sqrt(Va Vb). A correlation
     of 0 means that common streams bought nothing.
 
-    The interval is that of `mean_interval`. The p value is the paired t test's or, for
-    "shuffle" and "fixed" streams, Hall's for skewed differences if that is larger. It
-    is never 0: not below 2^(1 - R), what R differences of one sign are worth, and not
-    below the chance that R replicas have not shown a rare outcome (`stats.skewed`). It
-    is 1 where all differences are zero. For "bootstrap" streams both the test and the
-    interval use the test-set error.
+    The interval is that of `mean_interval`, and the p value is the smallest 1 - level
+    at which it leaves out 0. It is never 0: for "shuffle" and "fixed" streams not below
+    2^(1 - R), what R differences of one sign are worth, and not below the chance that R
+    replicas have not shown a rare outcome (`stats.skewed`). It is 1 where all
+    differences are zero.
 
     Args:
         values: [.., R] finite numbers, one per replica.
@@ -79,17 +76,9 @@ def paired_difference(
     ours, theirs = finite_pair(values, baseline)
     open_unit("level", level)
     differences, constant = differences_of(ours, theirs)
-    interval = interval_of_mean(differences, constant, level, streams, exact, possible)
-    found = estimate(differences, constant, streams)
-    p_value = t_test(found)
-    num = differences.shape[-1]
-    if not streams.resampled and num > 1:
-        unseen = chance_of_unseen(num, constant)
-        unseen = np.where(constant & np.asarray(exact, bool), 0.0, unseen)
-        skewed = np.where(constant, 0.0, skewed_p_value(differences))
-        p_value = np.maximum.reduce([p_value, skewed, unseen])
-        p_value = np.where(found.mean == 0, 1.0, p_value)
-    p_value = p_value[()]
+    found = estimate(differences, constant, streams, exact)
+    interval = interval_of(found, level, streams, possible)
+    p_value = p_value_of(found, streams, possible)
     return Paired(*interval, _correlation(ours, theirs), p_value)
 
 

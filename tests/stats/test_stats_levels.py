@@ -130,16 +130,22 @@ def test_limits_of_rates_lie_between_those_of_jeffreys_and_of_clopper_and_pearso
 
 def test_limits_of_costs_follow_their_skewness_and_what_was_not_seen():
     shipped = (np.arange(100) < 3) * 0.5 + 0.1
-    found = stats.sample_interval(shipped, possible=(0.1, 0.6))
+    found = stats.sample_interval(shipped, possible=stats.SampleRange(0.1, 0.6, 100))
     rate = stats.sample_interval(np.arange(100) < 3)
     np.testing.assert_allclose(found, 0.1 + 0.5 * np.array(rate))
-    mirrored = stats.sample_interval(-shipped, possible=(-0.6, -0.1))
+    mirrored = stats.sample_interval(
+        -shipped, possible=stats.SampleRange(-0.6, -0.1, 100)
+    )
     np.testing.assert_allclose(mirrored[:1] + mirrored[:0:-1], np.negative(found))
-    never = stats.sample_interval(np.full(100, 0.1), possible=(0.1, 0.6))
+    never = stats.sample_interval(
+        np.full(100, 0.1), possible=stats.SampleRange(0.1, 0.6, 100)
+    )
     assert never.low == never.mean == 0.1 < never.high < 0.12
-    always = stats.sample_interval(np.full(100, 0.1), possible=(0.1, 0.1))
+    always = stats.sample_interval(
+        np.full(100, 0.1), possible=stats.SampleRange(0.1, 0.1, 100)
+    )
     assert always == (0.1, 0.1, 0.1)
-    assert stats.sample_interval([0.3], possible=(0, 1)).high <= 1
+    assert stats.sample_interval([0.3], possible=stats.SampleRange(0, 1, 1)).high <= 1
 
 
 def test_resampled_test_sets_that_agree_have_a_width():
@@ -171,6 +177,44 @@ def test_bootstrap_of_a_high_rate_covers_the_population():
     assert np.mean((plain.low <= rate) & (rate <= plain.high)) < 0.92
     assert (plain.high > 1).any()
     assert (found.high <= 1).all()
+
+
+@pytest.mark.parametrize("attained", [True, False])
+def test_p_values_turn_the_interval_of_resampled_test_sets_round(attained):
+    sets = stats.Streams("bootstrap", num_orders=4)
+    ours, theirs = rng(8).binomial(200, [[[0.98]], [[0.96]]], (2, 40, 64)) / 200
+    ours, theirs = ours.repeat(4, -1), theirs.repeat(4, -1)
+    possible = stats.SampleRange(-1.0, 1.0, 200, attained)
+    found = stats.paired_difference(ours, theirs, streams=sets, possible=possible)
+    assert found.p_value.min() > 0
+    for row in range(len(ours)):
+        for factor, is_out in ((0.99, True), (1.01, False)):
+            again = stats.paired_difference(
+                ours[row],
+                theirs[row],
+                level=max(1 - found.p_value[row] / factor, 1e-9),
+                streams=sets,
+                possible=possible,
+            )
+            assert (again.low > 0 or again.high < 0) == is_out
+
+
+def test_far_ends_of_a_range_that_are_never_met_do_not_count():
+    """Confidences of .8 to .9: nothing speaks for samples at 0."""
+    values = rng(9).uniform(0.8, 0.9, 200)
+    wide = stats.SampleRange(0.0, 1.0, 200)
+    plain = stats.sample_interval(values)
+    near = stats.sample_interval(values, possible=wide._replace(attained=False))
+    far = stats.sample_interval(values, possible=wide)
+    assert far.high - far.low > 1.5 * (near.high - near.low)
+    assert near.high - near.low < 1.1 * (plain.high - plain.low)
+    rate = rng(9).random(200) < 0.9  # of which the ends are the two values there are
+    np.testing.assert_allclose(
+        stats.sample_interval(rate),
+        stats.sample_interval(rate + 0.0, possible=wide._replace(attained=False)),
+    )
+    same = stats.sample_interval(np.full(200, 0.8), possible=wide)
+    assert same.low < 0.8 < same.high
 
 
 def test_sample_interval_takes_t_for_numbers_of_unknown_range():

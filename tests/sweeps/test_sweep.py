@@ -10,10 +10,6 @@ from conftest import compilations, random_trace
 import jsplit
 from jsplit import stats
 from jsplit.engine import pace, shard
-from jsplit.results.metrics import streams_of
-from jsplit.stats.base import is_constant
-from jsplit.stats.paired import differences_of
-from jsplit.stats.student import estimate, t_interval, t_test
 from jsplit.sweeps import parcels, replaying, tasks
 from jsplit.types import JsplitError
 
@@ -21,7 +17,6 @@ TRACE = random_trace(60, 4, seed=1)
 OVER = {"offload": [0.1, 0.4], "alpha": [0.6, 0.8]}
 POLICIES = ["splitee", "fixed_split(depth=2)", "final_exit", "ucb1(alpha=0.7)"]
 HOW = {"num_replicas": 128, "seed": 3}
-SHUFFLE = stats.Streams()
 METRICS = ["accuracy", "cost", "offloaded", "reward", "true_reward", "pseudo_regret"]
 
 
@@ -47,18 +42,6 @@ def compared(values):
     return stats.paired_difference(values, np.broadcast_to(values[2], values.shape))
 
 
-def students(values, base, streams=SHUFFLE, level=0.95):
-    """Student's intervals of means, of differences to `base`, and their p values.
-
-    A sweep keeps no replica to see skewness in.
-    """
-    same = np.broadcast_to(values[base], values.shape)
-    constant = is_constant(values, np.abs(values).max(-1))
-    apart = estimate(*differences_of(values, same), streams)
-    own = t_interval(estimate(values, constant, streams), level)
-    return own, t_interval(apart, level), t_test(apart)
-
-
 def test_dims_are_the_axes_then_policy_and_metric(runs):
     assert runs.axes == OVER
     assert runs["mean"].dims == ("offload", "alpha", "policy", "metric")
@@ -78,11 +61,14 @@ def test_every_cell_is_evaluate_alone(runs):
             constant = np.ptp(values, axis=1) <= 1e-7 * np.abs(values).max(1)
             expected = np.where(constant, values[:, 0], values.mean(1))
             np.testing.assert_array_equal(mean, expected, err_msg=metric)
-            interval, paired, _ = students(values, 2)
+            paired = stats.paired_difference(
+                values, np.broadcast_to(values[2], values.shape)
+            )
             low = found["difference_low"].sel(
                 offload=offload, alpha=alpha, metric=metric
             )
             np.testing.assert_allclose(low, paired.low, rtol=1e-9, atol=1e-12)
+            interval = stats.mean_interval(values)
             high = found["high"].sel(offload=offload, alpha=alpha, metric=metric)
             np.testing.assert_allclose(high, interval.high, rtol=1e-9, atol=1e-12)
 
@@ -106,7 +92,13 @@ def test_p_values_are_adjusted_over_all_cells(runs):
     raw = []
     for offload, alpha in itertools.product(*OVER.values()):
         values = alone(offload, alpha).metric("cost")
-        raw.append(students(values, 2)[2])
+        raw.append(
+            stats.paired_difference(
+                values,
+                np.broadcast_to(values[2], values.shape),
+                exact=[False, True, True, False],
+            ).p_value
+        )
     raw = np.delete(np.stack(raw), 2, axis=1)
     found = np.delete(
         table["p_value"].sel(metric="cost").values.reshape(4, 4), 2, axis=1
@@ -130,15 +122,15 @@ def test_test_set_error_is_that_of_evaluate(stream):
         TRACE, ["splitee", "final_exit"], costs, stream=stream, **HOW
     )
     ours = runs.summarize(level=0.9).data.isel(offload=0)
-    streams = streams_of(result.data)
+    theirs = result.summarize(level=0.9).data
     for metric in ("accuracy", "cost", "reward"):
-        own, apart, _ = students(result.metric(metric), 1, streams, level=0.9)
-        here = ours.sel(metric=metric)
-        for prefix, theirs in (("", own), ("difference_", apart)):
-            for name in ("low", "high"):
-                np.testing.assert_allclose(
-                    here[prefix + name], getattr(theirs, name), rtol=1e-9, atol=1e-12
-                )
+        for name in ("low", "high", "difference_low", "difference_high"):
+            np.testing.assert_allclose(
+                ours[name].sel(metric=metric),
+                theirs[name].sel(metric=metric),
+                rtol=1e-9,
+                atol=1e-12,
+            )
 
 
 def test_traces_and_the_run_may_be_axes():
@@ -162,14 +154,10 @@ def test_every_stream_has_its_own_error():
     table = runs.summarize().data
     for stream in streams:
         result = jsplit.evaluate(TRACE, policies, costs, stream=stream, **HOW)
-        values, of = result.metric("accuracy"), streams_of(result.data)
-        own, apart, _ = students(values, 1, of)
+        theirs = result.summarize().data.sel(metric="accuracy")
         ours = table.sel(stream=stream, metric="accuracy")
-        for prefix, theirs in (("", own), ("difference_", apart)):
-            for name in ("low", "high"):
-                np.testing.assert_allclose(
-                    ours[prefix + name], getattr(theirs, name), rtol=1e-9, atol=1e-12
-                )
+        for name in ("low", "high", "difference_low", "difference_high"):
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12)
     assert "stream" not in runs.attrs
     assert runs.attrs["seed"] == 3
 
