@@ -12,7 +12,7 @@ import numpy as np
 from jsplit import stats
 from jsplit.engine.streams import ORDERS
 from jsplit.results.metrics import NOT_ATTAINED
-from jsplit.results.settings import DIFFERENCE, OWN
+from jsplit.results.settings import DIFFERENCE, OWN, RANGE
 from jsplit.stats.limits import interval_of, p_value_of
 from jsplit.stats.student import Estimate
 
@@ -61,19 +61,16 @@ def estimates(data: Dataset, names: Sequence[str]) -> Estimate:
 def ranges(data: Dataset) -> stats.SampleRange:
     """Returns what a step can come to, in the dims of the means."""
     is_attained = ~np.isin(data["metric"].values.astype(str), NOT_ATTAINED)
-    ends = (data[name].values for name in ("least", "most", "num_samples"))
-    return stats.SampleRange(*ends, is_attained)
+    least, most, number = (data[name].values for name in RANGE)
+    return stats.SampleRange(least, most, number, is_attained)
 
 
 def ranges_of_differences(data: Dataset) -> stats.SampleRange:
     """Returns what a step can differ by from the baseline's, in the same dims."""
     of = ranges(data)
     base = data["policy"].values.astype(str).tolist().index(str(data.attrs["baseline"]))
-    low, high = (
-        np.take(part, [base], axis=data["mean"].dims.index("policy"))
-        for part in (of.low, of.high)
-    )
-    return of._replace(low=of.low - high, high=of.high - low)
+    axis = data["mean"].dims.index("policy")
+    return of.less(*(np.take(np.asarray(end), [base], axis) for end in of[:2]))
 
 
 def streams_of_kind(kind: str) -> stats.Streams:

@@ -92,7 +92,7 @@ def _paired(
         level=level,
         streams=streams,
         exact=exact and also,
-        possible=of._replace(low=of.low - of_theirs.high, high=of.high - of_theirs.low),
+        possible=of.less(*of_theirs[:2]),
     )
     low, high = float(found.low), float(found.high)
     if is_unknown(data, labels, metric, streams):
@@ -111,15 +111,15 @@ def _to_baseline(
     """Returns the first minus the second, one of which is the baseline."""
     other = int(of_baseline[0])  # the row that is not the baseline
     sign = 1 if other == 0 else -1
-    found = Estimate(*(part[other] for part in paired))
-    found = found._replace(mean=sign * found.mean, skewness=sign * found.skewness)
+    mean, error, freedom, skewness = (np.asarray(part)[other] for part in paired)
+    found = Estimate(sign * mean, error, freedom, sign * skewness)
     place = rows.place.tolist()
     labels = data["policy"].values.astype(str)[rows.policy].tolist()
     of, of_theirs = (
         known_at(data, at, label, metric)[0]
         for at, label in zip(place, labels, strict=True)
     )
-    possible = of._replace(low=of.low - of_theirs.high, high=of.high - of_theirs.low)
+    possible = of.less(*of_theirs[:2])
     streams = streams_at(data, place[other])
     mean, low, high = map(float, interval_of(found, level, streams, possible))
     return CellDifference(mean, low, high, "paired")

@@ -85,7 +85,7 @@ def _regrets(result: Dataset, level: float) -> dict[str, stats.Interval]:
             values,
             level=level,
             streams=streams,
-            exact=surely_constant(values, name, np.False_),
+            exact=surely_constant(values, name, np.zeros((), bool)),
             possible=any_regret(result),
         )
     if resampled:

@@ -118,8 +118,8 @@ def known_at(
     """
     at = dict(zip(axes_of(data), place, strict=True))
     of = data[["freedom", *RANGE]].isel(at).sel(policy=policy, metric=metric)
-    ends = (of[name].item() for name in RANGE)
-    possible = stats.SampleRange(*ends, metric not in NOT_ATTAINED)
+    least, most, number = (of[name].item() for name in RANGE)
+    possible = stats.SampleRange(least, most, number, metric not in NOT_ATTAINED)
     return possible, bool(np.isinf(of["freedom"].item()))
 
 

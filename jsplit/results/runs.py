@@ -32,13 +32,13 @@ class Runs(Labelled):
 
     Attributes:
         data: dims are the axes, then policy and metric. Variables: mean over the
-            replicas, its standard error, the degrees of freedom of its Student t and the
-            skewness of the mean (`mean`, `error`, `freedom`, `skewness`); the range of
-            a step and the size of the test set (`least`, `most`, `num_samples`; ranges
-            of "bootstrap" streams only); the estimate of the paired difference
-            to the baseline (`difference_mean` and so on); with `keep="replicas"` the values of
-            all replicas, by axes, policy and replica (`replicas_cost` and so on; NaN =
-            not run).
+            replicas, its standard error, the degrees of freedom of its Student t and
+            the skewness of the mean (`mean`, `error`, `freedom`, `skewness`); the same
+            of the paired difference to the baseline (`difference_mean` and so on); the
+            range of a step, of "bootstrap" streams only, and the size of the test set
+            (`least`, `most`, `num_samples`); with `keep="replicas"` the values of all
+            replicas, by axes, policy and replica (`replicas_cost` and so on; NaN = not
+            run).
     """
 
     kind: ClassVar[str] = "sweep"

@@ -163,11 +163,7 @@ def _compared(
 
 def _range_of_difference(of: stats.SampleRange, base: int) -> stats.SampleRange:
     """Returns the range of a policy minus the baseline on one sample, [policies]."""
-    low, high = np.atleast_1d(of.low), np.atleast_1d(of.high)
-    if not np.isfinite(low).all():
-        return of
-    others = np.arange(len(low)) != base
-    return of._replace(
-        low=np.where(others, low - high[base], 0.0),
-        high=np.where(others, high - low[base], 0.0),
-    )
+    low, high = (np.atleast_1d(end) for end in of[:2])
+    if len(low) == 1:
+        return of.less(low, high)
+    return of.less(low[base], high[base])

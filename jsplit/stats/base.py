@@ -51,6 +51,12 @@ class SampleRange(NamedTuple):
     num_samples: ArrayLike  # N >= 1, in the test set
     attained: ArrayLike = True  # whether samples at the limits are to be expected
 
+    def less(self, low: ArrayLike, high: ArrayLike) -> "SampleRange":
+        """Returns the range of the difference to a value from low to high."""
+        return self._replace(
+            low=np.asarray(self.low) - high, high=np.asarray(self.high) - low
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class Streams:

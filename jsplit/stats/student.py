@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
     mean: np.ndarray  # [..] float64
     error: np.ndarray  # standard error; 0 where all replicas agree, NaN = unknown
     freedom: np.ndarray  # degrees of freedom of its Student t; inf = known to agree
-    skewness: ArrayLike = 0.0  # of the mean's distribution, 0 where all agree
+    skewness: np.ndarray = np.zeros(())  # of the mean's distribution, 0 where all agree
 
 
 def estimate(

@@ -139,14 +139,14 @@ def perform(
     attrs = [how_it_ran(one, task.run) for one in scenarios]
     labels = [policy.label for policy in task.policies]
     number = scenarios[0].num_samples  # of all, which are of one length
-    ranges = stats.SampleRange(*np.moveaxis(found.possible, -1, 0), number)
+    least, most = np.moveaxis(found.possible, -1, 0)
     return Chunk.of(
         found.values,
         labels,
         task.rows,
         shared(attrs),
         never_varies=found.never_varies,
-        possible=ranges,
+        possible=stats.SampleRange(least, most, number),
         keep=task.keep,
     )
 
