@@ -84,7 +84,8 @@ class Runs(Labelled):
         The best of many means is also the luckiest. Two numbers say how far it goes:
         the interval holds although the cell was chosen as the best (Bonferroni over the
         cells that it was chosen from), and `num_best` counts the cells that cannot be
-        told from it, see `best_set`. Run it again on fresh replicas (`first_replica`)
+        told from it, see `best_set`. Both are Student's, also of few replicas, for
+        which `summarize` has no limits. Run it again on fresh replicas (`first_replica`)
         before it is reported.
 
         Args:
