@@ -133,8 +133,10 @@ def surely_constant(
     return never_varies | ((values == 0).all(-1) & (metric in REGRETS))
 
 
-def any_regret(result: Dataset) -> stats.SampleRange:
+def any_regret(result: Dataset) -> stats.SampleRange | None:
     """Returns the range of regret: far beyond what is met it says nothing, N does."""
+    if "num_samples" not in result.attrs:
+        return None
     return stats.SampleRange(-np.inf, np.inf, int(result.attrs["num_samples"]), False)
 
 

@@ -85,8 +85,8 @@ class Runs(Labelled):
         the interval holds although the cell was chosen as the best (Bonferroni over the
         cells that it was chosen from), and `num_best` counts the cells that cannot be
         told from it, see `best_set`. Both are Student's, also of few replicas, for
-        which `summarize` has no limits. Run it again on fresh replicas (`first_replica`)
-        before it is reported.
+        which `summarize` has no limits. Run it again on fresh replicas
+        (`first_replica`) before it is reported.
 
         Args:
             metric: what is best; the largest, or the least cost or regret.
