@@ -3,6 +3,7 @@
 Here: every metric of learners and of fixed rules, and their differences.
 """
 
+import numpy as np
 from counting import Row
 
 import jsplit
@@ -41,23 +42,25 @@ def evaluated(rng, evaluations, draw, case, num_samples=200, num_replicas=256):
         )
         for metric in metrics:
             for policy in policies:
+                at = {"policy": policy, "metric": metric}
+                row = table.sel(at)
                 found.setdefault((metric, policy), []).append(
-                    bool(inside.sel(policy=policy, metric=metric))
+                    (bool(inside.sel(at)), bool(row.low == row.high))
                 )
                 if policy != "final_exit" and metric != "cost_change":
-                    name = f"{metric} - final_exit's", policy
-                    found.setdefault(name, []).append(
-                        bool(apart.sel(policy=policy, metric=metric))
+                    found.setdefault((f"{metric} - final_exit's", policy), []).append(
+                        (
+                            bool(apart.sel(at)),
+                            bool(row.difference_low == row.difference_high),
+                        )
                     )
-    return [
-        Row(
-            "evaluate, bootstrap",
-            f"{what}, {policy}, {case}",
-            hits,
-            *wanted(what, case),
-        )
-        for (what, policy), hits in found.items()
-    ]
+    rows = []
+    for (what, policy), hits in found.items():
+        held, is_point = np.transpose(hits)
+        name = f"{what}, {policy}, {case}{', known' if is_point.all() else ''}"
+        low, high = (100, 100) if is_point.all() else wanted(what, case)
+        rows.append(Row("evaluate, bootstrap", name, held, low, high))
+    return rows
 
 
 def wanted(what, case):
