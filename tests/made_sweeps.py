@@ -8,7 +8,7 @@ import xarray
 import jsplit
 from jsplit import stats
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.settings import KEPT
+from jsplit.results.settings import DIFFERENCE, KEPT, OWN
 from jsplit.stats.paired import differences_of
 from jsplit.stats.student import estimate
 
@@ -29,7 +29,7 @@ def made_runs(values):
         constant = np.ptp(values, axis=-1) == 0
         found = estimate(of_metric, constant, stats.Streams())
         paired = estimate(*differences_of(of_metric, base), stats.Streams())
-        for name, column in zip(KEPT, (*found, *paired), strict=True):
+        for name, column in zip((*OWN, *DIFFERENCE), (*found, *paired), strict=True):
             kept[name][..., j] = column
     dims = ("offload", "alpha", "policy", "metric")
     return jsplit.Runs(
@@ -46,6 +46,7 @@ def made_runs(values):
                 "without": json.dumps({"alpha": POLICIES[1:]}),
                 "privileged": json.dumps(["oracle"]),
                 "num_replicas": REPLICAS,
+                "stream": "shuffle",
             },
         )
     )

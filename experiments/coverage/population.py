@@ -19,6 +19,23 @@ POPULATIONS = {
     "tie": np.array([0.06, 0.05, 0.15, 0.74]),  # and here by 0.05: not sure to be found
 }
 
+LAWS = {  # of one replica: how to draw it, and its mean
+    "normal": (lambda rng, size: rng.normal(size=size), 0.0),
+    "exponential": (lambda rng, size: rng.exponential(size=size), 1.0),
+    "lognormal(1)": (lambda rng, size: rng.lognormal(size=size), np.exp(0.5)),
+    "10 % of runs stuck at 10 times the regret": (
+        lambda rng, size: (
+            np.where(rng.random(size) < 0.1, 10, 1) * rng.normal(1, 0.1, size)
+        ),
+        1.9,
+    ),
+    "event in 5 % of the replicas": (
+        lambda rng, size: (rng.random(size) < 0.05).astype(float),
+        0.05,
+    ),
+}
+RATES = (0.9, 0.98, 0.995, 0.999)
+
 
 def draw_test_sets(rng, num_samples, probabilities, size=None):
     """Counts [.., 4] of the kinds in test sets of N samples."""
@@ -65,3 +82,15 @@ def draw_trace(rng, num_samples, num_exits=4):
     confidence = np.clip(0.75 + depth - 0.5 * hard + noise - 0.1, 0.05, 1.0)
     correct = rng.random(confidence.shape) < 0.95 * np.clip(confidence, 0, 0.98)
     return jsplit.Trace.from_arrays(confidence, correct=correct)
+
+
+def draw_easy_trace(rng, num_samples, num_exits=4):
+    """A trace that is right in 97 to 98.5 % and sure of all but 3 % of its samples."""
+    unsure = rng.random((num_samples, 1)) < 0.03
+    low = rng.uniform(0.3, 0.6, (num_samples, num_exits))
+    high = rng.uniform(0.75, 1.0, (num_samples, num_exits))
+    confidence = np.sort(np.where(unsure, low, high), axis=1)
+    rates = np.linspace(0.97, 0.985, num_exits)
+    return jsplit.Trace.from_arrays(
+        confidence, correct=rng.random(confidence.shape) < rates
+    )

@@ -30,6 +30,7 @@ from jsplit.progress import counted
 from jsplit.results import bills as billing
 from jsplit.results.building import Ran, build
 from jsplit.results.metrics import METRICS
+from jsplit.results.ranges import possible_values
 from jsplit.results.result import Result
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Protocol
@@ -193,12 +194,16 @@ def replay_all(
         (policy,), (plans,) = one.policies, one.plans
         (gap,), (constant,) = one.gap, one.constants
         replicas = _replay(one, schedule, run, advance)
-        if passes and constant is not None:
+        if not passes:
+            constant = None
+        if constant is not None:
             replicas = constant.exact(replicas, run.horizon)
         paid = {}
         if charges is not None and replicas.visits is not None:
             paid = billing.charge(replicas.visits, plans, charges)
-        ran.append(Ran(policy, replicas, gap, paid))
+        possible = possible_values(plans, scenario, run.protocol, charges)
+        never_varies = constant is not None
+        ran.append(Ran(policy, replicas, gap, paid, never_varies, possible))
     return Result(build(ran, scenario, run, charges=charges, chain=chain))
 
 

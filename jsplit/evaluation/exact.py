@@ -15,9 +15,11 @@ from jsplit.evaluation.evaluate import chosen_policies
 from jsplit.evaluation.expected import single_plan, values_by_sample
 from jsplit.policies.base import Policy
 from jsplit.results.building import build_exact
+from jsplit.results.metrics import range_of
+from jsplit.results.ranges import possible_values
 from jsplit.results.tables import ExactValues
 from jsplit.traces.trace import Trace
-from jsplit.types import Plan, Protocol
+from jsplit.types import Protocol
 
 
 def exact_values(
@@ -33,7 +35,7 @@ def exact_values(
     A policy with one plan does the same with a sample whatever came before, so its mean
     over the N samples of the test set is the mean over every shuffle, exactly. What
     remains unknown is the population the test set came from: the intervals are
-    test-set error, Wilson's for rates and Student's over the N samples for the rest
+    test-set error within the range that costs and plans allow
     (`stats.sample_interval`). They agree with those of `stream="bootstrap"`.
 
     Args:
@@ -78,19 +80,17 @@ def _values(
     correct, shipped, cost, reward, _ = map(np.asarray, by_sample)
     cost = cost.astype(np.float64)
     values = {
-        "accuracy": correct.astype(bool),
-        # What a plan does with every sample, whatever it is, is no estimate.
-        "offloaded": shipped if _ships_all_or_none(plan) else shipped.astype(bool),
+        "accuracy": correct,
+        "offloaded": shipped,
         "cost": cost,
         "reward": reward,
         "true_reward": correct - costs.mu * cost,
     }
+    possible = possible_values(plan, Scenario.of(trace, costs), protocol)
+    num = trace.num_samples
     return {
-        name: stats.sample_interval(one, level=level) for name, one in values.items()
+        name: stats.sample_interval(
+            one, level=level, possible=range_of(possible[name], num, name)
+        )
+        for name, one in values.items()
     }
-
-
-def _ships_all_or_none(plan: Plan) -> bool:
-    """Tells whether a single plan ships every sample, or none, by construction."""
-    threshold, depth = np.asarray(plan.threshold)[0], int(np.asarray(plan.depth)[0])
-    return depth == threshold.size or not np.isfinite(threshold[:depth]).any()

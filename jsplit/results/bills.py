@@ -212,6 +212,11 @@ def metrics_of(
     return found
 
 
+def is_quantile(metric: str) -> bool:
+    """Tells whether a metric of bills is a quantile over the steps, not a mean."""
+    return metric.endswith(tuple(f"_p{100 * q:.0f}" for q in QUANTILES[1:]))
+
+
 def _by_condition(name: str, given: Any, own: list[list[Costs]]) -> list[list[Costs]]:
     """Returns a bill's costs by condition and route, checked against `own`."""
     by_condition = [given] * len(own) if isinstance(given, Costs) else given

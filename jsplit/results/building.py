@@ -34,6 +34,8 @@ class Ran(NamedTuple):
     replicas: Replicas
     gap: np.ndarray  # [M, K] mean reward of the condition's best plan minus a plan's
     bills: Mapping[str, Bill]  # by name; empty if none were asked for
+    never_varies: bool  # the same in every replica, whatever their number
+    possible: Mapping[str, tuple[float, float]]  # of one step, by metric
 
 
 def build(
@@ -88,6 +90,8 @@ def build(
         **how_it_ran(scenario, run, chain),
         # As JSON: labels hold commas.
         "privileged": json.dumps([x.policy.label for x in ran if x.policy.privileged]),
+        "never_vary": json.dumps([x.policy.label for x in ran if x.never_varies]),
+        "possible": json.dumps({x.policy.label: x.possible for x in ran}),
         **bills.attributes(charges),
     }
     return xarray.Dataset(variables, coords, attributes)

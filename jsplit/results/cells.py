@@ -11,8 +11,9 @@ import numpy as np
 
 from jsplit import stats
 from jsplit.results.placing import number_of, place_of
-from jsplit.results.replicas import is_unknown, sample_at, streams_at
+from jsplit.results.replicas import is_unknown, known_at, sample_at, streams_at
 from jsplit.results.settings import Settings, kept_replicas
+from jsplit.stats.limits import interval_of
 from jsplit.stats.student import Estimate, t_interval
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def difference_of(
     same_run = np.ptp(rows.runs_of_baseline()) == 0
     of_baseline = rows.policy == number_of(data, str(data.attrs["baseline"]))
     if same_run and of_baseline.any():
-        return _interval(paired, level, "paired")
+        return _to_baseline(data, rows, paired, of_baseline, metric, level)
     options = [own, paired] if same_run else [own]
     bounds = [_interval(one, level, "bound") for one in options]
     return min(bounds, key=lambda one: np.inf if np.isnan(one.low) else -one.low)
@@ -81,12 +82,47 @@ def _paired(
     number = min(len(ours), len(theirs))
     of_each = [streams_at(data, at) for at in place.tolist()]
     streams = max(of_each, key=lambda one: one.resampled)
-    options: Any = {"level": level, "streams": streams}
-    found = stats.paired_difference(ours[:number], theirs[:number], **options)
+    (of, exact), (of_theirs, also) = (
+        known_at(data, at, label, metric)
+        for at, label in zip(place.tolist(), labels, strict=True)
+    )
+    found = stats.paired_difference(
+        ours[:number],
+        theirs[:number],
+        level=level,
+        streams=streams,
+        exact=exact and also,
+        possible=of.less(*of_theirs[:2]),
+    )
     low, high = float(found.low), float(found.high)
     if is_unknown(data, labels, metric, streams):
         low = high = float("nan")
     return CellDifference(float(found.mean), low, high, "paired")
+
+
+def _to_baseline(
+    data: Dataset,
+    rows: Settings,
+    paired: Estimate,
+    of_baseline: np.ndarray,
+    metric: str,
+    level: float,
+) -> CellDifference:
+    """Returns the first minus the second, one of which is the baseline."""
+    other = int(of_baseline[0])  # the row that is not the baseline
+    sign = 1 if other == 0 else -1
+    mean, error, freedom, skewness = (np.asarray(part)[other] for part in paired)
+    found = Estimate(sign * mean, error, freedom, sign * skewness)
+    place = rows.place.tolist()
+    labels = data["policy"].values.astype(str)[rows.policy].tolist()
+    of, of_theirs = (
+        known_at(data, at, label, metric)[0]
+        for at, label in zip(place, labels, strict=True)
+    )
+    possible = of.less(*of_theirs[:2])
+    streams = streams_at(data, place[other])
+    mean, low, high = map(float, interval_of(found, level, streams, possible))
+    return CellDifference(mean, low, high, "paired")
 
 
 def _interval(

@@ -11,7 +11,7 @@ import numpy as np
 
 from jsplit import stats
 from jsplit.results.labelled import Labelled
-from jsplit.results.metrics import PER_REPLICA
+from jsplit.results.metrics import PER_REPLICA, surely_constant
 from jsplit.results.settings import KEPT, kept_replicas, replicas_of
 from jsplit.stats.base import is_constant
 from jsplit.stats.paired import differences_of
@@ -51,6 +51,9 @@ class Chunk(Labelled):
         labels: Sequence[str],
         rows: Sequence[Row],
         attrs: Mapping[str, Any],
+        *,
+        never_varies: np.ndarray,
+        possible: stats.SampleRange,
         keep: Sequence[str] = (),
     ) -> "Chunk":
         """Returns what is kept of the replicas of environments.
@@ -60,6 +63,8 @@ class Chunk(Labelled):
             labels: of the policies.
             rows: policies beside their baselines.
             attrs: how they were run, as in the attributes of a `Result`.
+            never_varies: [place, policy] bool, the same in every replica.
+            possible: what a step can come to, [place, policy, metric].
             keep: metrics of which every replica's value is kept too.
         """
         import xarray
@@ -74,12 +79,18 @@ class Chunk(Labelled):
         for j in range(len(PER_REPLICA)):
             of_metric = values[:, :, j]  # [place, policy, replica]
             constant = is_constant(of_metric, np.abs(of_metric).max(-1))
-            found = estimate(of_metric, constant, streams)
+            exact = surely_constant(of_metric, PER_REPLICA[j], never_varies)
+            found = estimate(of_metric, constant, streams, exact)
             differences = differences_of(of_metric[:, own], of_metric[:, base])
-            paired = estimate(*differences, streams)
+            both = exact[:, own] & exact[:, base]
+            both |= np.array(own) == base  # a policy differs from itself by nothing
+            paired = estimate(*differences, streams, both)
+            ends = (np.asarray(part)[:, own, j] for part in possible[:2])
             columns = (
                 *(np.broadcast_to(part, constant.shape)[:, own] for part in found),
                 *paired,
+                *ends,
+                possible.num_samples,
             )
             for name, column in zip(KEPT, columns, strict=True):
                 kept[name][:, :, j] = column

@@ -11,7 +11,13 @@ import numpy as np
 
 from jsplit import stats
 from jsplit.results.curves import borrow_spread
-from jsplit.results.metrics import privileged_policies, streams_of
+from jsplit.results.metrics import (
+    any_regret,
+    privileged_policies,
+    sample_range,
+    streams_of,
+    surely_constant,
+)
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -56,23 +62,32 @@ def _per_step(
         for name in ("accuracy", "cost", "offloaded", "reward")
     }
     sums["true_reward"] = sums["accuracy"] - mu * sums["cost"]
-    streams = streams_of(result)
-    return {
-        name: stats.ratio_interval(values, steps, level=level, streams=streams)
-        for name, values in sums.items()
-    }
+    options: Any = {"level": level, "streams": streams_of(result)}
+    found = {}
+    for name, values in sums.items():
+        possible = sample_range(result, name)
+        if possible is not None:
+            low, high = (np.asarray(part)[:, np.newaxis] for part in possible[:2])
+            possible = possible._replace(low=low, high=high)
+        found[name] = stats.ratio_interval(values, steps, possible=possible, **options)
+    return found
 
 
 def _regrets(result: Dataset, level: float) -> dict[str, stats.Interval]:
     """Returns the regrets that the steps of a condition add."""
-    options: Any = {"level": level, "streams": streams_of(result)}
     realised, pseudo = _sums(result, "realised_regret"), _sums(result, "pseudo_regret")
-    resampled = options["streams"].resampled
+    streams = streams_of(result)
+    resampled = streams.resampled
     pseudo = borrow_spread(pseudo, realised) if resampled else pseudo
-    found = {
-        "pseudo_regret": stats.mean_interval(pseudo, **options),
-        "realised_regret": stats.mean_interval(realised, **options),
-    }
+    found = {}
+    for name, values in (("pseudo_regret", pseudo), ("realised_regret", realised)):
+        found[name] = stats.mean_interval(
+            values,
+            level=level,
+            streams=streams,
+            exact=surely_constant(values, name, np.zeros((), bool)),
+            possible=any_regret(result),
+        )
     if resampled:
         labels = result["policy"].values.astype(str)
         unknown = np.isin(labels, list(privileged_policies(result)))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsplit import checks
-from jsplit.results.settings import KEPT, Settings
+from jsplit import checks, stats
+from jsplit.results.cell_limits import difference_limits, own_limits
+from jsplit.results.settings import DIFFERENCE, OWN, Settings
 from jsplit.results.summary import is_higher_better
-from jsplit.stats.student import Estimate, t_interval
 from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
@@ -37,17 +37,23 @@ def confirmed(data: Dataset, metric: str, level: float) -> DataFrame:
         )
     level = checks.number("level", level, 0.0, 1.0)
     rows = Settings.of(data)
-    fresh = [rows.numbers(f"fresh_{name}", metric) for name in KEPT]
-    (chosen,) = np.nonzero(~np.isnan(fresh[0]))
-    own, paired = (Estimate(*(x[chosen] for x in fresh[i : i + 3])) for i in (0, 3))
+    fresh = data.assign({name: data[f"fresh_{name}"] for name in (*OWN, *DIFFERENCE)})
+    own, (paired, _) = own_limits(fresh, level), difference_limits(fresh, level)
+    own, paired = (
+        stats.Interval(*(rows.pick(data["mean"].copy(data=x), metric) for x in one))
+        for one in (own, paired)
+    )
+    (chosen,) = np.nonzero(~np.isnan(own.mean))
+    own, paired = (
+        stats.Interval(*(part[chosen] for part in one)) for one in (own, paired)
+    )
     columns = {name: values[chosen] for name, values in rows.labels().items()}
     columns["first"] = rows.numbers("mean", metric)[chosen]
     columns["fresh"] = own.mean
-    columns["low"], columns["high"] = t_interval(own, level)[1:]
+    columns["low"], columns["high"] = own.low, own.high
     gain = rows.numbers("difference_mean", metric)[chosen]
     columns["first_difference"], columns["fresh_difference"] = gain, paired.mean
-    ends = t_interval(paired, level)[1:]
-    columns["difference_low"], columns["difference_high"] = ends
+    columns["difference_low"], columns["difference_high"] = paired.low, paired.high
     columns["luck"] = gain - paired.mean
     frame = pandas.DataFrame(columns)
     lower = not is_higher_better(metric)

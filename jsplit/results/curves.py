@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from jsplit import checks, stats
-from jsplit.results.metrics import streams_of
+from jsplit.results.metrics import any_regret, never_vary, streams_of, surely_constant
 from jsplit.stats.moments import Moments, merged, moments, plugin_band, pointwise_band
 from jsplit.types import JsplitError
 
@@ -113,8 +113,11 @@ def band(result: Dataset, which: str, level: float, bands: str) -> stats.Interva
         if borrows:
             curves = borrow_spread(curves, every_replica(result, "realised_regret"))
         simultaneous = bands == "simultaneous"
-        make = stats.simultaneous_band if simultaneous else stats.mean_interval
-        return make(curves, level=level, streams=streams)
+        if simultaneous:
+            return stats.simultaneous_band(curves, level=level, streams=streams)
+        exact = surely_constant(curves, which, never_vary(result)[:, np.newaxis])
+        options: Any = {"exact": exact, "possible": any_regret(result)}
+        return stats.mean_interval(curves, level=level, streams=streams, **options)
     found = _loaded(result, which)
     if borrows:
         found = _loaded(result, "realised_regret")._replace(mean=found.mean)

@@ -28,6 +28,9 @@ METRICS = (
     "pseudo_regret",
     "realised_regret",
 )
+REGRETS = ("pseudo_regret", "realised_regret")
+NOT_ATTAINED = ("reward", *REGRETS)
+"""Those of which no sample comes near the ends of the range."""
 PER_REPLICA = tuple(name for name in METRICS if name != "cost_change")
 """Those that every replica has; a change of cost is a ratio of means."""
 
@@ -103,3 +106,61 @@ def streams_of(result: Dataset) -> stats.Streams:
 def privileged_policies(result: Dataset) -> set[str]:
     """Returns the labels of the policies that see what no real policy can see."""
     return set(json.loads(result.attrs.get("privileged", "[]")))
+
+
+def never_vary(result: Dataset) -> np.ndarray:
+    """Tells which policies do the same in every replica, [policies].
+
+    A single plan does if replicas see all samples equally often; that its replicas
+    agree is no accident.
+    """
+    labels = json.loads(result.attrs.get("never_vary", "[]"))
+    return np.isin(result["policy"].values.astype(str), labels)
+
+
+def surely_constant(
+    values: np.ndarray, metric: str, never_varies: np.ndarray
+) -> np.ndarray:
+    """Tells whose replicas agree by no accident, [..].
+
+    Who plays the comparator has no regret, on any test set.
+
+    Args:
+        values: [.., R] of the metric.
+        metric: one of `metrics_of`.
+        never_varies: [..] bool, the same in every replica.
+    """
+    return never_varies | ((values == 0).all(-1) & (metric in REGRETS))
+
+
+def any_regret(result: Dataset) -> stats.SampleRange | None:
+    """Returns the range of regret: far beyond what is met it says nothing, N does."""
+    if "num_samples" not in result.attrs:
+        return None
+    return stats.SampleRange(-np.inf, np.inf, int(result.attrs["num_samples"]), False)
+
+
+def sample_range(result: Dataset, metric: str) -> stats.SampleRange | None:
+    """Returns what a step can come to, [policies]; None where that is not known."""
+    if metric in REGRETS:
+        return any_regret(result)
+    told = json.loads(result.attrs.get("possible", "{}"))
+    labels = result["policy"].values.astype(str)
+    if not told:
+        return None
+    anything = -np.inf, np.inf
+    ranges = [told.get(label, {}).get(metric, anything) for label in labels]
+    return range_of(np.array(ranges).T, int(result.attrs["num_samples"]), metric)
+
+
+def range_of(limits: Any, num_samples: int, metric: str) -> stats.SampleRange:
+    """Returns the range of a metric; confidence never comes near its ends.
+
+    Args:
+        limits: lowest and highest value, numbers or [policies].
+        num_samples: N, in the test set.
+        metric: one of `metrics_of`.
+    """
+    low, high = limits
+    is_attained = metric not in NOT_ATTAINED and not bills.is_quantile(metric)
+    return stats.SampleRange(low, high, num_samples, is_attained)

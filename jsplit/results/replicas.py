@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsplit import checks, stats
-from jsplit.engine.streams import ORDERS
+from jsplit.results.cell_limits import streams_of_kind
 from jsplit.results.curves import borrow_spread
-from jsplit.results.metrics import privileged_policies
+from jsplit.results.metrics import NOT_ATTAINED, privileged_policies
 from jsplit.results.placing import place_of
-from jsplit.results.settings import axes_of, columns_of, kept_replicas
+from jsplit.results.settings import RANGE, axes_of, columns_of, kept_replicas
 from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def interval_of_cell(
     place = [at or 0 for at in place_of(data, "cell", cell).values()]
     policy, streams = str(cell["policy"]), streams_at(data, place)
     values = sample_at(data, place, policy, metric)
-    found = stats.mean_interval(values, level=level, streams=streams)
+    range_, exact = known_at(data, place, policy, metric)
+    found = stats.mean_interval(
+        values, level=level, streams=streams, exact=exact, possible=range_
+    )
     if is_unknown(data, [policy], metric, streams):
         return stats.Interval.unknown(found.mean)
     return found
@@ -106,6 +109,20 @@ def is_unknown(
     return metric == "pseudo_regret" and streams.resampled and bool(hidden)
 
 
+def known_at(
+    data: Dataset, place: Sequence[int], policy: str, metric: str
+) -> tuple[stats.SampleRange, bool]:
+    """Returns the range of a cell's steps, and whether its replicas surely agree.
+
+    The arguments are those of `replicas_at`.
+    """
+    at = dict(zip(axes_of(data), place, strict=True))
+    of = data[["freedom", *RANGE]].isel(at).sel(policy=policy, metric=metric)
+    least, most, number = (of[name].item() for name in RANGE)
+    possible = stats.SampleRange(least, most, number, metric not in NOT_ATTAINED)
+    return possible, bool(np.isinf(of["freedom"].item()))
+
+
 def streams_at(data: Dataset, place: Sequence[int]) -> stats.Streams:
     """Returns the streams that a cell ran over, which may be an axis.
 
@@ -117,7 +134,7 @@ def streams_at(data: Dataset, place: Sequence[int]) -> stats.Streams:
     if kind is None:
         axes = dict(zip(axes_of(data), place, strict=True))
         kind = data["stream"].values[axes[str(data["stream"].dims[0])]]
-    return stats.Streams(str(kind), ORDERS if kind == "bootstrap" else 1)
+    return streams_of_kind(str(kind))
 
 
 def cell_text(data: Dataset, at: Mapping[str, int]) -> str:

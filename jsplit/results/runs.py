@@ -32,11 +32,13 @@ class Runs(Labelled):
 
     Attributes:
         data: dims are the axes, then policy and metric. Variables: mean over the
-            replicas, its standard error and the degrees of freedom of its Student t
-            (`mean`, `error`, `freedom`); the same of the paired difference to the
-            baseline (`difference_mean` and so on); with `keep="replicas"` the values of
-            all replicas, by axes, policy and replica (`replicas_cost` and so on; NaN =
-            not run).
+            replicas, its standard error, the degrees of freedom of its Student t and
+            the skewness of the mean (`mean`, `error`, `freedom`, `skewness`); the same
+            of the paired difference to the baseline (`difference_mean` and so on); the
+            range of a step, of "bootstrap" streams only, and the size of the test set
+            (`least`, `most`, `num_samples`); with `keep="replicas"` the values of all
+            replicas, by axes, policy and replica (`replicas_cost` and so on; NaN = not
+            run).
     """
 
     kind: ClassVar[str] = "sweep"
@@ -51,9 +53,11 @@ class Runs(Labelled):
     def summarize(self, *, level: float = 0.95) -> RunsSummary:
         """Returns intervals and comparisons with the baseline, of every cell.
 
-        Intervals are Student's over the replicas, also of few; `interval` has others.
-        P values are those of paired t tests, adjusted over all cells and policies of a
-        metric (Benjamini-Hochberg): of the differences that are called significant at
+        Intervals are those of `Result.summarize`, made from the mean, error, degrees of
+        freedom and skewness that are kept of every cell, with the range of its steps;
+        they are unknown for as few replicas. P values are the smallest 1 - level at
+        which they leave out 0, adjusted over all cells and policies of a metric
+        (Benjamini-Hochberg): of the differences that are called significant at
         p, a share p is expected to be none.
 
         Args:
@@ -80,8 +84,9 @@ class Runs(Labelled):
         The best of many means is also the luckiest. Two numbers say how far it goes:
         the interval holds although the cell was chosen as the best (Bonferroni over the
         cells that it was chosen from), and `num_best` counts the cells that cannot be
-        told from it, see `best_set`. Run it again on fresh replicas (`first_replica`)
-        before it is reported.
+        told from it, see `best_set`. Both are Student's, also of few replicas, for
+        which `summarize` has no limits. Run it again on fresh replicas
+        (`first_replica`) before it is reported.
 
         Args:
             metric: what is best; the largest, or the least cost or regret.
@@ -266,8 +271,7 @@ class Runs(Labelled):
     ) -> Interval:
         """Returns the mean of a cell and its interval, from all its replicas.
 
-        The same as in `Result.summarize`: of few replicas BCa, which follows a skewed
-        distribution, where `summarize` of a sweep has Student's t.
+        It is that of `summarize`.
 
         Args:
             metric: what is measured.

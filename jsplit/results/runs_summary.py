@@ -1,7 +1,7 @@
 """Intervals and comparisons of all cells of a sweep: `RunsSummary`.
 
-Here: Student t statements from what is kept of every cell. Not here: what is kept
-(`chunk`), the formulas (`stats`).
+Here: the table. Not here: what is kept of every cell (`chunk`), limits
+(`cell_limits`), the formulas (`stats`).
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from jsplit import stats
+from jsplit.results.cell_limits import difference_limits, own_limits
 from jsplit.results.labelled import Labelled
-from jsplit.results.settings import KEPT, Settings
-from jsplit.stats.student import Estimate, t_interval, t_test
+from jsplit.results.settings import Settings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -41,12 +41,11 @@ class RunsSummary(Labelled):
         """
         import xarray
 
-        own = Estimate(*(data[name].values for name in KEPT[:3]))
-        paired = Estimate(*(data[name].values for name in KEPT[3:]))
+        own = own_limits(data, level)
+        paired, p_value = difference_limits(data, level)
         names = ("mean", "low", "high", "difference", "difference_low")
         names = (*names, "difference_high", "p_value")
-        numbers = (*t_interval(own, level), *t_interval(paired, level))
-        numbers = (*numbers, _p_values(data, paired))
+        numbers = (*own, *paired, _adjusted(data, p_value))
         variables = {
             name: (data["mean"].dims, values)
             for name, values in zip(names, numbers, strict=True)
@@ -74,9 +73,9 @@ class RunsSummary(Labelled):
         return pandas.DataFrame(columns)
 
 
-def _p_values(data: Dataset, paired: Estimate) -> np.ndarray:
+def _adjusted(data: Dataset, p_value: np.ndarray) -> np.ndarray:
     """Returns p values adjusted per metric; NaN for the baseline."""
-    p_value = t_test(paired)
+    p_value = p_value.copy()
     policies = data["policy"].values.astype(str).tolist()
     p_value[..., policies.index(str(data.attrs["baseline"])), :] = np.nan
     for j in range(p_value.shape[-1]):

@@ -17,15 +17,15 @@ from jsplit.stats.student import Estimate
 from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
-    from xarray import Dataset
+    from xarray import DataArray, Dataset
 else:
-    Dataset = Any
+    DataArray = Dataset = Any
 
-KEPT = (
-    *Estimate._fields,
-    *(f"difference_{name}" for name in Estimate._fields),
-)
-"""What is kept of every cell: its estimate, and that of its paired difference."""
+OWN = Estimate._fields
+DIFFERENCE = tuple(f"difference_{name}" for name in OWN)
+RANGE = ("least", "most", "num_samples")
+KEPT = (*OWN, *DIFFERENCE, *RANGE)
+"""What is kept of every cell: its estimate, its paired difference's, its range."""
 
 
 def replicas_of(metric: str) -> str:
@@ -121,13 +121,20 @@ class Settings:
 
     def estimates(self, metric: str) -> tuple[Estimate, Estimate]:
         """Returns the estimates of a metric and of its paired differences, [rows]."""
-        numbers = [self.numbers(name, metric) for name in KEPT]
-        return Estimate(*numbers[:3]), Estimate(*numbers[3:])
+        own, paired = (
+            Estimate(*(self.numbers(name, metric) for name in names))
+            for names in (OWN, DIFFERENCE)
+        )
+        return own, paired
 
     def numbers(self, name: str, metric: str) -> np.ndarray:
         """Returns a variable of the data, [rows]."""
         checks.choice("metric", metric, self.data["metric"].values.astype(str))
-        chosen = self.data[name].sel(metric=metric)
+        return self.pick(self.data[name], metric)
+
+    def pick(self, values: DataArray, metric: str) -> np.ndarray:
+        """Returns [rows] of values that have the dims of the means."""
+        chosen = values.sel(metric=metric)
         of_places = chosen.transpose(*axes_of(self.data), "policy").values
         return of_places[(*self.place.T, self.policy)]
 

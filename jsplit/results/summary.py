@@ -14,9 +14,12 @@ from jsplit.results.curves import borrow_spread
 from jsplit.results.metrics import (
     METRICS,
     metrics_of,
+    never_vary,
     per_replica,
     privileged_policies,
+    sample_range,
     streams_of,
+    surely_constant,
 )
 
 if TYPE_CHECKING:
@@ -90,10 +93,7 @@ def _column(
     """Returns the numbers of one metric, [policies] each."""
     options: dict[str, Any] = {"level": level, "streams": streams_of(result)}
     if metric == "cost_change":
-        cost = per_replica(result, "cost")
-        same = np.broadcast_to(cost[base], cost.shape)
-        change = stats.relative_change(cost, same, **options)
-        return dict(zip(change._fields, change, strict=True))
+        return _change_of_cost(result, base, options)
     is_privileged = np.isin(
         result["policy"].values.astype(str), list(privileged_policies(result))
     )
@@ -101,7 +101,14 @@ def _column(
     values = per_replica(result, metric)
     if resampled_gaps:
         values = borrow_spread(values, per_replica(result, "realised_regret"))
-    found = _compared(values, base, adjustment, options)
+    found = _compared(
+        values,
+        surely_constant(values, metric, never_vary(result)),
+        sample_range(result, metric),
+        base,
+        adjustment,
+        options,
+    )
     if metric in HIGHER_IS_BETTER or metric not in METRICS:
         # A clairvoyant would leave every policy that can be built behind.
         found["best_set"] = np.full(len(values), np.nan)
@@ -117,14 +124,46 @@ def _column(
     return found
 
 
+def _change_of_cost(
+    result: Dataset, base: int, options: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """Returns the columns of the change of cost in percent, [policies] each."""
+    cost, of = per_replica(result, "cost"), sample_range(result, "cost")
+    same = np.broadcast_to(cost[base], cost.shape)
+    exact = never_vary(result)
+    both = (exact & exact[base]) | (np.arange(len(cost)) == base)
+    possible = None
+    if of is not None:
+        low, high = (np.asarray(part)[base] for part in of[:2])
+        possible = of, of._replace(low=low, high=high)
+    change = stats.relative_change(cost, same, exact=both, possible=possible, **options)
+    return dict(zip(change._fields, change, strict=True))
+
+
 def _compared(
-    values: np.ndarray, base: int, adjustment: str, options: dict[str, Any]
+    values: np.ndarray,
+    exact: np.ndarray,
+    possible: stats.SampleRange | None,
+    base: int,
+    adjustment: str,
+    options: dict[str, Any],
 ) -> dict[str, np.ndarray]:
     """Returns the columns of one metric, [policies] each, from [policy, replica]."""
-    interval = stats.mean_interval(values, **options)
+    interval = stats.mean_interval(values, exact=exact, possible=possible, **options)
     same = np.broadcast_to(values[base], values.shape)
-    paired = stats.paired_difference(values, same, **options)
     others = np.arange(len(values)) != base
+    # A policy differs from itself by nothing, however it varies.
+    both = (exact & exact[base]) | ~others
+    gap = None if possible is None else _range_of_difference(possible, base)
+    paired = stats.paired_difference(values, same, exact=both, possible=gap, **options)
     p_value = stats.ADJUSTMENTS[adjustment](np.where(others, paired.p_value, np.nan))
     numbers = (*interval, *paired[:4], p_value)
     return dict(zip(NUMBERS, numbers, strict=True))
+
+
+def _range_of_difference(of: stats.SampleRange, base: int) -> stats.SampleRange:
+    """Returns the range of a policy minus the baseline on one sample, [policies]."""
+    low, high = (np.atleast_1d(end) for end in of[:2])
+    if len(low) == 1:
+        return of.less(low, high)
+    return of.less(low[base], high[base])

@@ -20,13 +20,12 @@ mixed, and the streams (`Streams`) decide which one an interval covers:
 =====================  ==========================================================
 for                    use
 =====================  ==========================================================
-means over replicas    `mean_interval`: Student t from R = 100 on, BCa below, t
-                       again for a handful
+means over replicas    `mean_interval`: Student t, widened for skewed values; unknown
+                       for fewer than 29 replicas
 differences            `paired_difference`, on common streams
-ratios                 `ratio_interval`, `relative_change`: delta method, BCa
-                       below 100
-one fixed rule         `sample_interval`: t over N, Wilson for rates; a test that is
-                       exact for every N: `betting_p_value`
+ratios                 `ratio_interval`, `relative_change`: delta method
+one fixed rule         `sample_interval`: limits of bounded values, t over N for
+                       others; a test that is exact for every N: `betting_p_value`
 several comparisons    `holm` (planned), `benjamini_hochberg` (sweeps), `best_set`
 whole curves           `simultaneous_band`
 how many replicas      `replicas_needed`, `half_width`, `confidence_sequence`
@@ -34,7 +33,7 @@ several trainings      `training_interval`
 =====================  ==========================================================
 """
 
-from jsplit.stats.base import STREAMS, Interval, Streams, covers
+from jsplit.stats.base import STREAMS, Interval, SampleRange, Streams, covers
 from jsplit.stats.betting import betting_p_value
 from jsplit.stats.intervals import mean_interval, ratio_interval, relative_change
 from jsplit.stats.levels import sample_interval, training_interval, wilson_interval
@@ -56,6 +55,7 @@ __all__ = [
     "STREAMS",
     "Interval",
     "Paired",
+    "SampleRange",
     "Streams",
     "benjamini_hochberg",
     "best_set",

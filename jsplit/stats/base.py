@@ -43,6 +43,21 @@ class Interval(NamedTuple):
         return cls.around(mean, np.full_like(mean, np.nan))
 
 
+class SampleRange(NamedTuple):
+    """What the samples of a test set can be; the limits broadcast to [..]."""
+
+    low: ArrayLike  # smallest possible value of a sample, or -inf
+    high: ArrayLike  # largest possible value of a sample, or inf
+    num_samples: ArrayLike  # N >= 1, in the test set
+    attained: ArrayLike = True  # whether samples at the limits are to be expected
+
+    def less(self, low: ArrayLike, high: ArrayLike) -> "SampleRange":
+        """Returns the range of the difference to a value from low to high."""
+        return self._replace(
+            low=np.asarray(self.low) - high, high=np.asarray(self.high) - low
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Streams:
     """The streams that replicas ran over.

@@ -1,38 +1,22 @@
 """Intervals of means and of ratios of means over replicas.
 
-Here: Student t, BCa and the delta method. Not here: standard errors (`errors`) and the
-resampling (`bootstrap`).
+Here: the delta method, rows that do not count. Not here: the limits (`limits`).
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit.stats.base import (
     Interval,
+    SampleRange,
     Streams,
     finite,
     finite_pair,
     is_constant,
     open_unit,
 )
-from jsplit.stats.bootstrap import bca
-from jsplit.stats.errors import standard_error
-
-T_MIN_REPLICAS = 100
-"""From here on Student t; below, BCa, which follows a skewed distribution."""
-
-
-def _uses_bca(num_replicas: int, level: float, streams: Streams) -> bool:
-    """Tells whether an interval is BCa instead of Student t.
-
-    BCa limits lie between the smallest and the largest of R replicas. These two
-    enclose the median with probability 1 - 2^(1 - R). Where R is so small that this is
-    below the level, BCa cannot reach the level and Student t is used instead.
-    """
-    wide_enough = 0.5 ** (num_replicas - 1) <= 1 - level
-    return not streams.resampled and num_replicas < T_MIN_REPLICAS and wide_enough
+from jsplit.stats.limits import interval_of
+from jsplit.stats.student import estimate
 
 
 def mean_interval(
@@ -40,30 +24,35 @@ def mean_interval(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
+    possible: SampleRange | None = None,
 ) -> Interval:
     """Returns the mean over replicas and its interval.
 
-    Estimated: the expected value of one replica. Resampled: replicas, all R values of
-    a row with equal weight. The method depends on the number of replicas:
+    Estimated: the expected value of one replica. The replicas are the sample:
 
-    - 100 or more: Student t with R - 1 degrees of freedom.
-    - fewer: a BCa bootstrap of the replicas. It is slightly too short for skewed
-      values: 95 % limits of 20 replicas cover about 92 to 94 %.
-    - too few for BCa (5 or fewer at 95 %): Student t.
-    - "bootstrap" streams: mean -+ t times the test-set error, which does not shrink
-      with R (see `errors.test_set_error`), because there the replicas are themselves
-      the resamples.
+    - "shuffle" and "fixed" streams: Student t with R - 1 degrees of freedom, or Hall's
+      limit for skewed values where that lies farther out (`stats.skewed`). Unknown
+      where an outcome with a chance of one in ten may not have been seen: at 95 % for
+      fewer than 29 replicas, for 58 or fewer that all agree. More that agree have zero
+      width.
+    - "bootstrap" streams: limits from the test-set error, which does not shrink with R
+      (see `errors.test_set_error`), because there the replicas are themselves the
+      resamples. With `possible` they follow the skewness of the test sets, stay in the
+      range and allow for what the test set has not shown (`stats.bounded`); without it
+      they are Student's.
 
-    Where all replicas agree the interval has zero width at exactly that value: a
-    fixed plan on a whole shuffled test set has no simulation error. With R = 1, or
-    a single resampled test set, the variance is unknown: low and high are NaN.
+    A fixed plan on a whole shuffled test set has no simulation error. Who knows this
+    says so with `exact`: replicas that agree then have zero width. With R = 1, or a
+    single resampled test set, the variance is unknown: low and high are NaN.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         level: probability that the interval covers what it estimates, in (0, 1).
         streams: what the replicas ran over.
-        seed: seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        exact: [..] bool, True = replicas that agree are known to agree always.
+        possible: for "bootstrap" streams, what one sample can come to and how many
+            there are; None if this is not known.
 
     Returns:
         Interval of [..] arrays.
@@ -79,7 +68,8 @@ def mean_interval(
     samples = finite("values", values)
     open_unit("level", level)
     constant = is_constant(samples, np.abs(samples).max(-1))
-    return interval_of_mean(samples, constant, level, streams, seed)
+    found = estimate(samples, constant, streams, exact)
+    return interval_of(found, level, streams, possible)
 
 
 def relative_change(
@@ -88,16 +78,15 @@ def relative_change(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
+    possible: tuple[SampleRange, SampleRange] | None = None,
 ) -> Interval:
     """Returns how far the mean lies above the baseline's mean, in percent.
 
     Estimated: 100 (E[values] / E[baseline] - 1), a ratio of means, not a mean of
-    ratios. Resampled: replicas, the two values of a replica together. The method
-    changes with the number of replicas as in `mean_interval`: a t interval of the
-    linearised ratio (delta method), or a BCa bootstrap of the ratio itself. For
-    "bootstrap" streams it uses the test-set error of the linearised ratio. Zero width
-    where the ratio is the same in all replicas.
+    ratios. The two values of a replica belong together. The limits are those of
+    `mean_interval` for the linearised ratio (delta method), also where the ratio is the
+    same in all replicas.
 
     Args:
         values: [.., R] finite numbers, one per replica.
@@ -105,7 +94,9 @@ def relative_change(
             should be far from 0; where it is 0, the result is NaN.
         level: as in `mean_interval`.
         streams: what the replicas ran over.
-        seed: as in `mean_interval`.
+        exact: as in `mean_interval`.
+        possible: as there, of a sample's value and of the baseline's; the baseline
+            must be above 0, the values not below it.
 
     Returns:
         Interval of [..] arrays, in percent.
@@ -118,8 +109,21 @@ def relative_change(
     open_unit("level", level)
     # Not a difference of two ratios, which would lose the digits they share.
     change, scale = ours - theirs, np.abs(ours).max(-1)
-    interval = _interval_of_ratio(change, theirs, scale, level, streams, seed)
+    ratio = None if possible is None else _range_of_change(ours, theirs, *possible)
+    interval = _interval_of_ratio(change, theirs, scale, level, streams, exact, ratio)
     return Interval(*(100 * part for part in interval))
+
+
+def _range_of_change(
+    ours: np.ndarray, theirs: np.ndarray, of: SampleRange, of_theirs: SampleRange
+) -> SampleRange:
+    """Returns what one sample can make of the linearised change."""
+    mean = theirs.mean(-1)
+    mean = np.where(mean == 0, np.nan, mean)
+    ratio = ours.mean(-1) / mean
+    low = (np.asarray(of.low) - ratio * of_theirs.high) / mean
+    high = (np.asarray(of.high) - ratio * of_theirs.low) / mean
+    return of._replace(low=low + ratio - 1, high=high + ratio - 1)
 
 
 def ratio_interval(
@@ -128,14 +132,15 @@ def ratio_interval(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
+    possible: SampleRange | None = None,
 ) -> Interval:
     """Returns the mean per unit of weight and its interval.
 
     Estimated: E[values] / E[weights], a ratio of means, not a mean of ratios. If values
     are sums over steps and weights count the steps, this is the mean per step of
-    replicas that have different numbers of steps. Resampled: replicas, the two numbers
-    of a replica together. The interval is made as in `relative_change`.
+    replicas that have different numbers of steps. The two numbers of a replica belong
+    together. The interval is made as in `relative_change`.
 
     A replica (for "bootstrap" streams, a test set) with a value and a weight of zero
     says nothing about the ratio and does not count. If a single one counts, the
@@ -147,7 +152,8 @@ def ratio_interval(
             where it is 0, the result is NaN.
         level: as in `mean_interval`.
         streams: what the replicas ran over.
-        seed: as in `mean_interval`.
+        exact: as in `mean_interval`.
+        possible: as there, of a sample's value per unit of weight.
 
     Returns:
         Interval of [..] arrays, in units of values per unit of weights.
@@ -175,8 +181,15 @@ def ratio_interval(
             rows = which == number
             some, weight = ours[rows][:, pattern], theirs[rows][:, pattern]
             scale = np.abs(some).max(-1)
+            known = np.broadcast_to(exact, which.shape)[rows]
+            bounds = None
+            if possible is not None:
+                low, high = (
+                    np.broadcast_to(part, which.shape)[rows] for part in possible[:2]
+                )
+                bounds = possible._replace(low=low, high=high)
             found[:, rows] = _interval_of_ratio(
-                some, weight, scale, level, streams, seed
+                some, weight, scale, level, streams, known, bounds
             )
     return Interval(*(part[()] for part in found))
 
@@ -195,83 +208,15 @@ def _interval_of_ratio(
     scale: np.ndarray,
     level: float,
     streams: Streams,
-    seed: int,
+    exact: ArrayLike,
+    possible: SampleRange | None,
 ) -> Interval:
     """Puts an interval around the ratio of the means of [.., R]; `scale` rounds."""
     is_zero = theirs.mean(-1, keepdims=True) == 0
     theirs = np.where(is_zero, np.nan, theirs)
     mean = theirs.mean(-1)
-    estimate = ours.mean(-1) / mean
-    residual = ours - estimate[..., np.newaxis] * theirs
-    return _interval(
-        estimate=estimate,
-        influence=residual / mean[..., np.newaxis],
-        constant=is_constant(residual, scale),
-        samples=np.stack([ours, theirs]),
-        statistic_fn=lambda means: means[0] / means[1],
-        level=level,
-        streams=streams,
-        seed=seed,
-    )
-
-
-def interval_of_mean(
-    samples: np.ndarray, constant: np.ndarray, level: float, streams: Streams, seed: int
-) -> Interval:
-    """Puts an interval around the mean of [.., R]; `constant` marks equal rows."""
-    # The mean of equal numbers may miss them by a rounding.
-    estimate = np.where(constant, samples[..., 0], samples.mean(-1))
-    return _interval(
-        estimate=estimate,
-        influence=samples,
-        constant=constant,
-        samples=samples[np.newaxis],
-        statistic_fn=lambda means: means[0],
-        level=level,
-        streams=streams,
-        seed=seed,
-    )
-
-
-def _interval(
-    *,
-    estimate: np.ndarray,
-    influence: np.ndarray,
-    constant: np.ndarray,
-    samples: np.ndarray,
-    statistic_fn: Callable[[np.ndarray], np.ndarray],
-    level: float,
-    streams: Streams,
-    seed: int,
-) -> Interval:
-    """Puts an interval around a smooth function of replica means.
-
-    Args:
-        estimate: [..] the function at the means of all replicas.
-        influence: [.., R] how each replica moves the estimate, up to a constant.
-        constant: [..] bool; True = no replica moves it, so the width is zero.
-        samples: [S, .., R] what the function is computed from, S = 1 or 2.
-        statistic_fn: the function, [S, .., B] means to [.., B].
-        level: in (0, 1).
-        streams: what the replicas ran over.
-        seed: seed of the BCa bootstrap.
-
-    Returns:
-        Interval of [..] arrays.
-    """
-    num_replicas = influence.shape[-1]
-    if streams.num_units(num_replicas) < 2:
-        return Interval.unknown(estimate)
-    if _uses_bca(num_replicas, level, streams):
-        low, high = bca(samples, statistic_fn, level, seed)
-    else:
-        from scipy.special import stdtrit
-
-        error = standard_error(influence, streams)
-        half_width = stdtrit(error.freedom, (1 + level) / 2) * error.scale
-        low, high = estimate - half_width, estimate + half_width
-    return Interval(
-        estimate[()],
-        np.where(constant, estimate, low)[()],
-        np.where(constant, estimate, high)[()],
-    )
+    ratio = ours.mean(-1) / mean
+    residual = ours - ratio[..., np.newaxis] * theirs
+    influence = residual / mean[..., np.newaxis]
+    found = estimate(influence, is_constant(residual, scale), streams, exact)
+    return interval_of(found._replace(mean=ratio), level, streams, possible)

@@ -11,13 +11,16 @@ from numpy.typing import ArrayLike
 from jsplit import checks
 from jsplit.stats.base import (
     Interval,
+    SampleRange,
     Streams,
     as_numbers,
     finite,
     is_constant,
     open_unit,
 )
+from jsplit.stats.bounded import bounded_interval
 from jsplit.stats.errors import standard_error
+from jsplit.stats.student import Estimate, skewness_of, t_interval
 from jsplit.types import JsplitError
 
 
@@ -73,46 +76,52 @@ def wilson_interval(
     return Interval(rate[()], low[()], high[()])
 
 
-def sample_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
+def sample_interval(
+    values: ArrayLike, *, level: float = 0.95, possible: SampleRange | None = None
+) -> Interval:
     """Returns the exact mean of a rule over a test set, and its test-set error.
 
     Estimated: the expected value of one fixed rule on a sample of the population.
     Resampled: nothing. Every shuffle of the test set gives the mean over the N samples.
-    Its error against the population is Wilson's for booleans (`wilson_interval`). For
-    numbers it is Student's, mean -+ t s / sqrt(N) with N - 1 degrees of freedom. Only
-    for one rule that does not learn.
+    Its error against the population follows from their skewness and their range, 0 to 1
+    for booleans (`stats.bounded`). For numbers whose range is not known it is
+    Student's, mean -+ t s / sqrt(N) with N - 1 degrees of freedom. Only for one rule
+    that does not learn.
 
     Args:
         values: [.., N] booleans or finite numbers, one per sample of the test set.
         level: probability that the interval covers, in (0, 1).
+        possible: what a sample can be; None if not known.
 
     Returns:
         Interval of [..] arrays, in the unit of the values; low and high are NaN for a
-        single number.
+        single number of unknown range.
 
     Raises:
         JsplitError: if values are empty or not finite, or the level is out of range.
 
     Example:
-        >>> mean, low, high = sample_interval([True] * 90 + [False] * 10)
-        >>> round(float(low), 4), round(float(high), 4)
-        (0.8256, 0.9448)
+        >>> mean, low, high = sample_interval([True] * 20)
+        >>> round(float(low), 2), float(high)
+        (0.86, 1.0)
     """
-    from scipy.special import stdtrit
-
     samples = finite("values", values)
     open_unit("level", level)
     num = samples.shape[-1]
     if np.asarray(values).dtype == bool:
-        return wilson_interval(samples.sum(-1), num, level=level)
+        possible = SampleRange(0.0, 1.0, num)
     constant = is_constant(samples, np.abs(samples).max(-1))
     mean = np.where(constant, samples[..., 0], samples.mean(-1))
-    if num == 1:
-        half_width = np.full(mean.shape, np.nan)
-    else:
-        error = samples.std(-1, ddof=1) / np.sqrt(num)
-        half_width = stdtrit(num - 1, (1 + level) / 2) * np.where(constant, 0, error)
-    return Interval.around(mean, half_width)
+    if num == 1 and possible is None:
+        return Interval.unknown(mean)
+    scale = samples.std(-1, ddof=min(num - 1, 1)) / np.sqrt(num)
+    skewness = skewness_of(samples) / np.sqrt(num)
+    scale, skewness = (np.where(constant, 0.0, part) for part in (scale, skewness))
+    freedom = np.full(mean.shape, max(num - 1.0, 1.0))
+    found = Estimate(mean, scale, freedom, skewness)
+    if possible is None:
+        return t_interval(found, level)
+    return bounded_interval(found, possible, level)
 
 
 def training_interval(

@@ -9,9 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jsplit.stats.base import ROUNDING, Streams, finite_pair, is_constant, open_unit
-from jsplit.stats.intervals import interval_of_mean
-from jsplit.stats.student import estimate, t_test
+from jsplit.stats.base import (
+    ROUNDING,
+    SampleRange,
+    Streams,
+    finite_pair,
+    is_constant,
+    open_unit,
+)
+from jsplit.stats.limits import interval_of, p_value_of
+from jsplit.stats.student import estimate
 
 
 class Paired(NamedTuple):
@@ -30,26 +37,29 @@ def paired_difference(
     *,
     level: float = 0.95,
     streams: Streams = Streams(),
-    seed: int = 0,
+    exact: ArrayLike = False,
+    possible: SampleRange | None = None,
 ) -> Paired:
     """Compares two policies replica by replica, on the same streams.
 
-    Estimated: the expected difference of one replica. Resampled: replicas, the two
-    values of a replica always together. The correlation shows the gain of pairing:
+    Estimated: the expected difference of one replica. The two values of a replica
+    always belong together. The correlation shows the gain of pairing:
     the variance of the difference is Va + Vb - 2 correlation sqrt(Va Vb). A correlation
     of 0 means that common streams bought nothing.
 
-    The p value is the paired t test's for every R >= 2. Below 100 replicas it may
-    therefore disagree slightly with the BCa interval. It is 1 where all differences are
-    zero, and 0 where they are constant but not zero. For "bootstrap" streams both the
-    test and the interval use the test-set error.
+    The interval is that of `mean_interval`, and the p value is the smallest 1 - level
+    at which it leaves out 0. It is never 0: for "shuffle" and "fixed" streams not below
+    2^(1 - R), what R differences of one sign are worth, and not below the chance that R
+    replicas have not shown a rare outcome (`stats.skewed`). It is 1 where all
+    differences are zero.
 
     Args:
         values: [.., R] finite numbers, one per replica.
         baseline: [.., R] the baseline's numbers in the same replicas.
         level: probability that the interval covers what it estimates, in (0, 1).
         streams: what the replicas of both ran over.
-        seed: seed of the BCa bootstrap, >= 0; unused from 100 replicas on.
+        exact: [..] bool, True = differences that agree are known to agree always.
+        possible: as in `mean_interval`, of the difference of one sample.
 
     Returns:
         Paired of [..] arrays, in the unit of the values.
@@ -66,8 +76,9 @@ def paired_difference(
     ours, theirs = finite_pair(values, baseline)
     open_unit("level", level)
     differences, constant = differences_of(ours, theirs)
-    interval = interval_of_mean(differences, constant, level, streams, seed)
-    p_value = t_test(estimate(differences, constant, streams))[()]
+    found = estimate(differences, constant, streams, exact)
+    interval = interval_of(found, level, streams, possible)
+    p_value = p_value_of(found, streams, possible)
     return Paired(*interval, _correlation(ours, theirs), p_value)
 
 

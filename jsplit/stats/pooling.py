@@ -15,8 +15,8 @@ def pooled(
     """Returns the estimate of all replicas from those of two lots.
 
     Holds for independent replicas ("shuffle" and "fixed" streams), whose error s /
-    sqrt(R) gives their variance back. It is the estimate of all at once, up to
-    rounding.
+    sqrt(R) and skewness g / sqrt(R) give their central moments back. It is the estimate
+    of all at once, up to rounding.
 
     Args:
         first: [..] of a lot.
@@ -35,8 +35,21 @@ def pooled(
         np.where(count == 0, 0.0, one.error**2 * count * (count - 1))
         for one, count in ((first, number), (second, more))
     ]
-    inside = sum(squares) + gap**2 * number * share
+    away = gap**2 * number * share
+    inside = sum(squares) + away
+    thirds = [
+        np.where(count == 0, 0.0, one.skewness * square**1.5)
+        for one, count, square in (
+            (first, number, squares[0]),
+            (second, more, squares[1]),
+        )
+    ]
+    third = sum(thirds) + away * gap * (number - more) / total
+    third = third + 3 * gap * (number * squares[1] - more * squares[0]) / total
     mean = np.where(none, second.mean, first.mean + gap * share)
     error = np.sqrt(inside / np.maximum(total * (total - 1), 1))
     error = np.where(total < 2, np.nan, error)
-    return Estimate(mean, error, np.maximum(total - 1.0, 1.0) + np.zeros(mean.shape))
+    skewness = third / np.where(inside > 0, inside, 1.0) ** 1.5
+    freedom = np.maximum(total - 1.0, 1.0) + np.zeros(mean.shape)
+    known = (none | np.isinf(first.freedom)) & np.isinf(second.freedom)
+    return Estimate(mean, error, np.where(known, np.inf, freedom), skewness)

@@ -12,12 +12,14 @@ from jsplit import checks
 from jsplit.engine import streams
 from jsplit.results.assembly import Part
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.settings import KEPT
+from jsplit.results.settings import DIFFERENCE, OWN
 from jsplit.results.summary import is_higher_better
 from jsplit.sweeps.plan import Plan
 from jsplit.sweeps.tasks import tasks_of
 from jsplit.sweeps.work import Work
 from jsplit.types import JsplitError
+
+FRESH = (*OWN, *DIFFERENCE)
 
 
 def checked(confirm: Mapping[str, int] | None) -> tuple[str, int] | None:
@@ -77,7 +79,7 @@ def run_again(
         if row.policy not in hidden
     }
     fresh = [
-        {f"fresh_{name}": np.full_like(part.kept["mean"], np.nan) for name in KEPT}
+        {f"fresh_{name}": np.full_like(part.kept["mean"], np.nan) for name in FRESH}
         for part in parts
     ]
     # A test set is run whole.
@@ -96,7 +98,7 @@ def run_again(
     of_task = {id(task): job for task, *job in jobs}
     for task, chunk in work([task for task, *_ in jobs]):
         number, i, rows = of_task[id(task)]
-        for name in KEPT:
+        for name in FRESH:
             fresh[number][f"fresh_{name}"][i, rows] = chunk[name].values[0]
     return [
         part._replace(kept={**part.kept, **new})

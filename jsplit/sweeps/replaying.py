@@ -8,6 +8,7 @@ import concurrent.futures
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +23,7 @@ from jsplit.evaluation.binding import Bound, Prepared, alike, bind, prepare
 from jsplit.evaluation.evaluate import whole_passes
 from jsplit.policies.base import Policy
 from jsplit.results.metrics import PER_REPLICA, of_sums
+from jsplit.results.ranges import possible_values
 
 # Bytes for the tables and sums of settings that run together. Of several settings it
 # holds far fewer cells than int32 numbers.
@@ -30,14 +32,22 @@ AT_ONCE = 2  # groups of settings: one compiles while another runs
 CELL_BYTES = 16  # of a plan on a sample, what is revealed and learned included
 
 
+class Replayed(NamedTuple):
+    """What every replica of some settings comes to, and what is known beforehand."""
+
+    values: np.ndarray  # [scenario, policy, metric, replica] float64
+    never_varies: np.ndarray  # [scenario, policy] bool: the same in every replica
+    possible: np.ndarray  # [scenario, policy, metric, 2] ends of a step's range
+
+
 def replay_settings(
     scenarios: Sequence[Scenario],
     policies: Sequence[Policy],
     run: Run,
     advance: Callable[[int], None],
     midway: Callable[[str], Midway] | None = None,
-) -> np.ndarray:
-    """Returns what every replica comes to, in float64.
+) -> Replayed:
+    """Returns what every replica comes to.
 
     The numbers are those of `evaluate` for each policy and scenario alone.
 
@@ -50,19 +60,30 @@ def replay_settings(
             them from others here; None to keep none.
 
     Returns:
-        [scenario, policy, metric, replica], metrics as in `PER_REPLICA`.
+        values by metrics as in `PER_REPLICA`; ranges only of resampled test sets, which
+        need them.
     """
     settings = [
         prepare(policy, one, run.protocol) for one in scenarios for policy in policies
     ]
     values = np.empty((len(settings), len(PER_REPLICA), run.num_replicas))
+    never_varies = np.zeros(len(settings), bool)
+    possible = np.tile([-np.inf, np.inf], (len(settings), len(PER_REPLICA), 1))
 
     def replay(group: list[int], advance: Callable[[int], None]) -> None:
         kept = None if midway is None else midway(_told(group))
-        values[group] = _replayed([settings[i] for i in group], run, advance, kept)
+        chosen = [settings[i] for i in group]
+        values[group], never_varies[group] = _replayed(chosen, run, advance, kept)
 
     _overlapping(_groups(settings, run), replay, advance)
-    return values.reshape(len(scenarios), len(policies), *values.shape[1:])
+    if run.stream == "bootstrap":
+        for i, one in enumerate(settings):
+            known = possible_values(one.setting.plans, one.scenario, run.protocol)
+            for j, metric in enumerate(PER_REPLICA):
+                possible[i, j] = known.get(metric, possible[i, j])
+    parts = values, never_varies, possible
+    shape = len(scenarios), len(policies)
+    return Replayed(*(part.reshape(*shape, *part.shape[1:]) for part in parts))
 
 
 def _told(group: Sequence[int]) -> str:
@@ -124,8 +145,11 @@ def _replayed(
     run: Run,
     advance: Callable[[int], None],
     midway: Midway | None,
-) -> np.ndarray:
-    """Returns [setting, metric, replica] of settings of equal structure."""
+) -> tuple[np.ndarray, bool]:
+    """Returns [setting, metric, replica], and whether replicas never vary.
+
+    The settings have equal structure.
+    """
     scenario = settings[0].scenario
     number = len(settings)
     # Few sizes are compiled; what is repeated is dropped.
@@ -133,15 +157,15 @@ def _replayed(
     bound = bind([*settings, *repeated])
     passes = whole_passes(scenario, run)
     constants = [one for one in bound.constants[:number] if one is not None]
-    if passes and constants:
+    never_varies = bool(passes and constants)
+    if never_varies:
         sums = [one.at_the_end(passes, run) for one in constants]
         advance(number * run.num_replicas)
     else:
         sums = _run(bound, scenario, run, number, advance, midway)
     mus = (one.scenario.first.costs.mu for one in settings)
-    return np.stack(
-        [of_sums(one, run.horizon, mu) for one, mu in zip(sums, mus, strict=True)]
-    )
+    values = [of_sums(one, run.horizon, mu) for one, mu in zip(sums, mus, strict=True)]
+    return np.stack(values), never_varies
 
 
 def _run(

@@ -15,11 +15,13 @@ from jsplit.progress import Count
 from jsplit.results.assembly import Part, shared
 from jsplit.results.chunk import Chunk
 from jsplit.results.metrics import PER_REPLICA
-from jsplit.results.settings import KEPT
+from jsplit.results.settings import DIFFERENCE, KEPT, OWN, RANGE
 from jsplit.results.summary import is_higher_better
+from jsplit.stats.base import Streams
+from jsplit.stats.limits import interval_of
 from jsplit.stats.pooling import pooled
 from jsplit.stats.stopping import MIN_REPLICAS
-from jsplit.stats.student import Estimate, t_interval
+from jsplit.stats.student import Estimate
 from jsplit.sweeps.grid import Block
 from jsplit.sweeps.plan import Plan
 from jsplit.sweeps.racing import ERROR, surely_worse
@@ -28,7 +30,7 @@ from jsplit.sweeps.work import Work
 from jsplit.types import JsplitError
 
 LEVEL = 0.95
-DIFFERENCE = "difference_"
+TO_BASELINE = "difference_"
 OF_A_ROUND = ("first_replica", "num_replicas")
 
 
@@ -81,7 +83,7 @@ def enough(
                 f"{{'cost': 0.001}}, got {checks.shown(until)}"
             )
         for metric, wanted in until.items():
-            known = [*PER_REPLICA, *(f"{DIFFERENCE}{x}" for x in PER_REPLICA)]
+            known = [*PER_REPLICA, *(f"{TO_BASELINE}{x}" for x in PER_REPLICA)]
             checks.choice("until", metric, known)
             if checks.number(f"until of {metric}", wanted, 0.0) == 0:
                 raise JsplitError(f"until of {metric} must be > 0, got {wanted}")
@@ -192,12 +194,14 @@ class _Tally:
     def add(self, chunk: Chunk, where: np.ndarray, rows: np.ndarray, size: int) -> None:
         here = np.ix_(where, rows)
         number = self.number[here][..., np.newaxis]
-        for names in (KEPT[:3], KEPT[3:]):
+        for names in (OWN, DIFFERENCE):
             before = Estimate(*(self.kept[name][here] for name in names))
             now = Estimate(*(chunk[name].values for name in names))
             both = pooled(before, number, now, np.asarray(size))
             for name, value in zip(names, both, strict=True):
                 self.kept[name][here] = value
+        for name in RANGE:
+            self.kept[name][here] = chunk[name].values
         self.number[here] += size
         chosen = [self.block.rows[row] for row in rows]
         number_of = {row.label: j for j, row in enumerate(chosen)}
@@ -210,10 +214,10 @@ class _Tally:
     def stop_sharp(self, until: Mapping[str, float]) -> None:
         sharp = self.number >= MIN_REPLICAS
         for metric, wanted in until.items():
-            names = KEPT[3:] if metric.startswith(DIFFERENCE) else KEPT[:3]
-            j = PER_REPLICA.index(metric.removeprefix(DIFFERENCE))
+            names = DIFFERENCE if metric.startswith(TO_BASELINE) else OWN
+            j = PER_REPLICA.index(metric.removeprefix(TO_BASELINE))
             found = Estimate(*(self.kept[name][..., j] for name in names))
-            interval = t_interval(found, LEVEL)
+            interval = interval_of(found, LEVEL, Streams())
             sharp &= (interval.high - interval.low) / 2 <= wanted
         self.active &= ~sharp
 

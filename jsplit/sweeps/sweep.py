@@ -23,7 +23,7 @@ from jsplit.progress import Count, counted
 from jsplit.results.assembly import Part, assemble, part_of
 from jsplit.results.metrics import PER_REPLICA
 from jsplit.results.runs import Runs
-from jsplit.results.settings import KEPT
+from jsplit.results.settings import OWN
 from jsplit.stats.student import Estimate, t_interval
 from jsplit.sweeps.axes import AnyCosts, Over
 from jsplit.sweeps.chunks import Folder, description_of, index_of
@@ -229,7 +229,7 @@ def _parts(done: Iterator[Done], number: int, count: Count) -> Iterator[Part]:
     for finished, (task, chunk) in enumerate(done, 1):
         part = part_of([place.where for place in task.places], task.rows, chunk)
         at = PER_REPLICA.index("reward")
-        own = Estimate(*(part.kept[name][..., at] for name in KEPT[:3]))
+        own = Estimate(*(part.kept[name][..., at] for name in OWN))
         interval = t_interval(own, LEVEL)
         known = (interval.high - interval.low)[~np.isnan(interval.low)] / 2
         widest = np.max(known, initial=widest)

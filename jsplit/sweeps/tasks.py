@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jsplit import stats
 from jsplit.engine.midway import Midway
 from jsplit.engine.settings import Run
 from jsplit.environment.scenario import Scenario
@@ -134,10 +135,20 @@ def perform(
         midway: where the state of unfinished work is kept, see `replay_settings`.
     """
     scenarios = [place.scenario for place in task.places]
-    values = replay_settings(scenarios, task.policies, task.run, advance, midway)
+    found = replay_settings(scenarios, task.policies, task.run, advance, midway)
     attrs = [how_it_ran(one, task.run) for one in scenarios]
     labels = [policy.label for policy in task.policies]
-    return Chunk.of(values, labels, task.rows, shared(attrs), task.keep)
+    number = scenarios[0].num_samples  # of all, which are of one length
+    least, most = np.moveaxis(found.possible, -1, 0)
+    return Chunk.of(
+        found.values,
+        labels,
+        task.rows,
+        shared(attrs),
+        never_varies=found.never_varies,
+        possible=stats.SampleRange(least, most, number),
+        keep=task.keep,
+    )
 
 
 def told_policy(policy: Policy) -> list[str]:

@@ -44,10 +44,10 @@ def test_values_and_intervals_are_those_of_resampled_test_sets(exact, resampled)
             assert width == pytest.approx(resampled_width, rel=0.1, abs=1e-6)
 
 
-def test_accuracy_is_the_share_of_right_answers_with_wilsons_limits(exact):
-    right = TRACE.correct[:, -1].sum()
+def test_accuracy_is_the_share_of_right_answers_with_the_limits_of_a_rate(exact):
+    right = TRACE.correct[:, -1]
     row = exact.sel(policy="final_exit", metric="accuracy")
-    expected = stats.wilson_interval(right, TRACE.num_samples)
+    expected = stats.sample_interval(right)
     np.testing.assert_allclose([row["mean"], row.low, row.high], expected)
 
 
@@ -57,6 +57,34 @@ def test_what_a_plan_always_does_is_no_estimate(exact):
     assert (shipped.sel(policy="offload_all").to_array() == 1).all()
     split = shipped.sel(policy="fixed_split(depth=2)")
     assert split.low < split["mean"] < split.high
+
+
+def test_limits_stay_within_what_a_sample_can_cost(exact):
+    for metric in ("accuracy", "offloaded"):
+        rows = exact.sel(metric=metric)
+        assert rows.low.min() >= 0
+        assert rows.high.max() <= 1
+    cost = exact.sel(metric="cost")
+    always = cost.sel(policy="final_exit")
+    assert always.low == always.high == always["mean"]
+    split, dearest = cost.sel(policy="fixed_split(depth=2)"), COSTS.compute[1]
+    assert split.low > COSTS.compute[1] * 0.9
+    assert split.high < dearest + COSTS.head[:2].sum() + COSTS.offload[1]
+
+
+def test_a_network_that_never_fails_here_may_fail_elsewhere():
+    confidence = np.linspace(0.9, 0.99, 20)[:, None].repeat(4, 1)
+    trace = jsplit.Trace.from_arrays(confidence, correct=np.ones((20, 4), bool))
+    found = jsplit.exact_values(trace, ["final_exit"], COSTS).data
+    row = found.sel(policy="final_exit", metric="accuracy")
+    assert row.high == row["mean"] == 1 > row.low > 0.8
+    for stream, width in (("bootstrap", True), ("shuffle", False)):
+        result = jsplit.evaluate(
+            trace, ["final_exit"], COSTS, num_replicas=32, stream=stream
+        )
+        row = result.summarize().data.sel(policy="final_exit", metric="accuracy")
+        assert (row.low < row.high) == width
+        assert row.high <= 1
 
 
 def test_provenance_is_stored(exact):

@@ -85,7 +85,7 @@ def test_of_many_policies_few_are_named(runs):
 
 
 def test_axes_of_the_user_are_drawn_on_and_given_back(runs):
-    figure = Figure(layout="constrained")
+    figure = Figure(figsize=(12, 5), layout="constrained")
     first, second, third = figure.subplots(1, 3)
     assert report.sweep_curves(runs, "alpha", "accuracy", axes=first) is first
     assert report.sweep_map(runs, "alpha", "offload", axes=second) is second

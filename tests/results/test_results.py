@@ -219,10 +219,12 @@ def test_p_values_are_adjusted_over_the_other_policies(bootstrapped):
     checked = 0
     for metric in ("accuracy", "cost", "reward"):
         values = metric_values(bootstrapped, metric)
+        of = metrics.sample_range(bootstrapped, metric)
         raw = stats.paired_difference(
             values,
             np.broadcast_to(values[base], values.shape),
             streams=stats.Streams("bootstrap", num_orders=4),
+            possible=of.less(of.low[base], of.high[base]),
         ).p_value
         raw[base] = np.nan
         found = table.p_value.sel(metric=metric).values

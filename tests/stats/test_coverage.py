@@ -9,11 +9,12 @@ import pytest
 from conftest import experiment
 
 TOLERANCE = 3.5
+PARTS = "counting", "population", "simulation", "test_sets", "tried", "whole"
 
 
 @pytest.fixture(scope="module")
 def run():
-    with experiment("coverage", "population") as run:
+    with experiment("coverage", *PARTS) as run:
         yield run
 
 
@@ -40,22 +41,29 @@ def check(rows):
 
 
 def test_simulation_error(run, pool):
-    check(run.simulation_error(pool, np.random.default_rng(6), 1_000))
+    check(run.simulation.simulation_error(pool, np.random.default_rng(6), 1_000))
 
 
 def test_test_set_error_of_policies_that_learn_and_that_do_not(run):
-    check(run.fresh_test_sets(np.random.default_rng(7), 250, "clear"))
+    check(run.test_sets.fresh_test_sets(np.random.default_rng(7), 250, "clear"))
 
 
 def test_training_error(run):
-    check(run.training_error(np.random.default_rng(8), 300))
+    check(run.test_sets.training_error(np.random.default_rng(8), 300))
 
 
 def test_stopping_and_looking(run, pool):
-    check(run.stopping(pool, np.random.default_rng(9), 600))
-    check(run.anytime(pool, np.random.default_rng(10), 250))
+    check(run.simulation.stopping(pool, np.random.default_rng(9), 600))
+    check(run.simulation.anytime(pool, np.random.default_rng(10), 250))
 
 
 def test_curves_and_sets(run, pool):
-    check(run.simultaneous(pool, np.random.default_rng(11), 300))
-    check(run.sets_and_power(np.random.default_rng(12), 1_000))
+    check(run.simulation.simultaneous(pool, np.random.default_rng(11), 300))
+    check(run.simulation.sets_and_power(np.random.default_rng(12), 1_000))
+
+
+def test_few_replicas_and_rates_near_1(run):
+    check(run.simulation.few_replicas(np.random.default_rng(13), 500))
+    check(run.test_sets.high_rates(np.random.default_rng(14), 200))
+    check(run.simulation.true_nulls(np.random.default_rng(15), 500))
+    check(run.test_sets.rare_shipping(np.random.default_rng(16), 200))

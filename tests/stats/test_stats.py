@@ -3,7 +3,6 @@ import pytest
 from scipy import stats as scipy_stats
 
 from jsplit import stats
-from jsplit.stats import intervals
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.core
@@ -52,24 +51,81 @@ def test_mean_interval_covers_the_mean_at_its_level(draw, num_replicas):
     assert abs(coverage(too_narrow, truth) - 0.95) > TOLERANCE
 
 
-def test_few_skewed_replicas_are_covered_better_by_bca_than_by_t(monkeypatch):
-    values = rng(1).exponential(size=(REPETITIONS, 20))
-    bca = coverage(stats.mean_interval(values), 1.0)
-    monkeypatch.setattr(intervals, "T_MIN_REPLICAS", 2)
-    student = coverage(stats.mean_interval(values), 1.0)
-    assert 0.92 < bca < 0.95
-    assert student < bca - 0.01
+def event(num_replicas):
+    drawn = rng(21).random((REPETITIONS, num_replicas)) < 0.05
+    return drawn.astype(float), 0.05
 
 
-def test_five_replicas_are_covered_by_t_where_their_range_is_too_short():
-    """The range of 2 replicas holds half of all medians, that of 5 93.75 %."""
-    for num_replicas in (2, 3, 5):
-        values = rng(num_replicas).normal(size=(REPETITIONS, num_replicas))
+def stuck(num_replicas):
+    """A tenth of the runs has ten times the regret of the others."""
+    drawn = rng(22).normal(1, 0.1, (REPETITIONS, num_replicas))
+    rare = rng(23).random(drawn.shape) < 0.1
+    return np.where(rare, 10, 1) * drawn, 1.9
+
+
+def exponential(num_replicas):
+    return rng(24).exponential(size=(REPETITIONS, num_replicas)), 1.0
+
+
+def heavy(num_replicas):
+    return rng(25).lognormal(size=(REPETITIONS, num_replicas)), np.exp(0.5)
+
+
+@pytest.mark.parametrize("draw", [event, stuck, exponential, heavy])
+def test_rare_and_skewed_outcomes_are_covered_or_unknown(draw):
+    for num_replicas in (4, 8, 30, 99, 100, 300):
+        values, truth = draw(num_replicas)
         found = stats.mean_interval(values)
-        assert abs(coverage(found, 0.0) - 0.95) < TOLERANCE
+        known = np.isfinite(found.low)
+        if num_replicas < 29:
+            assert not known.any()
+            continue
+        alike = np.ptp(values, axis=-1) == 0
+        np.testing.assert_array_equal(known, ~alike | (num_replicas > 58))
+        assert coverage(found, truth) + np.mean(~known) > 0.93 - TOLERANCE
 
 
-@pytest.mark.parametrize("num_replicas", [80, 200], ids=["bca", "t"])
+@pytest.mark.parametrize("num_replicas", [2, 3, 4, 8, 30, 100])
+def test_a_true_null_is_rejected_at_most_at_its_level_and_never_at_0(num_replicas):
+    zero = np.zeros((REPETITIONS, num_replicas))
+    few = rng(26).choice([-1.0, 0.0, 1.0], size=zero.shape, p=[0.1, 0.8, 0.1])
+    same = rng(27).choice([-1.0, 1.0], size=zero.shape)
+    values, truth = event(num_replicas)
+    other, mean = stuck(num_replicas)
+    for sample in (few, same, values - truth, other - mean):
+        p_value = stats.paired_difference(sample, zero).p_value
+        assert p_value.min() > 0
+        assert np.mean(p_value < 0.05) < 0.07  # 0.05 where replicas are symmetric
+    assert np.mean(stats.paired_difference(few, zero).p_value < 0.05) < 0.05 + TOLERANCE
+
+
+def test_more_skewed_replicas_are_never_covered_less():
+    values, truth = heavy(120)
+    covered = [
+        coverage(stats.mean_interval(values[:, :num]), truth) for num in (90, 99, 120)
+    ]
+    assert np.diff(covered).min() > -TOLERANCE
+
+
+def test_skewed_limits_lie_beyond_students_on_the_long_side():
+    values = rng(28).exponential(size=60)
+    found = stats.mean_interval(values)
+    expected = scipy_stats.ttest_1samp(values, 0).confidence_interval()
+    assert found.high > expected.high + 0.05
+    assert found.low == pytest.approx(expected.low)
+    mirrored = stats.mean_interval(-values)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_p_value_and_interval_agree_on_skewed_differences():
+    values = rng(29).exponential(size=(500, 40)) - 1.25
+    paired = stats.paired_difference(values, np.zeros_like(values))
+    outside = (paired.low > 0) | (paired.high < 0)
+    np.testing.assert_array_equal(paired.p_value < 0.05, outside)
+    assert 50 < outside.sum() < 450
+
+
+@pytest.mark.parametrize("num_replicas", [80, 200])
 def test_paired_difference_covers_and_rejects_at_its_level(num_replicas):
     common = rng(4).normal(0, 5, (REPETITIONS, num_replicas))
     noise = rng(5).normal(0, 1, (2, REPETITIONS, num_replicas))
@@ -79,7 +135,7 @@ def test_paired_difference_covers_and_rejects_at_its_level(num_replicas):
     assert paired.correlation.mean() == pytest.approx(25 / 26, abs=0.01)
 
 
-@pytest.mark.parametrize("num_replicas", [80, 200], ids=["bca", "delta"])
+@pytest.mark.parametrize("num_replicas", [80, 200])
 def test_relative_change_covers_the_ratio_of_means(num_replicas):
     cost = rng(6).gamma(4.0, 1.0, (REPETITIONS, num_replicas))
     saving = rng(7).uniform(0.4, 0.8, cost.shape)
@@ -109,13 +165,18 @@ def test_width_shrinks_with_replicas_only_if_the_stream_allows_it():
         return high - low
 
     assert width(400, "shuffle") / width(6_400, "shuffle") == pytest.approx(4, rel=0.1)
-    assert width(25, "shuffle") / width(400, "shuffle") == pytest.approx(4, rel=0.3)
+    assert width(36, "shuffle") / width(576, "shuffle") == pytest.approx(4, rel=0.3)
     assert width(400, "bootstrap") == pytest.approx(width(6_400, "bootstrap"), rel=0.1)
+
+
+def symmetric(values):
+    """Adds to every value its mirror image: without skewness all is Student's."""
+    return np.concatenate([values, 2.0 - values], -1)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
 def test_mean_interval_equals_scipy(level):
-    values = rng().normal(size=(3, 100))
+    values = symmetric(rng().normal(size=(3, 50)))
     result = stats.mean_interval(values, level=level)
     expected = scipy_stats.ttest_1samp(values, 0, axis=-1).confidence_interval(level)
     np.testing.assert_allclose(result.mean, values.mean(-1), rtol=1e-12)
@@ -123,43 +184,24 @@ def test_mean_interval_equals_scipy(level):
     np.testing.assert_allclose(result.high, expected.high, rtol=1e-12)
 
 
-def test_bca_agrees_with_scipy_at_the_expanded_level():
-    """SciPy has no small-sample expansion; asking it for a higher level is the same."""
-    values = rng(3).exponential(size=40)
-    expanded = np.sqrt(40 / 39) * scipy_stats.t.ppf(0.975, 39)
-    reference = scipy_stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=50_000,
-        rng=rng(),
-        confidence_level=1 - 2 * scipy_stats.norm.sf(expanded),
-    )
-    limits = [stats.mean_interval(values, seed=seed)[1:] for seed in range(20)]
-    np.testing.assert_allclose(
-        np.mean(limits, axis=0),
-        reference.confidence_interval,
-        atol=0.03 * reference.standard_error,
-    )
-
-
-@pytest.mark.parametrize("num_replicas", [20, 100])
+@pytest.mark.parametrize("num_replicas", [60, 100])
 def test_paired_difference_equals_scipy(num_replicas):
-    ours, theirs = rng().normal(size=(2, 3, num_replicas))
-    ours += 0.5 * theirs + 0.2
+    ours, theirs = symmetric(rng().normal(size=(2, 3, num_replicas // 2)))
+    ours += 0.5 * theirs - 0.4
     paired = stats.paired_difference(ours, theirs)
     expected = scipy_stats.ttest_rel(ours, theirs, axis=-1)
     np.testing.assert_allclose(paired.mean, (ours - theirs).mean(-1), rtol=1e-12)
     np.testing.assert_allclose(paired.p_value, expected.pvalue, rtol=1e-9)
     correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(ours, theirs, strict=True)]
     np.testing.assert_allclose(paired.correlation, correlation, rtol=1e-12)
-    if num_replicas >= intervals.T_MIN_REPLICAS:
-        interval = expected.confidence_interval()
-        np.testing.assert_allclose(paired.low, interval.low, rtol=1e-9)
-        np.testing.assert_allclose(paired.high, interval.high, rtol=1e-9)
+    interval = expected.confidence_interval()
+    np.testing.assert_allclose(paired.low, interval.low, rtol=1e-9)
+    np.testing.assert_allclose(paired.high, interval.high, rtol=1e-9)
 
 
 def test_relative_change_equals_the_delta_method_by_hand():
-    ours, theirs = rng().uniform(1, 2, (2, 150))
+    # The linearised ratio is symmetric too.
+    ours, theirs = symmetric(rng().uniform(0.5, 1.5, (2, 75))) + 1
     result = stats.relative_change(ours, theirs)
     ratio = ours.mean() / theirs.mean()
     covariance = np.cov(ours, theirs)
@@ -168,7 +210,8 @@ def test_relative_change_equals_the_delta_method_by_hand():
     ) / (150 * theirs.mean() ** 2)
     half = scipy_stats.t.ppf(0.975, 149) * 100 * np.sqrt(variance)
     center = 100 * (ratio - 1)
-    np.testing.assert_allclose(result, [center, center - half, center + half])
+    expected = [center, center - half, center + half]
+    np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
 def test_holm_matches_a_hand_example_and_keeps_nan():
@@ -184,7 +227,7 @@ def test_holm_matches_a_hand_example_and_keeps_nan():
 @pytest.mark.parametrize("num_replicas", [2, 50, 1000])
 def test_equal_replicas_have_zero_width_at_exactly_the_value(num_replicas, stream):
     values = np.full(num_replicas, 0.1)
-    options = {"streams": stats.Streams(stream)}
+    options = {"streams": stats.Streams(stream), "exact": True}
     assert stats.mean_interval(values, **options) == (0.1, 0.1, 0.1)
     assert stats.relative_change(values, values, **options) == (0, 0, 0)
     same = stats.paired_difference(values, values, **options)
@@ -193,7 +236,7 @@ def test_equal_replicas_have_zero_width_at_exactly_the_value(num_replicas, strea
     assert np.isnan(same.correlation)
     higher = stats.paired_difference(values + 1, values, **options)
     assert higher.low == higher.high == higher.mean == pytest.approx(1)
-    assert higher.p_value == 0
+    assert higher.p_value == np.finfo(float).tiny
 
 
 def test_rounding_is_neither_spread_nor_evidence():
@@ -242,19 +285,23 @@ def test_ratio_is_of_sums_and_exact_where_values_are_proportional():
         stats.ratio_interval(values, weights[:3])
 
 
-@pytest.mark.parametrize("num_replicas", [150, 40])
+@pytest.mark.parametrize("num_replicas", [150, 60])
 def test_ratio_rests_on_the_replicas_that_have_any(num_replicas):
     """What holds in few replicas is known from these few, not from all."""
     weights, values = np.zeros((2, num_replicas))
-    weights[[3, 8, 9]] = 40, 20, 30
-    values[[3, 8, 9]] = 31, 9, 24
+    some = np.arange(3, 43)
+    weights[some] = rng().integers(20, 40, 40)
+    values[some] = rng(1).integers(1, 20, 40)
     found = stats.ratio_interval(values, weights)
-    assert found == stats.ratio_interval(values[[3, 8, 9]], weights[[3, 8, 9]])
-    one = np.where(np.arange(num_replicas) == 3, [[31], [0]], 0)
+    assert found == stats.ratio_interval(values[some], weights[some])
+    few = np.where(np.arange(num_replicas) < 23, values, 0)
+    found = stats.ratio_interval(few, np.where(few, weights, 0))
+    assert np.isnan(found[1:]).all()  # 20 replicas speak, whatever their number
+    one = np.where(np.arange(num_replicas) == 3, [[31], [31]], 0)
     found = stats.ratio_interval(
         np.stack([one[0], values]), np.stack([one[0], weights])
     )
-    assert found.mean == pytest.approx([1, 64 / 90])
+    assert found.mean == pytest.approx([1, values.sum() / weights.sum()])
     np.testing.assert_array_equal(np.isfinite(found.low), [False, True])
     np.testing.assert_array_equal(np.isfinite(found.high), [False, True])
 
@@ -287,19 +334,11 @@ def test_one_replica_has_a_mean_but_no_interval():
     assert stats.relative_change([1.0], [2.0]).mean == -50
 
 
-def test_two_replicas_give_finite_limits():
-    _, low, high = stats.mean_interval([1.0, 2.0])
+def test_two_test_sets_give_finite_limits():
+    sets = stats.Streams("bootstrap")
+    _, low, high = stats.mean_interval([1.0, 2.0], streams=sets)
     assert -np.inf < low < 1
     assert 2 < high < np.inf
-
-
-def test_bootstrap_limits_depend_on_the_seed_only():
-    values = rng().normal(size=(2, 30))
-    first, again = (stats.mean_interval(values, seed=1) for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    assert (stats.mean_interval(values, seed=2).low != first.low).all()
-    many = rng().normal(size=200)
-    assert stats.mean_interval(many, seed=1) == stats.mean_interval(many, seed=2)
 
 
 @pytest.mark.parametrize(

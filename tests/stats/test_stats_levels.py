@@ -85,10 +85,139 @@ def test_wilson_equals_scipy():
     assert stats.wilson_interval(10, 10).high == 1
 
 
-def test_sample_interval_takes_wilson_for_booleans_and_t_for_numbers():
-    rates = rng().random((2, 80)) < 0.9
-    found = stats.sample_interval(rates)
-    np.testing.assert_allclose(found, stats.wilson_interval(rates.sum(-1), 80))
+def counted(num_samples):
+    """Intervals of every count of successes, [N + 1]."""
+    counts = np.arange(num_samples + 1)
+    return stats.sample_interval(np.arange(num_samples) < counts[:, None])
+
+
+@pytest.mark.parametrize("num_samples", [50, 200, 872, 3000])
+def test_rates_near_1_are_covered_and_stay_in_their_range(num_samples):
+    found = counted(num_samples)
+    assert found.low.min() >= 0
+    assert found.high.max() <= 1
+    assert (found.high > found.low).all()
+    for rate in (0.7, 0.8, 0.9, 0.98, 0.995, 0.999):
+        chance = scipy_stats.binom.pmf(np.arange(num_samples + 1), num_samples, rate)
+        covered = chance[(found.low <= rate) & (rate <= found.high)].sum()
+        misses = num_samples * (1 - rate)
+        assert 0.935 < covered <= (0.98 if misses >= 10 else 1), rate
+        if misses > 100:
+            assert covered < 0.96
+
+
+def test_every_rate_is_covered():
+    """Whatever the expected number of misses, not only round ones."""
+    found, counts = counted(1000), np.arange(1001)
+    for misses in np.geomspace(0.05, 40, 300):
+        rate = 1 - misses / 1000
+        chance = scipy_stats.binom.pmf(counts, 1000, rate)
+        covered = chance[(found.low <= rate) & (rate <= found.high)].sum()
+        assert covered > 0.93, misses
+
+
+def test_limits_of_rates_lie_between_those_of_jeffreys_and_of_clopper_and_pearson():
+    found, misses = counted(1000), np.arange(1, 12)
+    beta = scipy_stats.beta.ppf
+    jeffreys, clopper_pearson = (
+        beta(0.975, misses + added, 1001 - misses - added) for added in (0.5, 1.0)
+    )
+    limit = 1 - found.low[1000 - misses]
+    assert (limit > 0.98 * jeffreys).all()
+    assert (limit < 1.02 * clopper_pearson).all()
+    assert 1 - found.low[-1] == pytest.approx(3 / 1000, rel=0.05)
+
+
+def test_limits_of_costs_follow_their_skewness_and_what_was_not_seen():
+    shipped = (np.arange(100) < 3) * 0.5 + 0.1
+    found = stats.sample_interval(shipped, possible=stats.SampleRange(0.1, 0.6, 100))
+    rate = stats.sample_interval(np.arange(100) < 3)
+    np.testing.assert_allclose(found, 0.1 + 0.5 * np.array(rate))
+    mirrored = stats.sample_interval(
+        -shipped, possible=stats.SampleRange(-0.6, -0.1, 100)
+    )
+    np.testing.assert_allclose(mirrored[:1] + mirrored[:0:-1], np.negative(found))
+    never = stats.sample_interval(
+        np.full(100, 0.1), possible=stats.SampleRange(0.1, 0.6, 100)
+    )
+    assert never.low == never.mean == 0.1 < never.high < 0.12
+    always = stats.sample_interval(
+        np.full(100, 0.1), possible=stats.SampleRange(0.1, 0.1, 100)
+    )
+    assert always == (0.1, 0.1, 0.1)
+    assert stats.sample_interval([0.3], possible=stats.SampleRange(0, 1, 1)).high <= 1
+
+
+def test_resampled_test_sets_that_agree_have_a_width():
+    sets = stats.Streams("bootstrap", num_orders=4)
+    possible = stats.SampleRange(0.0, 1.0, 50)
+    rates = np.stack([np.ones(64), np.repeat([0.98, 1.0, 0.96, 1.0], 16)])
+    found = stats.mean_interval(rates, streams=sets, possible=possible)
+    assert found.high[0] == 1 > found.low[0] > 0.93
+    assert (found.low < found.mean).all()
+    assert (found.high <= 1).all()
+    gap = stats.SampleRange(-1.0, 1.0, 50)
+    paired = stats.paired_difference(rates, rates[::-1], streams=sets, possible=gap)
+    assert (np.abs([paired.low, paired.high]) <= 1).all()
+    same = stats.paired_difference(rates, rates, streams=sets, possible=gap)
+    assert (same.low < 0).all()
+    assert (same.high > 0).all()
+
+
+def test_bootstrap_of_a_high_rate_covers_the_population():
+    rate, num = 0.98, 200
+    tests = rng(5).binomial(num, rate, (2000, 1)) / num
+    sets = rng(6).binomial(num, tests, (2000, 64)).repeat(4, 1) / num
+    streams = stats.Streams("bootstrap", num_orders=4)
+    options = {"streams": streams, "possible": stats.SampleRange(0.0, 1.0, num)}
+    found = stats.mean_interval(sets, **options)
+    covered = np.mean((found.low <= rate) & (rate <= found.high))
+    assert 0.935 < covered <= 0.99
+    plain = stats.mean_interval(sets, streams=streams)
+    assert np.mean((plain.low <= rate) & (rate <= plain.high)) < 0.92
+    assert (plain.high > 1).any()
+    assert (found.high <= 1).all()
+
+
+@pytest.mark.parametrize("attained", [True, False])
+def test_p_values_turn_the_interval_of_resampled_test_sets_round(attained):
+    sets = stats.Streams("bootstrap", num_orders=4)
+    ours, theirs = rng(8).binomial(200, [[[0.98]], [[0.96]]], (2, 40, 64)) / 200
+    ours, theirs = ours.repeat(4, -1), theirs.repeat(4, -1)
+    possible = stats.SampleRange(-1.0, 1.0, 200, attained)
+    found = stats.paired_difference(ours, theirs, streams=sets, possible=possible)
+    assert found.p_value.min() > 0
+    for row in range(len(ours)):
+        for factor, is_out in ((0.99, True), (1.01, False)):
+            again = stats.paired_difference(
+                ours[row],
+                theirs[row],
+                level=max(1 - found.p_value[row] / factor, 1e-9),
+                streams=sets,
+                possible=possible,
+            )
+            assert (again.low > 0 or again.high < 0) == is_out
+
+
+def test_far_ends_of_a_range_that_are_never_met_do_not_count():
+    """Confidences of .8 to .9: nothing speaks for samples at 0."""
+    values = rng(9).uniform(0.8, 0.9, 200)
+    wide = stats.SampleRange(0.0, 1.0, 200)
+    plain = stats.sample_interval(values)
+    near = stats.sample_interval(values, possible=wide._replace(attained=False))
+    far = stats.sample_interval(values, possible=wide)
+    assert far.high - far.low > 1.5 * (near.high - near.low)
+    assert near.high - near.low < 1.1 * (plain.high - plain.low)
+    rate = rng(9).random(200) < 0.9  # of which the ends are the two values there are
+    np.testing.assert_allclose(
+        stats.sample_interval(rate),
+        stats.sample_interval(rate + 0.0, possible=wide._replace(attained=False)),
+    )
+    same = stats.sample_interval(np.full(200, 0.8), possible=wide)
+    assert same.low < 0.8 < same.high
+
+
+def test_sample_interval_takes_t_for_numbers_of_unknown_range():
     costs = rng().gamma(2.0, size=80)
     expected = scipy_stats.ttest_1samp(costs, 0).confidence_interval()
     np.testing.assert_allclose(stats.sample_interval(costs)[1:], expected)
