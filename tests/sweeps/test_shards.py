@@ -12,8 +12,8 @@ from small_sweeps import HOW, POLICIES, TRACE, one_place_each, swept  # noqa: F4
 
 import jsplit
 from jsplit import cli
+from jsplit.folders.taken import STALE_SECONDS, Taken
 from jsplit.sweeps import merge, parcels, status, tasks
-from jsplit.sweeps.taken import STALE_SECONDS, Taken
 from jsplit.types import JsplitError
 
 
