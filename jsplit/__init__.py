@@ -13,6 +13,7 @@ grammar      how a name with values is written | types checks
 cores        one JAX device per core |
 pairs        numbers kept as two words, for sums that float32 would lose |
 seeds        keys from seeds, of one generator everywhere |
+memory       how much is free, and a refusal before more is taken | types
 reading      files that are read whole |
 progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with | seeds
@@ -29,18 +30,18 @@ engine       thousands of replicas: streams and the loop | types checks pairs
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks seeds
-             progress version writing folders stats traces environment policies engine
-             results
+             progress memory version writing folders stats traces environment policies
+             engine results
 fitting      rules fitted on a held-out part | types checks grammar stats traces
              environment policies
 sweeps       many questions: a grid of settings | types checks grammar progress
-             writing folders traces policies stats environment engine results evaluation
-             fitting
+             memory writing folders traces policies stats environment engine results
+             evaluation fitting
 models       networks with several exits | types checks extras reading writing
 data         from data sets to arrays | types checks extras reading progress writing
              folders
-training     networks that learn | types checks extras seeds progress writing version
-             data models
+training     networks that learn | types checks extras seeds progress memory reading
+             writing folders version data models
 recording    networks to traces, in one pass | types checks extras seeds progress
              version traces data models
 report       tables and figures | types checks extras writing stats results

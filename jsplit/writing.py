@@ -51,7 +51,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         ['a.txt']
     """
     target = checks.path("path", path)
-    tidy(target.parent)
+    _tidy_once(target.parent)
     temporary = target.parent / temporary_name(target.stem, target.suffix)
     try:
         with unfinished(temporary):
@@ -72,7 +72,7 @@ def temporary_folder(parent: pathlib.Path, stem: str) -> Iterator[pathlib.Path]:
         parent: where the folder is made.
         stem: what its name has after a dot.
     """
-    tidy(parent)
+    _tidy_once(parent)
     folder = parent / temporary_name(stem)
     with unfinished(folder):
         folder.mkdir()
@@ -102,12 +102,15 @@ def discard_unfinished() -> None:
         _remove(path)
 
 
-def tidy(folder: pathlib.Path) -> None:
-    """Removes what processes that are dead have not finished, once in every folder."""
+def _tidy_once(folder: pathlib.Path) -> None:
     mark = os.getpid(), folder
-    if mark in _tidied:
-        return
-    _tidied.add(mark)
+    if mark not in _tidied:
+        _tidied.add(mark)
+        _tidy(folder)
+
+
+def _tidy(folder: pathlib.Path) -> None:
+    """Removes what processes that are dead have not finished in a folder."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             found = _TEMPORARY.fullmatch(path.name)
@@ -180,7 +183,7 @@ def make_folder(path: str | os.PathLike[str], argument: str, advice: str = "") -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-        tidy(folder)
+        _tidy(folder)
     except OSError as error:
         reason = error.strerror or error
         raise JsplitError(

@@ -29,6 +29,7 @@ from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import Bound, bind, prepare
 from jsplit.evaluation.kept import Kept, keeping
+from jsplit.evaluation.room import check_room
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
 from jsplit.progress import counted
@@ -113,8 +114,8 @@ def evaluate(
         regret, against the best plan of each step's condition.
 
     Raises:
-        JsplitError: if an argument is out of its range, or `out` holds another
-            evaluation or is being written by another process.
+        JsplitError: if an argument is out of its range, if there is not enough memory,
+            or if `out` holds another evaluation or is being written.
 
     Example:
         >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
@@ -143,6 +144,7 @@ def evaluate(
     )
     chosen = chosen_policies(policies)
     prepared = [prepare(policy, scenario, run.protocol) for policy in chosen]
+    check_room(prepared, run)
     bound = (bind([one]) for one in prepared)
     told = None if charges is None else json.dumps(billing.attributes(charges))
     with keeping(out, scenario, chosen, run, told) as kept:

@@ -373,6 +373,6 @@ def test_two_processes_do_not_prepare_into_one_folder(source, out):
     source_files.mnist(source)
     home = out / "mnist"
     home.mkdir(parents=True)
-    busy = pytest.raises(JsplitError, match="data_dir: .*mnist is being written")
+    busy = pytest.raises(JsplitError, match=r"data_dir: .*mnist is being written")
     with locked(home, "data_dir"), busy:
         prepare("mnist", source, out, progress=False)
