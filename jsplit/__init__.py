@@ -13,9 +13,13 @@ grammar      how a name with values is written | types checks
 cores        one JAX device per core |
 pairs        numbers kept as two words, for sums that float32 would lose |
 seeds        keys from seeds, of one generator everywhere |
+memory       how much is free, and a refusal before more is taken | types
+reading      files that are read whole |
 progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with | seeds
 writing      files that are written whole or not at all | types checks
+folders      folders that are worked in: who writes them, what they are of | types
+             checks writing
 traces       what a network said | types checks extras writing
 policies     who decides: plans, selectors, the registry | types checks grammar
              pairs
@@ -26,16 +30,18 @@ engine       thousands of replicas: streams and the loop | types checks pairs
 results      what happened, as labelled data, and claims from it | types checks version
              writing stats environment engine policies.base
 evaluation   one question: these policies on this scenario | types checks seeds
-             progress stats traces environment policies engine results
+             progress memory version writing folders stats traces environment policies
+             engine results
 fitting      rules fitted on a held-out part | types checks grammar stats traces
              environment policies
 sweeps       many questions: a grid of settings | types checks grammar progress
-             writing traces policies stats environment engine results evaluation
-             fitting
-models       networks with several exits | types checks extras writing
-data         from data sets to arrays | types checks extras progress writing
-training     networks that learn | types checks extras seeds progress writing version
-             data models
+             memory writing folders traces policies stats environment engine results
+             evaluation fitting
+models       networks with several exits | types checks extras reading writing
+data         from data sets to arrays | types checks extras reading progress writing
+             folders
+training     networks that learn | types checks extras seeds progress memory reading
+             writing folders version data models
 recording    networks to traces, in one pass | types checks extras seeds progress
              version traces data models
 report       tables and figures | types checks extras writing stats results

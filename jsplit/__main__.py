@@ -11,8 +11,7 @@ def main() -> int:
     if asks_for_contents(sys.argv[1:]):
         print(contents())
         return 0
-    # A training saves its state first, and a step of a large network takes a while.
-    with stoppable(patient=sys.argv[1:2] == ["train"]):
+    with stoppable():
         # What is heavy loads here, where a signal ends it in one line.
         try:
             from jsplit import cli

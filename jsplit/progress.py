@@ -1,7 +1,7 @@
 """How far a long loop is, on standard error: a bar, or lines where nobody watches.
 
 Here: `counted` and `watched`. On a terminal a bar that vanishes at the end; otherwise,
-as in a log file, a line about every ten seconds, whether anything was counted or not,
+as in a log file, a line about every five seconds, whether anything was counted or not,
 and one at the end, unless the caller has just written one.
 """
 
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LINE_SECONDS = 10.0  # between two lines
+LINE_SECONDS = 5.0  # between two lines
 
 
 class Count:

@@ -1,21 +1,32 @@
 """Files that are written whole or not at all.
 
 Here: `replacing`, which every file of a trace, a result, a table, a figure, a network
-or a vocabulary goes through, `discard_unfinished` for a process that must end at once,
-and `make_folder`. Not here: what is in them.
+or a vocabulary goes through, `temporary_folder` for several files at once, and
+`make_folder`. What is unfinished carries the number of its process in its name: a
+process that must end at once removes its own (`discard_unfinished`), and the next one
+that writes into the folder what others left when they were killed. Not here: what is in
+the files.
 """
 
 import contextlib
+import hashlib
 import os
 import pathlib
+import re
 import secrets
+import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 
 from jsplit import checks
 from jsplit.types import JsplitError
 
 _unfinished: set[pathlib.Path] = set()
+_tidied: set[tuple[int, pathlib.Path]] = set()  # folders, by process
+_TEMPORARY = re.compile(r"\.(.*\.)?([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.tmp(\..*)?")
+_STALE_SECONDS = 3600.0  # without a change, of what another host writes
 
 
 @contextlib.contextmanager
@@ -40,28 +51,104 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         ['a.txt']
     """
     target = checks.path("path", path)
-    token = secrets.token_hex(4)
-    temporary = target.parent / f".{target.stem}.{token}.tmp{target.suffix}"
-    _unfinished.add(temporary)
+    _tidy_once(target.parent)
+    temporary = target.parent / temporary_name(target.stem, target.suffix)
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())  # some disks report that they are full here
-        os.replace(temporary, target)
+        with unfinished(temporary):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())  # some disks report that they are full here
+            os.replace(temporary, target)
     except OSError as error:
         reason = error.strerror or error
         raise JsplitError(f"cannot write {target}: {reason}") from error
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: pathlib.Path, stem: str) -> Iterator[pathlib.Path]:
+    """Gives a new folder, which is removed in the end unless it was renamed.
+
+    Args:
+        parent: where the folder is made.
+        stem: what its name has after a dot.
+    """
+    _tidy_once(parent)
+    folder = parent / temporary_name(stem)
+    with unfinished(folder):
+        folder.mkdir()
+        yield folder
+
+
+def temporary_name(stem: str, suffix: str = "") -> str:
+    """Returns a name that tells which process writes, for a file or a folder."""
+    token = secrets.token_hex(4)
+    return f".{stem}.{_host()}-{os.getpid()}-{token}.tmp{suffix}"
+
+
+@contextlib.contextmanager
+def unfinished(path: pathlib.Path) -> Iterator[None]:
+    """Removes a file or a folder in the end, be it by `discard_unfinished`."""
+    _unfinished.add(path)
+    try:
+        yield
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        _unfinished.discard(temporary)
+        _remove(path)
+        _unfinished.discard(path)
 
 
 def discard_unfinished() -> None:
-    """Removes the temporary files of this process, which is about to end."""
-    for temporary in [*_unfinished]:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    """Removes what this process, which is about to end, has not finished."""
+    for path in [*_unfinished]:
+        _remove(path)
+
+
+def _tidy_once(folder: pathlib.Path) -> None:
+    mark = os.getpid(), folder
+    if mark not in _tidied:
+        _tidied.add(mark)
+        _tidy(folder)
+
+
+def _tidy(folder: pathlib.Path) -> None:
+    """Removes what processes that are dead have not finished in a folder."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            found = _TEMPORARY.fullmatch(path.name)
+            if found is not None and _is_left(path, found[2], int(found[3])):
+                _remove(path)
+
+
+def _is_left(path: pathlib.Path, host: str, pid: int) -> bool:
+    if host == _host():
+        return not lives(pid)
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+    return False
+
+
+def lives(pid: int) -> bool:
+    """Tells whether a process of this host lives; True where one cannot ask."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def _remove(path: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -96,6 +183,7 @@ def make_folder(path: str | os.PathLike[str], argument: str, advice: str = "") -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+        _tidy(folder)
     except OSError as error:
         reason = error.strerror or error
         raise JsplitError(

@@ -20,15 +20,15 @@ def clock(monkeypatch):
     return now
 
 
-def test_lines_come_every_ten_seconds_and_at_the_end(clock, capsys):
+def test_lines_come_every_few_seconds_and_at_the_end(clock, capsys):
     with progress.counted("replaying", 4000, show=True) as count:
         for _ in range(4):
-            clock[0] += 6
+            clock[0] += 3
             count.advance(1000, note="all well")
     assert capsys.readouterr() == (
         "",
-        "replaying: 2,000/4,000 in 0:00:12, about 0:00:12 left; all well\n"
-        "replaying: 4,000/4,000 in 0:00:24; all well\n",
+        "replaying: 2,000/4,000 in 0:00:06, about 0:00:06 left; all well\n"
+        "replaying: 4,000/4,000 in 0:00:12; all well\n",
     )
 
 
@@ -86,8 +86,8 @@ def test_a_piped_evaluation_is_not_silent_unless_asked(tmp_path, capsys):
     command += ["--num-replicas", "8", "--json"]
     assert cli.main(command) == 0
     out, err = capsys.readouterr()
-    done, read = err.splitlines()
-    assert re.fullmatch(r"replaying: 16/16 in 0:00:\d\d", done)
+    *_, done, read = err.splitlines()  # more where compiling takes long
+    assert re.fullmatch(r"replaying: 16/16 replicas in 0:00:\d\d, [\d.,]+/s", done)
     assert read.startswith("trace.npz: 30 samples, 3 exits; ")
     assert out.startswith("{")
     assert cli.main([*command, "--quiet"]) == 0
@@ -100,12 +100,12 @@ def test_a_piped_evaluation_is_not_silent_unless_asked(tmp_path, capsys):
 
 def test_a_unit_shows_a_rate(clock, capsys):
     with progress.counted("sweeping", 4000, show=True, unit="replicas") as count:
-        clock[0] += 8
+        clock[0] += 4
         count.advance(2000, note="2 of 4 cells")
-        clock[0] += 8
+        clock[0] += 4
         count.advance(1000)
     assert capsys.readouterr().err == (
-        "sweeping: 3,000/4,000 replicas in 0:00:16, 188/s, about 0:00:05 left; "
+        "sweeping: 3,000/4,000 replicas in 0:00:08, 375/s, about 0:00:03 left; "
         "2 of 4 cells\n"
     )
 

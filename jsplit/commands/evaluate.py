@@ -1,5 +1,6 @@
 """`jsplit evaluate`."""
 
+import contextlib
 import dataclasses
 import pathlib
 import sys
@@ -17,6 +18,7 @@ from jsplit.commands.common import (
     print_json,
     rows_of,
 )
+from jsplit.commands.stopping import advising
 from jsplit.extras import MissingExtra
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
@@ -41,7 +43,9 @@ class Evaluate:
     `Trace.save` wrote, a table in CSV, JSON lines or Parquet (columns sample, exit,
     confidence, prediction, label), or an NPZ with arrays logits and labels.
 
-    Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)"
+    A folder keeps finished parts: the same command goes on where it stopped.
+
+    Example: jsplit evaluate trace.npz splitee final_exit "fixed_split(depth=3)" --out a
 
     Example: jsplit evaluate clear.npz --then blurred.npz@5000 --horizon 10000
 
@@ -75,7 +79,8 @@ class Evaluate:
     baseline: str = "final_exit"
     """policy to compare with; added if missing."""
     out: pathlib.Path | None = None
-    """folder for result.nc.gz, figures and tables (CSV, Markdown)."""
+    """folder for finished parts, then result.nc.gz, figures and tables (CSV,
+    Markdown)."""
     seed: Seed = 0
     quiet: Quiet = False
     as_json: AsJson = False
@@ -118,16 +123,21 @@ class Evaluate:
                 f"then must name steps below {horizon}, the steps of a run, got "
                 f"{steps[-1]}; see --horizon"
             )
-        result = jsplit.evaluate(
-            scenario,
-            policies,
-            num_replicas=self.num_replicas,
-            stream=self.stream,
-            horizon=horizon,
-            protocol=self.protocol,
-            seed=self.seed,
-            progress=not self.quiet,
-        )
+        keeps = contextlib.nullcontext()
+        if self.out is not None:
+            keeps = advising(f"finished parts are in {self.out}; it goes on from there")
+        with keeps:
+            result = jsplit.evaluate(
+                scenario,
+                policies,
+                num_replicas=self.num_replicas,
+                stream=self.stream,
+                horizon=horizon,
+                protocol=self.protocol,
+                seed=self.seed,
+                out=self.out,
+                progress=not self.quiet,
+            )
         if not self.quiet:
             print(*understood, sep="\n", file=sys.stderr)
         baseline = _with_alpha(self.baseline, self.alpha).label
@@ -136,7 +146,6 @@ class Evaluate:
         if self.then:
             tables["conditions"] = jsplit.summarize_conditions(result)
         if self.out is not None:
-            jsplit.save_result(result, self.out / "result.nc.gz")
             for name, one in tables.items():
                 report.to_csv(one, self.out / f"{name}.csv")
                 write_text(self.out / f"{name}.md", report.to_markdown(one))

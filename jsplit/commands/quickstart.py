@@ -14,6 +14,7 @@ from jsplit.commands.common import (
     rows_of,
     stages,
 )
+from jsplit.folders.lock import locked
 from jsplit.writing import make_folder
 
 
@@ -51,15 +52,16 @@ class Quickstart:
         checks.number("offload", self.offload, 0.0)
         checks.seed(self.seed)
         make_folder(self.out, "out")
-        written = quickstart.run(
-            self.out,
-            num_replicas=self.num_replicas,
-            num_epochs=self.num_epochs,
-            offload=self.offload,
-            seed=self.seed,
-            progress=not self.quiet,
-            say=stages(self.quiet),
-        )
+        with locked(self.out, "out"):
+            written = quickstart.run(
+                self.out,
+                num_replicas=self.num_replicas,
+                num_epochs=self.num_epochs,
+                offload=self.offload,
+                seed=self.seed,
+                progress=not self.quiet,
+                say=stages(self.quiet),
+            )
         seconds = time.perf_counter() - start
         if self.as_json:
             tables = {

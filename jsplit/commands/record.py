@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from jsplit.commands.common import AsJson, Quiet, print_json, stages
+from jsplit.folders.lock import locked
 from jsplit.recording.request import Job
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder
@@ -38,8 +39,9 @@ class Record:
         if self.out.suffix != ".npz":
             raise JsplitError(f"out must end in .npz, got {str(self.out)!r}")
         make_folder(self.out.parent, "out")
-        trace = job.run(self.job, progress=not self.quiet, say=stages(self.quiet))
-        trace.save(self.out, compress=True)
+        with locked(self.out, "out"):
+            trace = job.run(self.job, progress=not self.quiet, say=stages(self.quiet))
+            trace.save(self.out, compress=True)
         columns = {
             "accuracy": trace.accuracy.tolist(),
             "mean confidence": trace.confidence.mean(axis=0, dtype=float).tolist(),

@@ -26,6 +26,8 @@ _said: list[int] = []
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
+    signal = signal.SIGTERM
+
 
 def say_farewell(number: int) -> None:
     """Prints, once, the line that a command ends with after a signal."""
@@ -37,7 +39,7 @@ def say_farewell(number: int) -> None:
 
 def end(stop: KeyboardInterrupt) -> int:
     """Says farewell and returns the exit status of a command that a signal ended."""
-    number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+    number = getattr(stop, "signal", signal.SIGINT)
     say_farewell(number)
     return 128 + number
 
@@ -58,29 +60,26 @@ def advising(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stoppable(*, patient: bool = False) -> Iterator[None]:
-    """Makes signals end the body as the head of this file says; for the main thread.
-
-    Args:
-        patient: wait for the body to end, however long it takes.
-    """
+def stoppable() -> Iterator[None]:
+    """Makes signals end the body as the head of this file says; for the main thread."""
 
     def terminate(number: int, frame: Any) -> None:
         raise Terminated
 
     reader, writer = socket.socketpair()
-    for one in (reader, writer):
-        one.setblocking(False)
-    before = signal.signal(signal.SIGTERM, terminate)
+    writer.setblocking(False)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background
+        usual = signal.default_int_handler
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, usual)
     fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    if not patient:
-        reader.setblocking(True)
-        threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+    threading.Thread(target=_watch, args=(reader,), daemon=True).start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(fd)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if not _said:
             writer.close()  # else watched to its end: workers may hold the process
 

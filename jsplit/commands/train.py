@@ -3,13 +3,13 @@
 import argparse
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
 
 from jsplit.commands.common import AsJson, Quiet, print_json, stages
+from jsplit.commands.stopping import advising
 from jsplit.grammar import parse_settings
 from jsplit.training.request import Job
 from jsplit.training.settings import PRESETS, Preset, Settings, make_settings
@@ -52,13 +52,13 @@ class Train:
         from rich.table import Table
 
         from jsplit.training import job
-        from jsplit.training.loop import Interrupted
 
         wanted = dataclasses.replace(
             self.job, arguments=parse_settings("set", self.set)
         )
         make_folder(self.out, "out")
-        try:
+        again = "it, without --fresh," if self.fresh else "it"
+        with advising(f"what is trained is in {self.out}; {again} goes on from there"):
             done = job.run(
                 wanted,
                 self.out,
@@ -67,10 +67,6 @@ class Train:
                 progress=not self.quiet,
                 say=stages(self.quiet),
             )
-        except Interrupted:
-            again = "the same command, without --fresh," if self.fresh else "it again"
-            print(f"jsplit: saved in {self.out}; {again} goes on", file=sys.stderr)
-            raise
         log = done.meta["log"]
         if self.as_json:
             print_json({"out": str(self.out), "is_new": done.is_new, **done.meta})

@@ -3,7 +3,7 @@
 Here: writing inputs and labels once, and mapping them into memory. Not here: what
 they are made from (`loading`).
 
-A cache that is cut short, damaged or of another key is made again.
+A cache that is cut short, damaged (a checksum tells) or of another key is made again.
 """
 
 import hashlib
@@ -11,15 +11,15 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from jsplit.writing import make_folder
+from jsplit import checks
+from jsplit.writing import make_folder, temporary_folder
 
-FORMAT = 1
+FORMAT = 2
 _FILES = ("inputs.npy", "labels.npy")
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
@@ -27,7 +27,7 @@ Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
     """Returns `cache_dir`, or JSPLIT_CACHE_DIR, or ~/.cache/jsplit."""
     given = cache_dir or os.environ.get("JSPLIT_CACHE_DIR") or "~/.cache/jsplit"
-    return pathlib.Path(given).expanduser()
+    return checks.path("cache_dir", given).expanduser()
 
 
 def cached(
@@ -60,8 +60,7 @@ def cached(
         return kept
     advice = "; set JSPLIT_CACHE_DIR to a folder that can be written"
     make_folder(folder.parent, "cache", advice)
-    fresh = pathlib.Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
-    try:
+    with temporary_folder(folder.parent, name) as fresh:
         facts: dict[str, Any] = {}
         writers = [_Writer(fresh / file) for file in _FILES]
         try:
@@ -71,11 +70,10 @@ def cached(
         finally:
             for writer in writers:
                 writer.close()
-        about = {"key": text, "facts": facts}
+        sums = [_checksum(fresh / file) for file in _FILES]
+        about = {"key": text, "facts": facts, "sha256": sums}
         (fresh / "about.json").write_text(json.dumps(about), encoding="utf-8")
         _replace(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     made = _open(folder, text)
     if made is None:
         raise OSError(f"the cache {folder} vanished or changed while it was written")
@@ -91,9 +89,15 @@ def _open(
         # Mapping fails with ValueError where the file is shorter than its header says.
         inputs, labels = (np.load(folder / x, mmap_mode="r") for x in _FILES)
         good = about["key"] == text and len(inputs) == len(labels) > 0
+        good = good and about["sha256"] == [_checksum(folder / x) for x in _FILES]
         return (inputs, labels, dict(about["facts"])) if good else None
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _checksum(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _replace(fresh: pathlib.Path, folder: pathlib.Path) -> None:

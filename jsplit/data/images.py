@@ -5,6 +5,7 @@ bytes come from (`read`), distortions (`distort`), augmentation (`augment`).
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from jsplit import checks
 from jsplit.extras import naming
 from jsplit.types import JsplitError
+
+MAX_PIXELS = 2**27  # half a gigabyte decoded; beyond, somebody fills memory
 
 
 def decode(encoded: Sequence[bytes], shape: tuple[int, int, int]) -> np.ndarray:
@@ -101,11 +104,25 @@ def _opened(content: bytes, name: str) -> Any:
     """Returns an image whose pixels have all been read."""
     Image, _ = _pillow()
     try:
-        image = Image.open(io.BytesIO(content))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of large images
+            image = Image.open(io.BytesIO(content))
+        _check_pixels(image.size, name)
         image.load()
-    except (OSError, SyntaxError, ValueError):
+    except JsplitError:
+        raise
+    except Image.DecompressionBombError:
+        raise JsplitError(f"{name} has more pixels than Pillow reads") from None
+    except Exception:  # its many readers raise what they like
         raise JsplitError(f"{name} is damaged or no image") from None
     return image
+
+
+def _check_pixels(size: tuple[int, int], name: str) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise JsplitError(
+            f"{name} must have at most {MAX_PIXELS:,} pixels, got {size[0]} x {size[1]}"
+        )
 
 
 def _pillow() -> tuple[Any, Any]:

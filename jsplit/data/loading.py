@@ -201,7 +201,7 @@ def parse_split(split: str) -> tuple[str, Any]:
         >>> name, window(67349)
         ('train', slice(60614, 67349, None))
     """
-    found = re.fullmatch(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", str(split))
+    found = re.fullmatch(r"(\w+)(?:\[(-?\d{1,18}%?)?:(-?\d{1,18}%?)?\])?", str(split))
     if not found:
         raise JsplitError(
             'split must be a name, or a slice such as "train[:90%]" or "test[:1000]", '

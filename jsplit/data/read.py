@@ -9,12 +9,11 @@ shards. Only shards in ArrayRecord can be read without TensorFlow.
 
 import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
@@ -22,10 +21,13 @@ from jsplit.data import digits
 from jsplit.data.catalogue import Entry, entry_of, folder_entry
 from jsplit.extras import naming
 from jsplit.progress import watched
+from jsplit.reading import json_of
 from jsplit.types import JsplitError
 
 INFO, FEATURES = "dataset_info.json", "features.json"
 FORMAT = "array_record"
+OWN = "tensorflow_datasets.core.features."  # whose classes are never imported anew
+CLASS_KEYS = ("pythonClassName", "python_class_name", "type")  # protobuf takes both
 _BATCH = 512
 _EDGE = 1 << 16  # bytes of a shard's beginning and end that go into a fingerprint
 
@@ -88,7 +90,7 @@ def data_folder(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
     """
     given = data_dir or os.environ.get("JSPLIT_DATA_DIR")
     given = given or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(given).expanduser()
+    return checks.path("data_dir", given).expanduser()
 
 
 def find(name: str, data_dir: str | os.PathLike[str] | None = None) -> Prepared:
@@ -138,11 +140,14 @@ def _shipped(entry: Entry) -> Prepared:
 
 def _described(entry: Entry, folder: pathlib.Path) -> Prepared:
     try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        info = json_of(folder / INFO)
+        _check_number(folder, info["splits"])
         counts = {x["name"]: sum(map(int, x["shardLengths"])) for x in info["splits"]}
         shards = {x["name"]: _shards(folder, info["name"], x) for x in info["splits"]}
         file_format = info.get("fileFormat", "tfrecord")  # the only one of old times
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except JsplitError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise JsplitError(f"{folder / INFO} cannot be read: {error!r}") from None
     if file_format != FORMAT:
         raise JsplitError(
@@ -177,10 +182,40 @@ def _described(entry: Entry, folder: pathlib.Path) -> Prepared:
 def _features(folder: pathlib.Path) -> dict[str, Any]:
     """Returns what features.json says, by name of the feature."""
     try:
-        described = json.loads((folder / FEATURES).read_text(encoding="utf-8"))
+        described = json_of(folder / FEATURES)
+        _check_classes(folder, described)
         return dict(described["featuresDict"]["features"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except JsplitError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise JsplitError(f"{folder / FEATURES} cannot be read: {error!r}") from None
+
+
+def _check_number(folder: pathlib.Path, splits: Sequence[Mapping[str, Any]]) -> None:
+    """Raises if there are fewer files than shards, before each is looked for."""
+    shards = sum(len(split["shardLengths"]) for split in splits)
+    files = sum(1 for _ in folder.iterdir())
+    if shards > files:
+        raise JsplitError(
+            f"{folder / INFO} promises {shards:,} files of records, and only {files} "
+            "are there; prepare the data set again"
+        )
+
+
+def _check_classes(folder: pathlib.Path, described: Any) -> None:
+    """Raises if TFDS would import a module to make a feature: data run no code."""
+    if isinstance(described, Mapping):
+        for key in CLASS_KEYS:
+            name = described.get(key)
+            if isinstance(name, str) and "." in name and not name.startswith(OWN):
+                raise JsplitError(
+                    f"{folder / FEATURES} asks for the class {checks.shown(name)}; "
+                    f"features must be of {OWN.rstrip('.')}"
+                )
+        described = described.values()
+    if isinstance(described, Iterable) and not isinstance(described, str):
+        for one in described:
+            _check_classes(folder, one)
 
 
 def versions(folder: pathlib.Path) -> list[pathlib.Path]:

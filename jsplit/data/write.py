@@ -24,7 +24,9 @@ from jsplit.data.sources import reader_of
 from jsplit.data.sources.common import Splits
 from jsplit.data.sources.folders import class_folders
 from jsplit.extras import naming
+from jsplit.folders.lock import locked
 from jsplit.types import JsplitError
+from jsplit.writing import make_folder, temporary_folder
 
 
 def prepare(
@@ -73,17 +75,31 @@ def prepare(
         )
     splits = reader_of(entry)(entry, path)
     classes = entry.classes or tuple(class_folders(entry, path))
+    home = folder / entry.tfds
+    make_folder(home, "data_dir")
     try:
-        with _quiet(progress), _features_in_order():
-            _builder(entry, classes, splits, folder).download_and_prepare()
+        with locked(home, "data_dir"), temporary_folder(home, "prepare") as fresh:
+            with _quiet(progress), _features_in_order():
+                _builder(entry, classes, splits, fresh).download_and_prepare()
+            (done,) = versions(fresh / entry.tfds)
+            done.rename(home / done.name)
     except JsplitError:
         raise
-    except (ValueError, LookupError, AssertionError, RuntimeError) as error:
+    except OSError as error:
+        what = error.filename or f"{path} or write into {folder}"
+        reason = error.strerror or checks.shown(str(error), 200)
+        raise JsplitError(f"cannot read {what}: {reason}") from None
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except Exception as error:  # of TFDS, pickles, csv, protobuf
         # Broken UTF-8, missing columns, splits without examples, unknown labels.
         raise JsplitError(
             f"source of {name}, {path}, is not what it should be: "
             f"{checks.shown(error, 300)}"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            home.rmdir()  # where nothing came of it
     return find(name, folder)
 
 

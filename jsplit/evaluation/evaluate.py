@@ -4,6 +4,9 @@ Here: `evaluate`, which checks arguments, and `replay_all`, which runs the engin
 tables of each policy (`binding`) and hands the sums to `results`.
 """
 
+import functools
+import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +14,7 @@ import jax
 
 from jsplit import checks
 from jsplit.engine import shard, streams
+from jsplit.engine.midway import Midway
 from jsplit.engine.schedule import make_schedule
 from jsplit.engine.settings import (
     MAX_STEPS,
@@ -24,6 +28,8 @@ from jsplit.engine.settings import (
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import Bound, bind, prepare
+from jsplit.evaluation.kept import Kept, keeping
+from jsplit.evaluation.room import check_room
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
 from jsplit.progress import counted
@@ -53,6 +59,7 @@ def evaluate(
     checkpoints: Sequence[int] | None = None,
     bills: Mapping[str, billing.BillCosts] | None = None,
     deadlines: Mapping[str, float] | None = None,
+    out: str | os.PathLike[str] | None = None,
     block_size: int | None = None,
     devices: Sequence[Any] | None = None,
     progress: bool = False,
@@ -93,6 +100,9 @@ def evaluate(
             share of the steps do not exceed.
         deadlines: by name of a bill ("cost" for the costs themselves), the cost >= 0
             above which a step is late.
+        out: folder for finished parts and, in the end, result.nc.gz. The same call goes
+            on where it stopped or was killed, with the same numbers; a finished one is
+            not repeated, and another one is refused with what differs.
         block_size: replicas a device steps through together; changes speed only.
         devices: JAX devices to use, all by default; changes speed only.
         progress: show a progress bar.
@@ -105,7 +115,8 @@ def evaluate(
         regret, against the best plan of each step's condition.
 
     Raises:
-        JsplitError: if an argument is out of its range.
+        JsplitError: if an argument is out of its range, if there is not enough memory,
+            or if `out` holds another evaluation or is being written.
 
     Example:
         >>> confidence = [[0.6, 0.9], [0.8, 0.9], [0.5, 0.7]]
@@ -132,13 +143,20 @@ def evaluate(
         devices=devices,
         block_size=block_size,
     )
-    prepared = [
-        prepare(policy, scenario, run.protocol) for policy in chosen_policies(policies)
-    ]
+    chosen = chosen_policies(policies)
+    prepared = [prepare(policy, scenario, run.protocol) for policy in chosen]
+    check_room(prepared, run)
     bound = (bind([one]) for one in prepared)
-    total = len(prepared) * run.num_replicas
-    with counted("replaying", total, show=progress) as count:
-        return replay_all(bound, scenario, run, charges, count.advance)
+    told = None if charges is None else json.dumps(billing.attributes(charges))
+    with keeping(out, scenario, chosen, run, told) as kept:
+        result = kept.result(chosen, run)
+        if result is not None:
+            return result
+        total = len(prepared) * run.num_replicas
+        with counted("replaying", total, show=progress, unit="replicas") as count:
+            result = replay_all(bound, scenario, run, charges, count.advance, kept)
+        kept.finish(result)
+        return result
 
 
 def make_run(
@@ -176,6 +194,7 @@ def replay_all(
     run: Run,
     charges: billing.Charges | None,
     advance: Callable[[int], None] = lambda replicas: None,
+    kept: Kept | None = None,
 ) -> Result:
     """Runs bound policies over the same streams and returns what happened.
 
@@ -185,15 +204,18 @@ def replay_all(
         run: how they are replayed.
         charges: costs and deadlines of every bill; None if none were asked for.
         advance: called with the number of replicas finished.
+        kept: where finished parts are; None to keep none.
     """
+    kept = kept or Kept()
     chain = scenario.chain(run.horizon)
     schedule = make_schedule(run, scenario.num_samples, *(chain or (None, None)))
     passes = whole_passes(scenario, run)
     ran = []
-    for one in bound:
+    for number, one in enumerate(bound):
         (policy,), (plans,) = one.policies, one.plans
         (gap,), (constant,) = one.gap, one.constants
-        replicas = _replay(one, schedule, run, advance)
+        replay = functools.partial(_replay, one, schedule, advance)
+        replicas = kept.replicas(number, run, replay, advance)
         if not passes:
             constant = None
         if constant is not None:
@@ -214,10 +236,20 @@ def whole_passes(scenario: Scenario, run: Run) -> int:
 
 
 def _replay(
-    bound: Bound, schedule: Any, run: Run, advance: Callable[[int], None]
+    bound: Bound,
+    schedule: Any,
+    advance: Callable[[int], None],
+    run: Run,
+    midway: Midway | None,
 ) -> shard.Replicas:
     found = shard.run_replicas(
-        bound.selector, bound.params, bound.tables, schedule, run, advance=advance
+        bound.selector,
+        bound.params,
+        bound.tables,
+        schedule,
+        run,
+        advance=advance,
+        midway=midway,
     )
     return jax.tree.map(lambda leaf: leaf[0], found)
 

@@ -22,6 +22,7 @@ from jsplit.evaluation.evaluate import (
     make_run,
     replay_all,
 )
+from jsplit.evaluation.room import check_room
 from jsplit.policies.base import Policy
 from jsplit.results import bills as billing
 from jsplit.results.metrics import METRICS, PER_REPLICA
@@ -133,12 +134,14 @@ def evaluate_until(
         devices=devices,
         block_size=block_size,
     )
-    bound = [bind([prepare(policy, scenario, run.protocol)]) for policy in chosen]
+    prepared = [prepare(policy, scenario, run.protocol) for policy in chosen]
+    bound = [bind([one]) for one in prepared]
     parts: list[Result] = []
     done = 0
     while True:
         size = min(chunk * 2 ** (len(parts) // MAX_CHUNKS), max_replicas - done)
         part = dataclasses.replace(run, num_replicas=size, first_replica=done)
+        check_room(prepared, dataclasses.replace(part, num_replicas=done + size))
         parts.append(replay_all(bound, scenario, part, charges))
         done += size
         sharp = _is_sharp(parts, half_width, method, level, baseline)

@@ -5,6 +5,7 @@ weights that others have trained (`weights`), the state of an unfinished
 training (`training`).
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -18,7 +19,8 @@ from jsplit import checks
 from jsplit.extras import naming
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import REGISTRY, make_model
-from jsplit.models.weights.tensors import Source, fill, variables
+from jsplit.models.weights.tensors import Source, fill, tensors_of, variables
+from jsplit.reading import content_of, json_of
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, replacing
 
@@ -65,6 +67,8 @@ def save_model(
         "arguments": dict(model.arguments),
         "meta": meta,
     }
+    description["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    description["sha256"] = _checksum(description)
     text = json.dumps(description, indent=2) + "\n"
     # Weights first: a description promises weights that fit it.
     for file, content in ((WEIGHTS, weights), (DESCRIPTION, text.encode())):
@@ -88,13 +92,10 @@ def load_model(
     Raises:
         JsplitError: if a file is missing or broken, or if it does not fit the other.
     """
-    with naming("a network's folder"):
-        import safetensors.numpy
-
     folder = checks.path("folder", folder)
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        content = (folder / WEIGHTS).read_bytes()
+        description = json_of(folder / DESCRIPTION)
+        content = content_of(folder / WEIGHTS)
     except OSError as error:
         raise JsplitError(
             f"model: cannot read {error.filename}: {error.strerror}; expected a folder "
@@ -109,20 +110,38 @@ def load_model(
         raise JsplitError(
             f"model: {folder / DESCRIPTION} is not a description of format {FORMAT}"
         )
-    try:
-        arrays = safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
+    if description.get("sha256") != _checksum(description):
         raise JsplitError(
-            f"model: {folder / WEIGHTS} is truncated or not safetensors: {error}"
-        ) from None
-    # Shapes only: random weights would be computed to be thrown away.
-    model = nnx.eval_shape(
-        lambda: make_model(
-            description["model"], rngs=nnx.Rngs(0), **description["arguments"]
+            f"model: {folder / DESCRIPTION} is damaged: it does not fit its checksum"
         )
-    )
+    arrays = tensors_of(content, f"model: {folder / WEIGHTS}")
+    if description.get("weights_sha256") != hashlib.sha256(content).hexdigest():
+        raise JsplitError(
+            f"model: {folder / WEIGHTS} is damaged or of another network: it does not "
+            f"fit the checksum in {DESCRIPTION}"
+        )
+    try:
+        # Shapes only: random weights would be computed to be thrown away.
+        model = nnx.eval_shape(
+            lambda: make_model(
+                description["model"], rngs=nnx.Rngs(0), **description["arguments"]
+            )
+        )
+    except JsplitError as error:
+        raise JsplitError(f"model: {folder / DESCRIPTION}: {error}") from None
+    except Exception as error:  # of Python, Flax and JAX, about odd arguments
+        raise JsplitError(
+            f"model: {folder / DESCRIPTION} describes no network: "
+            f"{checks.shown(str(error), 100)}"
+        ) from None
     _fill(model, arrays, str(folder / WEIGHTS))
     return model, description["meta"]
+
+
+def _checksum(description: Mapping[str, Any]) -> str:
+    """Returns the checksum of all that a description says, but itself."""
+    told = {name: value for name, value in description.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _fill(model: nnx.Module, arrays: Mapping[str, np.ndarray], file: str) -> None:

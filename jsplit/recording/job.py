@@ -5,6 +5,7 @@ pass (`recording.full_pass`), what users type (`commands.record`).
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -163,6 +164,7 @@ def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Data
         progress=progress,
     )
     _check_shape(job, data.inputs.shape[1:], shape)
+    _check_vocabulary(data, trained, vocab)
     classes = trained.get("num_classes", data.num_classes)
     if data.num_classes != classes:
         raise JsplitError(
@@ -170,6 +172,16 @@ def _data(job: Job, split: str, trained: dict[str, Any], progress: bool) -> Data
             f"{job.model} was trained for {classes}"
         )
     return data
+
+
+def _check_vocabulary(
+    data: Dataset, trained: dict[str, Any], vocab: pathlib.Path
+) -> None:
+    known = trained.get("data", {}).get("vocab")
+    if known is not None and data.meta.get("vocab") != known:
+        raise JsplitError(
+            f"model: {vocab} is damaged or not the one that the network learned with"
+        )
 
 
 def _check_kind(job: Job, dtype: str | None, shape: Sequence[int]) -> None:

@@ -1,24 +1,25 @@
 """Finished tasks of a sweep on disk: one checked file each.
 
-Here: what was swept, which parts there are, damaged files and those of dead processes.
-Not here: what is in a chunk (`results.chunk`), what it is called (`tasks`), who is at
-which (`taken`), several folders as one (`merging`).
+Here: what was swept, which parts there are, damaged files. Not here: what is in a chunk
+(`results.chunk`), what it is called (`tasks`), who is at which (`folders.taken`),
+several folders as one (`merging`).
 """
 
 import contextlib
 import json
 import os
 import pathlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
 from jsplit.engine.midway import Midway, MidwayFile
+from jsplit.evaluation.told import told_policy, told_scenario
+from jsplit.folders.described import describe
+from jsplit.folders.taken import Taken
 from jsplit.results.chunk import Chunk
 from jsplit.sweeps.grid import Grid
-from jsplit.sweeps.taken import Taken
-from jsplit.sweeps.tasks import Task, check_chunk, told_policy, told_scenario
+from jsplit.sweeps.tasks import Task, check_chunk
 from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, write_text
@@ -27,7 +28,7 @@ DESCRIPTION = "sweep.json"
 INDEX = "parts.json"
 ENDING = ".nc.gz"
 MIDWAY = ".midway"
-_TEMPORARY_SECONDS = 60.0  # in which a small file is surely written
+KIND = "sweep"
 
 
 class Folder:
@@ -49,14 +50,8 @@ class Folder:
         if self.path is None:
             return
         make_folder(self.path, "out")
-        description = self.path / DESCRIPTION
-        told = json.loads(json.dumps(about))
-        if description.exists():
-            check_same(description, told)
-        else:
-            write_text(description, json.dumps(told, indent=2))
+        describe(self.path / DESCRIPTION, about, KIND)
         self._taken = Taken(self.path)
-        self._remove_temporary()
 
     def list_parts(self, index: Mapping[str, Any]) -> None:
         """Writes which parts there are, for who looks at the folder alone."""
@@ -118,18 +113,6 @@ class Folder:
     def _file(self, task: Task) -> pathlib.Path:
         assert self.path is not None
         return self.path / f"{task.name}{ENDING}"
-
-    def _remove_temporary(self) -> None:
-        """Removes what processes were writing when they died."""
-        assert self.path is not None
-        for path in self.path.glob(".*.tmp*"):
-            with contextlib.suppress(OSError):
-                age = time.time() - path.stat().st_mtime
-                part = path.name[1:].partition(".")[0]
-                is_part = f".{part}{ENDING.removesuffix('.gz')}." in path.name
-                is_left = is_part and not self._taken.is_taken(part)
-                if is_left or age > _TEMPORARY_SECONDS:
-                    path.unlink()
 
 
 def load_part(path: pathlib.Path) -> Chunk:
@@ -195,36 +178,3 @@ def _plain(value: Any) -> Any:
     return (
         value if value is None or isinstance(value, bool | int | float) else str(value)
     )
-
-
-def check_same(
-    description: pathlib.Path, told: Mapping[str, Any], argument: str = "out"
-) -> None:
-    """Raises unless a folder is of this sweep.
-
-    Args:
-        description: the file that says which sweep it is of.
-        told: what it should say.
-        argument: what the folder was given as.
-
-    Raises:
-        JsplitError: if it is of another sweep, with what differs, or damaged.
-    """
-    try:
-        before = json.loads(description.read_text(encoding="utf-8"))
-        assert isinstance(before, dict)
-    except (OSError, ValueError, AssertionError, RecursionError):
-        raise JsplitError(
-            f"{argument}: {description} is damaged or not of a sweep; use another "
-            "folder"
-        ) from None
-    differing = [
-        f"{name} was {checks.shown(before.get(name))}, is {checks.shown(value)}"
-        for name, value in told.items()
-        if before.get(name) != value
-    ]
-    if differing:
-        raise JsplitError(
-            f"{argument}: {description.parent} holds another sweep: "
-            f"{'; '.join(differing)}; use another folder"
-        )

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jsplit import checks
+from jsplit.folders.described import check_same
+from jsplit.folders.taken import Taken
 from jsplit.results.assembly import assemble, part_of
 from jsplit.results.chunk import Chunk, Row
 from jsplit.results.runs import Runs
-from jsplit.sweeps.chunks import DESCRIPTION, ENDING, INDEX, check_same, load_part
-from jsplit.sweeps.taken import Taken
+from jsplit.sweeps.chunks import DESCRIPTION, ENDING, INDEX, KIND, load_part
 from jsplit.types import JsplitError
 from jsplit.writing import make_folder, replacing, write_text
 
@@ -172,11 +173,11 @@ def merge(
     sources = [_parts_of("folders", one) for one in given]
     told = _description(sources[0])
     for source in sources[1:]:
-        check_same(source / DESCRIPTION, told, "folders")
+        check_same(source / DESCRIPTION, told, KIND, "folders")
     target = checks.path("out", out) / PARTS
     make_folder(target, "out")
     if (target / DESCRIPTION).exists():
-        check_same(target / DESCRIPTION, told)
+        check_same(target / DESCRIPTION, told, KIND)
         sources.insert(0, target)
     index = _Index(sources[-1])
     notes: list[str] = []

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsplit import checks
+from jsplit import checks, memory
 from jsplit.engine.settings import Keep, Run
 from jsplit.environment.scenario import Scenario
 from jsplit.evaluation.binding import check_routes, plans_of
@@ -24,6 +24,7 @@ from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError, Protocol
 
 REPLICAS = "replicas"
+SUMS_BYTES = 60  # of a replica and checkpoint, see `engine.layout`
 MAX_KEPT = 2**28 - 1  # values of a metric, what a file holds of one variable
 
 
@@ -137,12 +138,21 @@ def _check_fit(
 
 
 def check_room(plan: Plan, most: int) -> None:
-    """Raises if more values are to be kept than a file holds.
+    """Raises if more values are to be kept than a file or the memory holds.
 
     Args:
         plan: of the sweep.
         most: replicas of a cell at most.
     """
+    policies = max(len(block.policies) for block in plan.blocks)
+    steps = max(
+        len(plan.run(place).checkpoints) for x in plan.blocks for place in x.places[:1]
+    )
+    memory.require(
+        f"{most:,} replicas x {policies} policies x {steps} checkpoints of a cell",
+        most * (8 * len(PER_REPLICA) * policies + SUMS_BYTES * (steps + 4)),
+        "fewer replicas",
+    )
     number = plan.grid.num_cells() * len(plan.grid.labels) * most
     if plan.keep and number > MAX_KEPT:
         raise JsplitError(

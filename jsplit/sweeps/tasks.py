@@ -17,7 +17,7 @@ import numpy as np
 from jsplit import stats
 from jsplit.engine.midway import Midway
 from jsplit.engine.settings import Run
-from jsplit.environment.scenario import Scenario
+from jsplit.evaluation.told import told_scenario, told_with_plans
 from jsplit.policies.base import Policy
 from jsplit.results.assembly import shared
 from jsplit.results.building import how_it_ran
@@ -68,7 +68,7 @@ class Task:
         told = {
             "scenarios": [told_scenario(place.scenario) for place in self.places],
             "policies": [
-                [*told_policy(policy), self._told_plans(policy)]
+                told_with_plans(policy, self.places[0].scenario, run.protocol)
                 for policy in self.policies
             ],
             "rows": [(row.label, row.baseline) for row in self.rows],
@@ -81,12 +81,6 @@ class Task:
         }
         text = json.dumps(told, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    def _told_plans(self, policy: Policy) -> list[Any]:
-        """Returns what a policy's plans are, which its label need not say."""
-        plans = policy.plans(self.places[0].scenario.num_exits, self.run.protocol)
-        told = [np.asarray(field).tolist() for field in plans]
-        return [*told, policy.alpha, policy.context, policy.privileged]
 
 
 def tasks_of(
@@ -151,12 +145,6 @@ def perform(
     )
 
 
-def told_policy(policy: Policy) -> list[str]:
-    """Returns what tells a policy from others, whatever its label."""
-    parts = (policy.selector, policy.params, policy.score, policy.reveal, policy.learns)
-    return [policy.label, *map(repr, parts)]
-
-
 def check_chunk(chunk: Chunk, task: Task) -> None:
     """Raises unless a chunk has the shape of its task."""
     expected = (len(task.places), len(task.rows))
@@ -166,12 +154,3 @@ def check_chunk(chunk: Chunk, task: Task) -> None:
             f"part {task.name} must hold {expected[0]} environments of {expected[1]} "
             f"rows, got {found[0]} of {found[1]}"
         )
-
-
-def told_scenario(scenario: Scenario) -> Any:
-    """Returns what tells a scenario from others."""
-    conditions = [
-        [[route.trace.sha256, route.costs.numbers] for route in one.all_routes]
-        for one in scenario.conditions.values()
-    ]
-    return [conditions, None if scenario.drift is None else scenario.drift.label]

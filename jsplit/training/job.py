@@ -6,6 +6,7 @@ users type (`commands.train`).
 """
 
 import dataclasses
+import math
 import pathlib
 import shutil
 import zlib
@@ -16,22 +17,27 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jsplit import checks
+from jsplit import checks, memory
 from jsplit.data import Dataset, Tokenizer, load, load_texts, train_wordpiece
 from jsplit.data.loading import parse_split
 from jsplit.data.read import find
+from jsplit.folders.lock import locked
 from jsplit.models.files import DESCRIPTION, WEIGHTS, load_model, save_model
 from jsplit.models.multi_exit import MultiExit
 from jsplit.models.registry import check_arguments, make_model, model_arguments
 from jsplit.models.weights.load import load_weights
 from jsplit.models.weights.tensors import Source, fill, variables, weights_file
+from jsplit.reading import content_of
 from jsplit.training.checkpoint import refuse_another_run
 from jsplit.training.loop import Training
 from jsplit.training.request import Job
 from jsplit.types import JsplitError
 from jsplit.version import versions
+from jsplit.writing import make_folder, write_text
 
 CHECKPOINT, VOCAB = "checkpoint", "vocab.txt"
+LEAST_VOCAB = 6  # tokens, where the number is not known yet
+WEIGHT_BYTES = 20  # float32: itself, its gradient, two moments, an update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +81,27 @@ def run(
     request = request_of(job)
     if num_devices is not None:
         checks.integer("devices", num_devices, 1, jax.device_count())
-    if fresh:
-        _remove(out)
+    make_folder(out, "out")
+    with locked(out, "out"):
+        if fresh:
+            _remove(out)
+        return _run(job, out, request, num_devices, progress, say)
+
+
+def _run(
+    job: Job,
+    out: pathlib.Path,
+    request: Mapping[str, Any],
+    num_devices: int | None,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Trained:
+    """Returns what `run` does, of the folder that nobody else writes meanwhile."""
     if (out / DESCRIPTION).exists():
         model, meta = load_model(out)
         refuse_another_run(meta.get("request", {}), request, str(out))
         return Trained(model, meta, is_new=False)
     _check_exits(job)
-    out.mkdir(parents=True, exist_ok=True)
     data, tokenizer = _data(job, out, progress, say)
     model = _model(job, data, tokenizer)
     devices = None if num_devices is None else jax.devices()[:num_devices]
@@ -169,8 +188,7 @@ def _tokenizer(
         raise JsplitError("vocab and vocab_size: give one of them, got both")
     if job.vocab is not None:
         tokenizer = Tokenizer.from_vocab(job.vocab)
-        text = "".join(f"{token}\n" for token in tokenizer.vocab)
-        kept.write_text(text, encoding="utf-8")
+        write_text(kept, "".join(f"{token}\n" for token in tokenizer.vocab))
         return tokenizer
     if job.vocab_size is None:
         raise JsplitError(
@@ -219,9 +237,28 @@ def _check_exits(job: Job) -> None:
         raise JsplitError(
             f"{job.dataset} holds {kinds[0]}, but model {job.model} reads {kinds[1]}"
         )
-    size = "vocab_size" if texts else "in_channels"
-    sizes = {"num_classes": 2, size: 100}
-    model = nnx.eval_shape(lambda: _made(job, sizes))
+    data = find(job.dataset, job.data_dir)
+    sizes = {"num_classes": data.num_classes}
+    if data.image_shape is None:
+        sizes["vocab_size"] = job.vocab_size or LEAST_VOCAB
+    else:
+        sizes["in_channels"] = data.image_shape[-1]
+    try:
+        model = nnx.eval_shape(lambda: _made(job, sizes))
+    except JsplitError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise JsplitError(
+            f"set: model {job.model} cannot be made of {checks.shown(job.arguments)}: "
+            f"{checks.shown(str(error), 100)}"
+        ) from None
+    number = sum(math.prod(x.shape) for x in variables(model).values())
+    memory.require(
+        f"training the {number:,} weights of {job.model} with "
+        f"{checks.shown(job.arguments)}",
+        WEIGHT_BYTES * number,
+        "a smaller network (--set)",
+    )
     job.settings.checked_exit_weights(model.num_exits)
 
 
@@ -245,6 +282,6 @@ def _remove(out: pathlib.Path) -> None:
 
 def _crc(path: pathlib.Path) -> int:
     try:
-        return zlib.crc32(path.read_bytes())
+        return zlib.crc32(content_of(path))
     except OSError as error:
         raise JsplitError(f"cannot read {path}: {error.strerror}") from None

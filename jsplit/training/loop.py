@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 
 from jsplit import checks
 from jsplit.data import check_examples
+from jsplit.folders.lock import locked
 from jsplit.models.multi_exit import logits_shape
 from jsplit.progress import counted
 from jsplit.seeds import key_of
@@ -38,7 +39,16 @@ HELD_OUT, ORDER = 0, 1
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended a training after its state was saved."""
+    """A signal ended a training after its state was saved.
+
+    Attributes:
+        signal: its number.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        """Takes what to say and the number of the signal."""
+        super().__init__(message)
+        self.signal = number
 
 
 def train(
@@ -211,7 +221,7 @@ class Training:
         if checkpoint is not None:
             store = Checkpoints(checkpoint, {**self.facts(), **(facts or {})})
         try:
-            with _stop_flag(store is not None) as stop:
+            with _stop_flag(store is not None) as stop, _alone(checkpoint):
                 self._loop(store, seconds, progress, stop)
         finally:
             if store is not None:
@@ -224,7 +234,7 @@ class Training:
         store: Checkpoints | None,
         checkpoint_seconds: float,
         progress: bool,
-        stop: Callable[[], bool],
+        stop: Callable[[], int],
     ) -> None:
         self._go_on_from(store)
         history, saving = self.history, _Saving(store, checkpoint_seconds)
@@ -254,12 +264,14 @@ class Training:
                     count.line(epoch_line(history, num_epochs))
                 self._decide_whether_done()
                 if store is not None:
-                    if stop() or history.stopped or saving.is_due():
+                    number = stop()
+                    if number or history.stopped or saving.is_due():
                         saving.save(history, (self.state, self.best))
-                    if stop() and not history.stopped:
+                    if number and not history.stopped:
                         raise Interrupted(
                             f"stopped after {history.step} of {self.num_steps} steps; "
-                            "the same call goes on from there"
+                            "the same call goes on from there",
+                            number,
                         )
                 pace.looked()
 
@@ -404,28 +416,37 @@ def _random(settings: Settings, *which: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def _alone(
+    checkpoint: str | os.PathLike[str] | None,
+) -> contextlib.AbstractContextManager[None]:
+    """Keeps other trainings away from the folder of this one."""
+    if checkpoint is None:
+        return contextlib.nullcontext()
+    return locked(checks.path("checkpoint", checkpoint), "checkpoint")
+
+
 @contextlib.contextmanager
-def _stop_flag(listens: bool) -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether SIGINT or SIGTERM has come.
+def _stop_flag(listens: bool) -> Iterator[Callable[[], int]]:
+    """Gives a function that says whether SIGINT or SIGTERM has come, and which.
 
     A second signal does what it did before. Python handles signals in the main thread
     only; elsewhere nothing changes.
     """
     if not listens or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: 0
         return
-    came = threading.Event()
+    came: list[int] = []
     before = {}
 
     def handle(number: int, frame: Any) -> None:
-        came.set()
+        came.append(number)
         for one, handler in before.items():
             signal.signal(one, handler)
 
     for one in (signal.SIGINT, signal.SIGTERM):
         before[one] = signal.signal(one, handle)
     try:
-        yield came.is_set
+        yield lambda: came[0] if came else 0
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

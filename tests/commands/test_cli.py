@@ -20,7 +20,14 @@ from jsplit.version import versions
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-FILES = ["cost-accuracy.png", "regret.png", "result.nc.gz", "table.csv", "table.md"]
+FILES = [
+    "cost-accuracy.png",
+    "evaluation.json",
+    "regret.png",
+    "result.nc.gz",
+    "table.csv",
+    "table.md",
+]
 
 
 def run(capsys, *arguments):

@@ -7,11 +7,14 @@ from flax import nnx
 
 import jsplit
 from jsplit.cli import main
-from jsplit.data import distort, load
+from jsplit.data import Tokenizer, distort, load
 from jsplit.data.write import prepare
+from jsplit.folders.lock import locked
 from jsplit.models import BERT, CNN, save_model
-from jsplit.recording import record
+from jsplit.recording import job, record
+from jsplit.recording.request import Job
 from jsplit.traces.calibration import calibrate
+from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -190,3 +193,27 @@ def test_network_for_other_inputs_or_classes_is_refused(tmp_path, capsys):
         command = ["record", str(tmp_path), "digits", "--out", str(tmp_path / "x.npz")]
         assert main(command) == 2
         assert words in capsys.readouterr().err
+
+
+def test_two_recordings_do_not_write_one_file(folder, tmp_path, capsys):
+    out = tmp_path / "x.npz"
+    with locked(out, "out"):
+        assert main(["record", str(folder), "digits", "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "x.npz is being written by process" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_vocabulary_is_refused(tmp_path):
+    source_files.sst2(tmp_path)
+    prepare("sst2", tmp_path, tmp_path / "data", progress=False)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "good", "film", "bad"]
+    sizes = {"num_layers": 2, "hidden": 8, "num_heads": 2, "max_length": 12}
+    model = BERT(2, vocab_size=len(words), **sizes, rngs=nnx.Rngs(0))
+    known = {"data": {"vocab": Tokenizer(words).fingerprint}}
+    save_model(model, tmp_path, num_classes=2, input=["int32", 2, 4], **known)
+    words[-1] = "bat"
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
+    request = Job(tmp_path, "sst2", split="validation", data_dir=tmp_path / "data")
+    with pytest.raises(JsplitError, match="not the one that the network learned with"):
+        job.run(request)

@@ -13,6 +13,7 @@ from thin_mobilenet import as_torchvision, thin_mobilenet
 
 from jsplit import cli
 from jsplit.data.write import prepare
+from jsplit.folders.lock import locked
 from jsplit.grammar import parse_settings
 from jsplit.models import load_model
 from jsplit.training import job, loop
@@ -238,3 +239,35 @@ def test_quiet_training_says_nothing_on_the_way(capsys, tmp_path):
     out, err = run(capsys, *DIGITS, "--out", tmp_path / "a", "--quiet", "--json")
     assert err == ""
     assert json.loads(out)["is_new"]
+
+
+def test_the_sparse_network_of_the_paper_is_built(capsys, tmp_path):
+    command = ["train", "digits", "--model", "sparse_mlp", "--num-epochs", "1"]
+    command += ["--set", "out_degrees=[2,9,10]", "--out", tmp_path / "a"]
+    run(capsys, *command, "--split", "train[:64]", "--quiet")
+    model, _ = load_model(tmp_path / "a")
+    assert dict(model.arguments)["out_degrees"] == (2, 9, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "number"),
+    [
+        ("mlp", "widths=(1000000000,4)", "799,000,000,064"),
+        ("cnn", "widths=(1000000000,4)", "57,000,000,068"),
+        ("mlp", "num_features=10000000000000", "640,000,000,010,334"),
+    ],
+)
+def test_a_network_larger_than_memory_is_refused(
+    name, setting, number, capsys, tmp_path
+):
+    command = ["train", "digits", "--model", name, "--set", setting]
+    _, err = run(capsys, *command, "--out", tmp_path / "a", status=2)
+    assert f"training the {number} weights of {name} with" in err
+    assert err.count("\n") == 1
+
+
+def test_two_trainings_do_not_share_a_folder(capsys, tmp_path):
+    with locked(tmp_path, "out"):
+        _, err = run(capsys, *DIGITS, "--out", tmp_path, status=2)
+    assert "is being written by process" in err
+    assert list(tmp_path.iterdir()) == []

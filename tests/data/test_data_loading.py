@@ -282,3 +282,63 @@ def test_image_that_is_none_or_cut_short_is_named():
     for broken in (b"no image", whole[: len(whole) // 2]):
         with pytest.raises(JsplitError, match=r"^image 1 of a batch is damaged or no"):
             images.decode([whole, broken], (4, 4, 1))
+
+
+@pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
+@pytest.mark.parametrize("where", ["top", "label"])
+def test_a_data_folder_runs_no_code(key, where, out, tmp_path, monkeypatch):
+    (tmp_path / "evilmod.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def foreign(content):
+        one = content if where == "top" else content["featuresDict"]["features"]
+        one = one if where == "top" else one["label"]
+        one.pop("pythonClassName")
+        one[key] = "evilmod.X"
+
+    edit(out / "mnist/3.0.1/features.json", foreign)
+    with pytest.raises(JsplitError, match=r"asks for the class 'evilmod\.X'"):
+        loaded("mnist", "test", out)
+
+
+def nested(path):
+    path.write_text("[" * 100_000)
+
+
+def many_shards(path):
+    def change(content):
+        content["splits"][0]["shardLengths"] = ["1"] * 1_000_000
+
+    edit(path, change)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("features.json", nested, "features.json cannot be read: .*nested too deeply"),
+        ("dataset_info.json", nested, "info.json cannot be read: .*nested too deeply"),
+        ("dataset_info.json", many_shards, "promises 1,000,00. files"),
+    ],
+)
+def test_odd_descriptions(file, damage, message, out):
+    damage(out / "mnist/3.0.1" / file)
+    with pytest.raises(JsplitError, match=message):
+        loaded("mnist", "test", out)
+
+
+@pytest.mark.parametrize("file", ["inputs.npy", "labels.npy", "about.json"])
+def test_a_cache_with_one_bit_flipped_is_made_again(file, out):
+    data = loaded("mnist", "test", out)
+    before = np.array(data.inputs), np.array(data.labels)  # no maps of the files
+    (folder,) = (out.parent / "cache").iterdir()
+    content = bytearray((folder / file).read_bytes())
+    content[-9] ^= 1
+    (folder / file).write_bytes(content)
+    again = loaded("mnist", "test", out)
+    np.testing.assert_array_equal(again.inputs, before[0])
+    np.testing.assert_array_equal(again.labels, before[1])
+
+
+def test_a_split_of_many_digits_is_refused():
+    with pytest.raises(JsplitError, match="split must be a name, or a slice"):
+        parse_split(f"train[:{'9' * 5000}]")

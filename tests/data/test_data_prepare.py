@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ from jsplit.data.inspect import check, listing
 from jsplit.data.read import find, read_batches
 from jsplit.data.sources import READERS
 from jsplit.data.write import prepare
+from jsplit.folders.lock import locked
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.core
@@ -337,3 +339,40 @@ def test_nothing_imports_tensorflow(source, out):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True", "False"]
+
+
+@pytest.mark.parametrize("line", ["[1]", '{"gold_label": "-", "sentence1": null}', "{"])
+def test_odd_lines_of_snli_are_one_line(line, source, out):
+    (source / "snli_1.0_train.jsonl").write_text(line + "\n")
+    with pytest.raises(JsplitError, match="source of snli") as error:
+        prepare("snli", source, out, progress=False)
+    assert "\n" not in str(error.value)
+    assert not (out / "snli").exists()
+
+
+def test_an_image_of_too_many_pixels_is_refused(source, out):
+    big = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(big, "PNG")
+    for name in ("cat", "dog"):
+        (source / name).mkdir()
+        (source / name / "a.png").write_bytes(big.getvalue())
+    with pytest.raises(JsplitError, match=r"a\.png (has more|must have at most)"):
+        prepare("mine", source, out, image_folder=True, progress=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_among_images_is_passed_over(source, out):
+    for name in ("cat", "dog"):
+        (source / name).mkdir()
+        os.mkfifo(source / name / "a.png")
+    with pytest.raises(JsplitError, match="at least two folders of images"):
+        prepare("mine", source, out, image_folder=True, progress=False)
+
+
+def test_two_processes_do_not_prepare_into_one_folder(source, out):
+    source_files.mnist(source)
+    home = out / "mnist"
+    home.mkdir(parents=True)
+    busy = pytest.raises(JsplitError, match=r"data_dir: .*mnist is being written")
+    with locked(home, "data_dir"), busy:
+        prepare("mnist", source, out, progress=False)

@@ -1,13 +1,15 @@
 """Networks written to disk and read again."""
 
+import contextlib
 import json
+import os
 
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
-from jsplit.models import CNN, MultiExit, load_model, make_model, save_model
+from jsplit.models import CNN, MultiExit, files, load_model, make_model, save_model
 from jsplit.types import JsplitError
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -31,16 +33,23 @@ def test_a_loaded_network_gives_the_same_logits(model, tmp_path):
     ]
 
 
+ARGUMENTS = {"num_classes": 3, "in_channels": 1, "widths": [4, 4]}
+
+
+def described(folder, **changes):
+    """Writes another description of a network, with a checksum that fits it."""
+    file = folder / "model.json"
+    description = {**json.loads(file.read_text()), **changes}
+    description["sha256"] = files._checksum(description)
+    file.write_text(json.dumps(description))
+
+
 def test_names_what_does_not_fit(model, tmp_path):
     save_model(model, tmp_path)
-    file = tmp_path / "model.json"
-    text = json.loads(file.read_text())
-    text["arguments"]["widths"] = [4, 4, 4]
-    file.write_text(json.dumps(text))
+    described(tmp_path, arguments={**ARGUMENTS, "widths": [4, 4, 4]})
     with pytest.raises(JsplitError, match=r"missing blocks\.2\.linear\.kernel"):
         load_model(tmp_path)
-    text["arguments"]["widths"] = [4, 5]
-    file.write_text(json.dumps(text))
+    described(tmp_path, arguments={**ARGUMENTS, "widths": [4, 5]})
     with pytest.raises(JsplitError, match=r"misshapen blocks\.1\.linear\.kernel"):
         load_model(tmp_path)
 
@@ -94,3 +103,65 @@ def test_only_registered_networks_are_saved(tmp_path):
 def test_make_model_refuses(name, arguments, match):
     with pytest.raises(JsplitError, match=match):
         make_model(name, rngs=nnx.Rngs(0), **arguments)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_every_flipped_bit_is_refused_or_harmless(name, model, tmp_path):
+    save_model(model, tmp_path, dataset="toy")
+    content = (tmp_path / name).read_bytes()
+    expected = load_model(tmp_path)[1]
+    for bit in range(0, 8 * len(content), 8 * len(content) // 60):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / name).write_bytes(damaged)
+        with contextlib.suppress(JsplitError):
+            found, meta = load_model(tmp_path)
+            assert name == "model.json"  # whose spaces say nothing
+            assert meta == expected
+            assert found.num_classes == 3
+
+
+ODD = {
+    "no name": {"model": 3},
+    "a list for a name": {"model": ["cnn"]},
+    "another name": {"model": "cmm"},
+    "no arguments": {"arguments": None},
+    "a list of arguments": {"arguments": [1, 2]},
+    "a name too many": {"arguments": {**ARGUMENTS, "rngs": 3}},
+    "a word": {"arguments": {**ARGUMENTS, "widths": "abc"}},
+    "none": {"arguments": {**ARGUMENTS, "widths": None}},
+    "nested": {"arguments": {**ARGUMENTS, "widths": [[4], 4]}},
+    "an odd key": {"arguments": {**ARGUMENTS, "": 4}},
+    "too large": {"arguments": {**ARGUMENTS, "widths": [10**30, 4]}},
+}
+
+
+@pytest.mark.parametrize("changes", ODD.values(), ids=list(ODD))
+def test_odd_descriptions_are_one_line(changes, model, tmp_path):
+    save_model(model, tmp_path)
+    described(tmp_path, **changes)
+    with pytest.raises(JsplitError, match=r"^model: ") as error:
+        load_model(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_nested_json_and_pipes_are_one_line(model, tmp_path):
+    save_model(model, tmp_path)
+    (tmp_path / "model.json").write_text("[" * 100_000)
+    with pytest.raises(JsplitError, match="nested too deeply"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").unlink()
+    os.mkfifo(tmp_path / "model.json")
+    with pytest.raises(JsplitError, match="not a regular file"):
+        load_model(tmp_path)
+
+
+def test_a_dtype_that_numpy_lacks_is_named(model, tmp_path):
+    save_model(model, tmp_path)
+    header = json.dumps(
+        {"w": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}
+    ).encode()
+    content = len(header).to_bytes(8, "little") + header + b"ab"
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(JsplitError, match="has w of dtype F8_E4M3"):
+        load_model(tmp_path)

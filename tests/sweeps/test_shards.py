@@ -11,9 +11,9 @@ import pytest
 from small_sweeps import HOW, POLICIES, TRACE, one_place_each, swept  # noqa: F401
 
 import jsplit
-from jsplit import cli
+from jsplit import cli, writing
+from jsplit.folders.taken import STALE_SECONDS, Taken
 from jsplit.sweeps import merge, parcels, status, tasks
-from jsplit.sweeps.taken import STALE_SECONDS, Taken
 from jsplit.types import JsplitError
 
 
@@ -137,16 +137,15 @@ def test_a_foreign_part_is_set_aside(alone, tmp_path):
 def test_files_of_dead_processes_are_removed(tmp_path):
     swept(out=tmp_path)
     name = parts(tmp_path)[0].removesuffix(".nc.gz")
-    left = tmp_path / f".{name}.nc.12ab34cd.tmp.gz"
-    other = tmp_path / ".sweep.12ab34cd.tmp.json"
-    for path in (left, other):
+    host = writing._host()
+    left = tmp_path / f".{name}.nc.{host}-{_dead()}-12ab34cd.tmp.gz"
+    lives = tmp_path / f".{name}.nc.{host}-{os.getppid()}-12ab34cd.tmp.gz"
+    other = tmp_path / ".sweep.abcdef-1-12ab34cd.tmp.json"  # of another host
+    for path in (left, lives, other):
         path.write_bytes(b"half")
-    (tmp_path / f"{name}.taken").write_text(f"{socket.gethostname()} {os.getppid()}")
-    swept(out=tmp_path)
-    assert left.exists()  # a process that lives may be writing it
-    (tmp_path / f"{name}.taken").write_text(f"{socket.gethostname()} {_dead()}")
     swept(out=tmp_path)
     assert not left.exists()
+    assert lives.exists()
     assert other.exists()
     os.utime(other, (0, 0))
     swept(out=tmp_path)

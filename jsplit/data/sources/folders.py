@@ -44,7 +44,7 @@ def _has_images(path: pathlib.Path) -> bool:
 
 def _images(folder: pathlib.Path) -> list[pathlib.Path]:
     found = (path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_FILES)
-    return sorted(found)
+    return sorted(path for path in found if path.is_file())  # a pipe never ends
 
 
 def image_folder(entry: Entry, folder: pathlib.Path) -> Splits:

@@ -6,7 +6,6 @@ network, with every misfit named. Not here: what the tensors of a network are ca
 """
 
 import importlib.util
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from flax import nnx
 
 from jsplit import checks
 from jsplit.extras import naming
+from jsplit.reading import content_of, json_of
 from jsplit.types import JsplitError
 
 SHOWN = 5  # names of a fault that are listed; the rest is counted
@@ -198,7 +198,7 @@ def _shape_in_file(shape: tuple[int, ...], source: Source) -> tuple[int, ...]:
 
 def _read_parts(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json_of(path)
         parts = sorted(set(index["weight_map"].values()))
         files = [path.parent / part for part in parts]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -215,18 +215,30 @@ def _read_parts(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    found = tensors_of(content_of(path), f"weights: {path}")
+    return {name: _plain(tensor) for name, tensor in found.items()}
+
+
+def tensors_of(content: bytes, file: str) -> dict[str, np.ndarray]:
+    """Returns the tensors of a safetensors file by name, as they are.
+
+    Args:
+        content: of the file.
+        file: what it is called in a message.
+
+    Raises:
+        JsplitError: if it is truncated, or of a dtype that NumPy lacks.
+    """
     with naming("reading weights"):
         import safetensors
     try:
-        found = safetensors.deserialize(path.read_bytes())
-    except safetensors.SafetensorError as error:
-        raise JsplitError(
-            f"weights: {path} is truncated or not safetensors: {error}"
-        ) from None
-    return {name: _from_bytes(path, name, tensor) for name, tensor in found}
+        found = safetensors.deserialize(content)
+    except (safetensors.SafetensorError, ValueError, OverflowError) as error:
+        raise JsplitError(f"{file} is truncated or not safetensors: {error}") from None
+    return {name: _from_bytes(file, name, tensor) for name, tensor in found}
 
 
-def _from_bytes(path: pathlib.Path, name: str, tensor: Mapping[str, Any]) -> np.ndarray:
+def _from_bytes(file: str, name: str, tensor: Mapping[str, Any]) -> np.ndarray:
     kinds = {"F": "f", "I": "i", "U": "u"}
     kind = tensor["dtype"]
     try:
@@ -235,10 +247,10 @@ def _from_bytes(path: pathlib.Path, name: str, tensor: Mapping[str, Any]) -> np.
         elif kind == "BOOL":
             dtype = np.dtype(bool)
         else:
-            dtype = np.dtype(f"<{kinds[kind[0]]}{int(kind[1:]) // 8}")
+            dtype = np.dtype(f"<{kinds[kind[0]]}{int(kind[1:]) // 8}")  # not F8_E4M3
     except (KeyError, ValueError, TypeError):
-        raise JsplitError(f"weights: {path} has {name} of dtype {kind}") from None
-    return _plain(np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"]))
+        raise JsplitError(f"{file} has {name} of dtype {kind}") from None
+    return np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
 
 
 def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:

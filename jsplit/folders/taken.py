@@ -2,7 +2,7 @@
 
 Here: `Taken`, one small file for each part in work. Such a file only saves work: were
 it lost, a part would be computed twice and written twice alike. Not here: the parts
-(`chunks`).
+(`sweeps.chunks`), one process for a whole folder (`lock`).
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import threading
 import time
 
 from jsplit.types import JsplitError
+from jsplit.writing import lives
 
 STALE_SECONDS = 300.0  # without a sign of life from another host
 BEAT_SECONDS = 60.0
@@ -71,7 +72,7 @@ class Taken:
             return False
         if not pid.isdigit():
             return silent < _EMPTY_SECONDS
-        if host == socket.gethostname() and not _lives(int(pid)):
+        if host == socket.gethostname() and not lives(int(pid)):
             return False
         return silent < STALE_SECONDS
 
@@ -105,16 +106,3 @@ class Taken:
             for path in [*self._mine]:
                 with contextlib.suppress(OSError):
                     os.utime(path)
-
-
-def _lives(pid: int) -> bool:
-    """Tells whether a process of this host lives; True where one cannot ask."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
-    return True
