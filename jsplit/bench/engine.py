@@ -18,7 +18,7 @@ from jsplit.evaluation.binding import bind, prepare
 from jsplit.evaluation.evaluate import evaluate
 from jsplit.policies.registry import make_policy
 from jsplit.policies.splitee import ALPHA
-from jsplit.traces.trace import Trace
+from jsplit.traces.trace import Trace, confidences_of
 from jsplit.types import Protocol
 
 DEFAULT = Replays()
@@ -67,8 +67,8 @@ def measure_engine(
     rows: list[Row] = []
     for name, side_information in (("splitee", False), ("splitee_s", True)):
         bound = bind([prepare(make_policy(name), scenario, Protocol())])
-        rewards = np.asarray(bound.tables.reward).reshape(trace.confidence.shape)
-        shipped = trace.confidence < ALPHA
+        rewards = np.asarray(bound.tables.reward).reshape(trace.correct.shape)
+        shipped = confidences_of("trace", trace) < ALPHA
         shipped[:, -1] = False
 
         def jsplit(name: str = name) -> object:

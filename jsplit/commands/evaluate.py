@@ -243,11 +243,18 @@ def _with_alpha(text: str, alpha: float | None) -> Any:
 
 def _possible_policies(trace: Any) -> list[str]:
     """Returns `BASIC_POLICIES` but those that need what the trace does not carry."""
+    from jsplit.evaluation.binding import plans_of
+    from jsplit.evaluation.needs import check_needs
     from jsplit.policies.registry import BASIC_POLICIES, make_policy
+    from jsplit.types import Protocol
 
-    missing = set()
-    if trace.entropy is None:
-        missing.add("entropy")
-    if trace.prediction is None:
-        missing.add("patience")
-    return [name for name in BASIC_POLICIES if make_policy(name).score not in missing]
+    def is_possible(name: str) -> bool:
+        policy = make_policy(name)
+        try:
+            plans = plans_of(policy, trace.num_exits, Protocol())
+            check_needs(policy, plans, trace)
+        except JsplitError:
+            return False
+        return True
+
+    return [name for name in BASIC_POLICIES if is_possible(name)]

@@ -35,6 +35,7 @@ class Record:
         from rich.table import Table
 
         from jsplit.recording import job
+        from jsplit.traces.trace import confidences_of
 
         if self.out.suffix != ".npz":
             raise JsplitError(f"out must end in .npz, got {str(self.out)!r}")
@@ -42,9 +43,10 @@ class Record:
         with locked(self.out, "out"):
             trace = job.run(self.job, progress=not self.quiet, say=stages(self.quiet))
             trace.save(self.out, compress=True)
+        confidence = confidences_of("trace", trace)
         columns = {
             "accuracy": trace.accuracy.tolist(),
-            "mean confidence": trace.confidence.mean(axis=0, dtype=float).tolist(),
+            "mean confidence": confidence.mean(axis=0, dtype=float).tolist(),
             "calibration error": trace.meta["expected_calibration_error"],
         }
         if "temperature" in trace.meta:

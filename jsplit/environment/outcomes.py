@@ -14,14 +14,14 @@ from jax import Array
 
 from jsplit.environment.costs import Costs
 from jsplit.traces.trace import Trace
-from jsplit.types import JsplitError, Outcome, Plan, Score
+from jsplit.types import Outcome, Plan, Score
 
 
 class Answers(NamedTuple):
     """What every exit says about a sample; a leading axis N stacks samples."""
 
     score: Array  # [L] float: what plans compare with their thresholds
-    confidence: Array  # [L] float
+    confidence: Array  # [L] float; 0/1 by the truth where confidences are not known
     correct: Array  # [L] bool
     remote_confidence: Array  # [L] float: the cloud's, had it been shipped after exit i
     remote_correct: Array  # [L] bool
@@ -40,32 +40,39 @@ class CostTable(NamedTuple):
 def answers(trace: Trace, score: Score) -> Answers:
     """Returns the answers of a trace, with `score` for the thresholds of plans.
 
+    A trace without confidences is rewarded by the truth: 1 for a right answer, else 0.
+
     Args:
-        trace: N samples, L exits.
+        trace: N samples, L exits, with what the score needs.
         score: "confidence"; "entropy", negated so that larger is more certain
             (DeeBERT, BranchyNet); "patience", the number of exits in a row, up to this
             one, that repeat the prediction of the exit before (PABEE).
 
     Returns:
         Answers with fields [N, L].
-
-    Raises:
-        JsplitError: if the trace does not carry what the score needs.
     """
+    confidence, remote_confidence = trace.confidence, trace.remote_confidence
+    if confidence is None:
+        dtype = jnp.result_type(float)
+        confidence = jnp.asarray(trace.correct, dtype)
+        remote_confidence = jnp.asarray(trace.remote_correct, dtype)
     if score == "confidence":
-        values = trace.confidence
+        # What is not known reaches no threshold but "always".
+        unknown = trace.confidence is None
+        values = jnp.full_like(confidence, -jnp.inf) if unknown else confidence
     elif score == "entropy":
-        values = -_required(trace.entropy, "entropy", score)
+        assert trace.entropy is not None
+        values = -trace.entropy
     else:
-        values = _agreeing_exits(_required(trace.prediction, "predictions", score))
+        values = _agreeing_exits(trace.prediction)
     return Answers(
         *map(
             on_device,
             (
                 values,
-                trace.confidence,
+                confidence,
                 trace.correct,
-                trace.remote_confidence,
+                remote_confidence,
                 trace.remote_correct,
             ),
         )
@@ -260,15 +267,6 @@ def by_route(plans: Plan, tables: Sequence[Array]) -> Array:
         return tables[0]
     route = jnp.asarray(plans.route)
     return jnp.stack(tables)[route, jnp.arange(route.size)]
-
-
-def _required(values: Any, what: str, score: str) -> Any:
-    if values is None:
-        raise JsplitError(
-            f"a policy with score {score!r} needs a trace with {what}, and this one "
-            "has none; build it with Trace.from_logits"
-        )
-    return values
 
 
 def _agreeing_exits(prediction: Any) -> Array:

@@ -206,7 +206,7 @@ def _is_pair(value: object, size: int | None) -> bool:
 
 def _check_alike(conditions: Mapping[str, Condition]) -> None:
     def sizes(one: Condition) -> list[tuple[int, int]]:
-        return [route.trace.confidence.shape for route in one.all_routes]
+        return [route.trace.correct.shape for route in one.all_routes]
 
     shapes = {shape for one in conditions.values() for shape in sizes(one)}
     if len(shapes) > 1:
@@ -216,11 +216,13 @@ def _check_alike(conditions: Mapping[str, Condition]) -> None:
         )
     for name, one in conditions.items():
         _check_same_samples(name, one)
-    costs = [route.costs for one in conditions.values() for route in one.all_routes]
+    routes = [route for one in conditions.values() for route in one.all_routes]
+    traces, costs = [one.trace for one in routes], [one.costs for one in routes]
     for what, values in (
         ("routes", {len(one.routes) for one in conditions.values()}),
         ("unit of cost", {one.unit for one in costs}),
         ("mu", {one.mu for one in costs}),
+        ("confidences, or none", {one.confidence is not None for one in traces}),
     ):
         if len(values) > 1:
             raise JsplitError(

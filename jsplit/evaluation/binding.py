@@ -20,6 +20,7 @@ from jsplit.engine.sums import Replicas
 from jsplit.engine.tables import Tables
 from jsplit.environment.scenario import Route, Scenario
 from jsplit.evaluation import feedback, tabulating
+from jsplit.evaluation.needs import check_needs
 from jsplit.evaluation.tabulating import Kind, Setting, Tabulated
 from jsplit.policies.base import Policy, Selector
 from jsplit.policies.simple import Always, Follow
@@ -228,7 +229,7 @@ def setting_of(
     check_routes(policy, plans, len(conditions[0]))
     for routes in conditions:
         for route in routes:
-            feedback.check_lessons(policy, route.trace)
+            check_needs(policy, plans, route.trace)
     feedback.check_context(policy.context, plans)
     kind = tabulating.kind_of(policy, num_plans, len(conditions), protocol)
     params = tabulating.params_of(policy, kind)

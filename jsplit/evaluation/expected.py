@@ -16,6 +16,7 @@ from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
 from jsplit.environment.scenario import check_inputs
 from jsplit.evaluation.binding import check_routes, plans_of
+from jsplit.evaluation.needs import check_needs
 from jsplit.evaluation.tabulating import outcomes_of, working
 from jsplit.policies.base import Policy
 from jsplit.policies.registry import parse_policy
@@ -114,6 +115,7 @@ def single_plan(policy: Policy, trace: Trace, protocol: Protocol) -> Plan:
     """
     plans = plans_of(policy, trace.num_exits, protocol)
     check_routes(policy, plans, 1)
+    check_needs(policy, plans, trace)
     if jnp.size(plans.depth) != 1:
         raise JsplitError(
             f"policies must have a single plan, got {policy.label} with "

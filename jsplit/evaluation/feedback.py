@@ -17,7 +17,6 @@ from jax import Array, lax
 from jsplit import checks
 from jsplit.environment import outcomes
 from jsplit.environment.costs import Costs
-from jsplit.policies.base import Policy
 from jsplit.traces.trace import Trace
 from jsplit.types import (
     Context,
@@ -51,7 +50,7 @@ def learning_rewards(
     that the cloud disagrees with.
 
     "disagreement" and "agreement" compare predictions. A trace has no predictions of
-    the cloud over a lossy link, so they need a lossless one, see `check_lessons`.
+    the cloud over a lossy link, so they need a lossless one, see `needs`.
 
     Args:
         learns: what is learned from.
@@ -90,20 +89,6 @@ def learning_rewards(
         worth = jnp.where(price == 1, WORTHLESS, 1 - price).astype(reward.dtype)
     agrees = (answer == prediction[:, -1:]).astype(reward.dtype)
     return jnp.where(shipped, worth, agrees)
-
-
-def check_lessons(policy: Policy, trace: Trace) -> None:
-    """Raises unless a trace has what a policy learns from."""
-    if policy.learns not in ("disagreement", "agreement"):
-        return
-    if trace.prediction is None or not (
-        checks.is_traced(trace.lossless) or trace.lossless
-    ):
-        lacks = "predictions" if trace.prediction is None else "a lossless link"
-        raise JsplitError(
-            f"policy {policy.label} learns from {policy.learns} and needs a trace with "
-            f"{lacks}, and this one has none"
-        )
 
 
 def reward_range(

@@ -11,7 +11,7 @@ from jsplit.environment.scenario import check_inputs
 from jsplit.fitting.fitted import policy_of, readable
 from jsplit.policies import plans
 from jsplit.policies.base import Policy
-from jsplit.traces.trace import Trace
+from jsplit.traces.trace import Trace, confidences_of
 
 STEPS = 100  # of bisection: halves the range of ln(ratio) below any rounding
 LARGEST_LOG_RATIO = 50.0
@@ -68,7 +68,7 @@ def budget_cascade(held_out: Trace, costs: Costs, budget: float) -> Policy:
     exit_costs = costs.compute + costs.head.cumsum()
     budget = checks.number("budget", budget, float(exit_costs[0]))
     shares = exit_shares(exit_costs, budget)
-    thresholds = _thresholds(held_out.confidence, shares)
+    thresholds = _thresholds(confidences_of("held_out", held_out), shares)
     plan = plans.cascade(held_out.num_exits, thresholds)
     return policy_of("budget_cascade", plan, {"budget": budget}, held_out)
 

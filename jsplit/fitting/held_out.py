@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from jsplit import checks
-from jsplit.traces.trace import ARRAYS, Trace, check_trace
+from jsplit.traces.fields import ARRAYS
+from jsplit.traces.trace import Trace, check_trace
 from jsplit.types import JsplitError
 
 

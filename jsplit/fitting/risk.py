@@ -17,7 +17,7 @@ from jsplit.fitting.splits import descending_alphas
 from jsplit.policies import plans
 from jsplit.policies.base import Policy
 from jsplit.stats.base import open_unit
-from jsplit.traces.trace import Trace, check_trace
+from jsplit.traces.trace import Trace, check_trace, confidences_of
 
 PER_DECADE, DECADES = 16, 6
 ALPHAS = np.round(1 - 10 ** (-np.arange(PER_DECADE * DECADES + 1) / PER_DECADE), 7)
@@ -84,7 +84,7 @@ def risk_controlled_cascade(
     """
     check_trace("held_out", held_out)
     risk, delta, grid = _checked(risk, delta, alphas)
-    confidence, correct = held_out.confidence, held_out.correct
+    confidence, correct = confidences_of("held_out", held_out), held_out.correct
     rows = np.arange(held_out.num_samples)
 
     def answers(alpha: float) -> np.ndarray:
@@ -140,7 +140,7 @@ def risk_controlled_split(
     num_exits = held_out.num_exits
     best = (float(costs.compute[-1] + costs.head[-1]), num_exits, 1.0)
     for i in range(num_exits - 1):
-        confidence = held_out.confidence[:, i]
+        confidence = confidences_of("held_out", held_out)[:, i]
         own, remote = held_out.correct[:, i], held_out.remote_correct[:, i]
 
         def on_device(alpha: float, confidence: np.ndarray = confidence) -> np.ndarray:

@@ -14,7 +14,7 @@ from jsplit.environment.scenario import check_inputs
 from jsplit.fitting.fitted import policy_of, readable
 from jsplit.policies import plans
 from jsplit.policies.base import Policy
-from jsplit.traces.trace import Trace
+from jsplit.traces.trace import Trace, confidences_of
 from jsplit.types import JsplitError
 
 OBJECTIVES = ("reward", "true_reward")
@@ -95,10 +95,11 @@ def _values(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns descending thresholds at exit i (from 0) and their mean rewards."""
     by_confidence = objective == "reward"
-    own = trace.confidence if by_confidence else trace.correct
+    confidence = confidences_of("held_out", trace)
+    own = confidence if by_confidence else trace.correct
     remote = trace.remote_confidence if by_confidence else trace.remote_correct
     paid = costs.mu * (costs.compute[i] + costs.head[i])
-    confidence = trace.confidence[:, i]
+    confidence = confidence[:, i]
     order = np.argsort(-confidence, kind="stable")
     confidence = confidence[order]
     if alphas is None:
@@ -108,6 +109,7 @@ def _values(
     on_device = own[order, i].astype(np.float64)
     if i == trace.num_exits - 1:
         return thresholds[:1], on_device.mean(keepdims=True) - paid
+    assert remote is not None
     shipped = remote[order, i] - costs.mu * costs.offload[i]
     gain = np.append(0.0, np.cumsum(on_device - shipped))
     num_on_device = np.searchsorted(-confidence, -thresholds, side="right")

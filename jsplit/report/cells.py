@@ -108,6 +108,19 @@ def opening(attrs: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def rewards(attrs: Mapping[str, Any]) -> str:
+    """Returns the phrase that says what the two rewards are."""
+    if attrs.get("rewarded_by") == "accuracy":
+        return (
+            "the trace has no confidences, so reward is by the truth, accuracy minus "
+            "mu times cost, as true reward is"
+        )
+    return (
+        "reward is confidence minus mu times cost, true reward has accuracy instead of "
+        "confidence"
+    )
+
+
 def footnotes(
     rows: Sequence[Row], level: float, exact: str = "the same in every replica"
 ) -> list[str]:

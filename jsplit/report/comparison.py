@@ -17,6 +17,7 @@ from jsplit.report.cells import (
     estimates,
     footnotes,
     opening,
+    rewards,
 )
 from jsplit.results.metrics import METRICS, privileged_policies
 from jsplit.results.tables import Summary
@@ -112,10 +113,9 @@ def caption(table: Summary) -> str:
     sentences = [
         *opening(attrs),
         f"Cost is the mean per step in {attrs['cost_unit']}, its change is relative to "
-        f"{attrs['baseline']}; reward is confidence minus mu times cost, true reward "
-        "has accuracy instead of confidence; regret is pseudo-regret after the last "
-        "step; corr. is the correlation over replicas of a policy's accuracy with the "
-        "baseline's.",
+        f"{attrs['baseline']}; {rewards(attrs)}; regret is pseudo-regret after the "
+        "last step; corr. is the correlation over replicas of a policy's accuracy with "
+        "the baseline's.",
     ]
     deadlines = json.loads(attrs.get("deadlines", "{}"))
     if deadlines:

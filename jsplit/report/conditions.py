@@ -4,7 +4,15 @@ Here: which numbers stand where, and the caption. Not here: how it is drawn or w
 (`tables`) or the numbers (`results.conditions`).
 """
 
-from jsplit.report.cells import Cell, Row, column_of, estimates, footnotes, opening
+from jsplit.report.cells import (
+    Cell,
+    Row,
+    column_of,
+    estimates,
+    footnotes,
+    opening,
+    rewards,
+)
 from jsplit.results.metrics import privileged_policies
 from jsplit.results.tables import ConditionSummary
 
@@ -49,8 +57,7 @@ def caption(table: ConditionSummary) -> str:
     sentences = [
         *opening(attrs),
         f"Steps under each condition: {held}. Numbers are means over these steps, cost "
-        f"in {attrs['cost_unit']}; reward is confidence minus mu times cost, true "
-        "reward has accuracy instead of confidence; regret is the pseudo-regret that "
+        f"in {attrs['cost_unit']}; {rewards(attrs)}; regret is the pseudo-regret that "
         "these steps add, to the best plan of the condition.",
     ]
     return " ".join([*sentences, *footnotes(layout(table), attrs["level"])])

@@ -4,7 +4,7 @@ Here: which numbers stand where, and the caption. Not here: how it is drawn or w
 (`tables`), the numbers (`evaluation.exact`).
 """
 
-from jsplit.report.cells import Row, column_of, estimates, footnotes, percent
+from jsplit.report.cells import Row, column_of, estimates, footnotes, percent, rewards
 from jsplit.results.tables import ExactValues
 
 HEADERS = {
@@ -39,8 +39,7 @@ def caption(table: ExactValues) -> str:
         f"in every order; protocol {attrs['protocol']}.",
         f"[low, high]: {percent(attrs['level'])} intervals. What they cover: "
         f"{attrs['covers']}.",
-        f"Cost is the mean per sample in {attrs['cost_unit']}; reward is confidence "
-        "minus mu times cost, true reward has accuracy instead of confidence.",
+        f"Cost is the mean per sample in {attrs['cost_unit']}; {rewards(attrs)}.",
     ]
     exact = "the same whatever the samples"
     marks = footnotes(layout(table), attrs["level"], exact)

@@ -59,8 +59,8 @@ def build(
 
     pulls = _pulls(ran, scenario.num_conditions)
     variables = {
-        **_means(ran, scenario.first.costs.unit, run.horizon),
-        **_regrets(ran, run),
+        **_means(ran, scenario, run.horizon),
+        **_regrets(ran, scenario, run),
         "pulls": (
             ("policy", "replica", "plan"),
             pulls.sum(2, dtype=np.int32),
@@ -80,7 +80,7 @@ def build(
             pulls,
             {"long_name": "the same by condition", "units": "steps"},
         )
-        variables |= _by_condition(ran, scenario.first.costs.unit)
+        variables |= _by_condition(ran, scenario)
     if charges is not None:
         coords["bill"] = [*charges.costs]
         units = [costs[0][0].unit for costs in charges.costs.values()]
@@ -156,7 +156,9 @@ def _pulls(ran: Sequence[Ran], num_conditions: int) -> np.ndarray:
     return whole
 
 
-def _means(ran: Sequence[Ran], unit: str, horizon: int) -> dict[str, tuple[Any, ...]]:
+def _means(
+    ran: Sequence[Ran], scenario: Scenario, horizon: int
+) -> dict[str, tuple[Any, ...]]:
     """Returns means over the steps, [policy, replica]."""
     return {
         name: (
@@ -165,15 +167,17 @@ def _means(ran: Sequence[Ran], unit: str, horizon: int) -> dict[str, tuple[Any, 
             {"long_name": long, "units": units},
         )
         for name, field, long, units in (
-            ("reward", "reward", "mean reward", "confidence"),
-            ("cost", "cost", "mean billed cost", unit),
+            ("reward", "reward", "mean reward", reward_unit(scenario)),
+            ("cost", "cost", "mean billed cost", scenario.first.costs.unit),
             ("accuracy", "correct", "accuracy", "fraction"),
             ("offloaded", "offloaded", "fraction offloaded", "fraction"),
         )
     }
 
 
-def _regrets(ran: Sequence[Ran], run: Run) -> dict[str, tuple[Any, ...]]:
+def _regrets(
+    ran: Sequence[Ran], scenario: Scenario, run: Run
+) -> dict[str, tuple[Any, ...]]:
     """Returns regrets and best plays at the end, and their curves or moments."""
     found: dict[str, tuple[Any, ...]] = {}
     kept: dict[str, np.ndarray] = {}
@@ -182,13 +186,13 @@ def _regrets(ran: Sequence[Ran], run: Run) -> dict[str, tuple[Any, ...]]:
             "pseudo_regret",
             "pseudo_regret",
             "sum of mean-reward gaps to the best fixed plan",
-            "confidence",
+            reward_unit(scenario),
         ),
         (
             "realised_regret",
             "realised_regret",
             "reward of the best fixed plan minus the policy's",
-            "confidence",
+            reward_unit(scenario),
         ),
         ("best_played", "best", "steps at which no plan was better", "steps"),
     ):
@@ -221,20 +225,21 @@ def _steps(ran: Sequence[Ran], scenario: Scenario) -> dict[str, tuple[Any, ...]]
     return found
 
 
-def _by_condition(ran: Sequence[Ran], unit: str) -> dict[str, tuple[Any, ...]]:
+def _by_condition(ran: Sequence[Ran], scenario: Scenario) -> dict[str, tuple[Any, ...]]:
     """Returns sums over the steps of each condition, [policy, replica, condition]."""
     found: dict[str, tuple[Any, ...]] = {}
+    worth = reward_unit(scenario)
 
     def add(name: str, rows: list[Any], long: str, units: str) -> None:
         told = {"long_name": f"{long} under each condition", "units": units}
         found[name] = ("policy", "replica", "condition"), np.stack(rows), told
 
     for name, field, long, units in (
-        ("reward_sum", "reward", "summed reward", "confidence"),
-        ("cost_sum", "cost", "summed billed cost", unit),
+        ("reward_sum", "reward", "summed reward", worth),
+        ("cost_sum", "cost", "summed billed cost", scenario.first.costs.unit),
         ("accuracy_sum", "correct", "right answers", "steps"),
         ("offloaded_sum", "offloaded", "offloaded samples", "steps"),
-        ("realised_regret", "realised_regret", "realised regret", "confidence"),
+        ("realised_regret", "realised_regret", "realised regret", worth),
     ):
         rows = [getattr(one.replicas.by_condition, field) for one in ran]
         add(f"condition_{name}", rows, long, units)
@@ -242,7 +247,7 @@ def _by_condition(ran: Sequence[Ran], unit: str) -> dict[str, tuple[Any, ...]]:
     for one in ran:
         pulls = one.replicas.pulls
         rows.append((pulls.reshape(len(pulls), *one.gap.shape) * one.gap).sum(-1))
-    add("condition_pseudo_regret", rows, "pseudo-regret", "confidence")
+    add("condition_pseudo_regret", rows, "pseudo-regret", worth)
     return found
 
 
@@ -277,11 +282,17 @@ def inputs(scenario: Scenario, protocol: Protocol) -> dict[str, Any]:
         "dataset": str(trace.meta.get("dataset", "unnamed")),
         "model": str(trace.meta.get("model", "unnamed")),
         "trace_sha256": trace.sha256,
+        "rewarded_by": reward_unit(scenario),
         "cost_unit": costs.unit,
         "costs": json.dumps(costs.numbers),
         **changing,
         **provenance(),
     }
+
+
+def reward_unit(scenario: Scenario) -> str:
+    """Returns what a reward counts: confidence, or accuracy where none is known."""
+    return "accuracy" if scenario.first.trace.confidence is None else "confidence"
 
 
 def _protocol_name(protocol: Protocol) -> str:

@@ -93,14 +93,31 @@ def confidences(
 ) -> np.ndarray:
     """Returns a fresh [N, L] array of numbers in [0, 1]."""
     array = floats(name, value, shape, dtype)
-    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
-        raise JsplitError(
-            f"{name} must have shape [N, L] with at least 1 sample and 2 exits, "
-            f"got shape {array.shape}"
-        )
+    check_exits(name, array.shape)
     outside = (array < -ROUNDING) | (array > 1 + ROUNDING)
     refuse(name, array, outside, "in [0, 1]")
     return array.clip(0, 1)
+
+
+def check_exits(name: str, shape: tuple[int, ...]) -> None:
+    """Raises unless this is a shape [N, L]."""
+    if len(shape) != 2 or shape[0] < 1 or shape[1] < 2:
+        raise JsplitError(
+            f"{name} must have shape [N, L] with at least 1 sample and 2 exits, "
+            f"got shape {shape}"
+        )
+
+
+def growing(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns a fresh [N, L] float64 array, >= 0, that never falls along exits."""
+    given = numbers(name, value, shape)
+    array = floats(name, given, shape, np.dtype(np.float64)).copy()
+    refuse(name, array, array < 0, ">= 0")
+    falls = np.zeros(shape, bool)
+    falls[:, 1:] = array[:, 1:] < array[:, :-1]
+    rule = "at least that of the exit before, counted from the start of the sample"
+    refuse(name, array, falls, rule)
+    return array
 
 
 def logits(

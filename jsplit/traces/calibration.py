@@ -12,7 +12,7 @@ import numpy as np
 from jsplit import checks
 from jsplit.traces import softmax
 from jsplit.traces.joining import in_order_of
-from jsplit.traces.trace import Trace, check_trace
+from jsplit.traces.trace import Trace, check_trace, confidences_of
 from jsplit.types import JsplitError
 
 NUM_BINS = 15
@@ -54,7 +54,9 @@ def expected_calibration_error(
         array([0.1, 0.1])
     """
     check_trace("trace", trace)
-    return binned_error(trace.confidence, trace.correct, num_bins=num_bins, bins=bins)
+    return binned_error(
+        confidences_of("trace", trace), trace.correct, num_bins=num_bins, bins=bins
+    )
 
 
 def binned_error(

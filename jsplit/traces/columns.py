@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jsplit import checks
 from jsplit.checks import shown
 from jsplit.types import JsplitError
@@ -22,8 +24,14 @@ PER_EXIT = (
     "remote_confidence",
     "remote_correct",
     "remote_prediction",
+    "cost",
+    "seconds",
+    "milliseconds",
 )
-"""Quantities with one value per sample and exit, named as in `Trace.from_arrays`."""
+"""Quantities with one value per sample and exit, named as in `Trace.from_arrays`.
+
+Milliseconds become seconds.
+"""
 PER_CLASS = (
     "logits",
     "probabilities",
@@ -47,6 +55,11 @@ _NAMES = {
     "predictedclass predlabel predclass ypred yhat",
     "correct": "correct iscorrect correctness hit",
     "entropy": "entropy entropies",
+    "cost": "cost costs",
+    # Not time or latency, which do not say their unit.
+    "seconds": "seconds second secs sec timeseconds times timesec latencyseconds "
+    "latencys latencysec",
+    "milliseconds": "milliseconds millisecond msec ms timems latencyms",
     "logits": "logits logit",
     "probabilities": "probabilities probability probs prob probas proba softmax",
 }
@@ -81,7 +94,8 @@ def find(names: Iterable[str], stated: Mapping[str, str] | None) -> Found:
     Args:
         names: of the columns or arrays.
         stated: names by quantity, one of `KNOWN`; `{exit}` in a name stands for the
-            number or name of an exit. None: usual names only.
+            number or name of an exit, "" says that there is none. None: usual names
+            only.
 
     Returns:
         What was found. Exits are in the order of their numbers if all have one, and of
@@ -100,6 +114,9 @@ def find(names: Iterable[str], stated: Mapping[str, str] | None) -> Found:
     by_exit: dict[str, dict[int | str, str]] = {}
     taken: set[str] = set()
     for quantity, pattern in _checked(stated).items():
+        if not pattern:
+            whole[quantity] = []
+            continue
         exits = _matching(quantity, pattern, names)
         taken |= set(exits.values())
         if "{exit}" in pattern:
@@ -117,24 +134,43 @@ def find(names: Iterable[str], stated: Mapping[str, str] | None) -> Found:
             quantity, number = numbered
             if quantity not in done:
                 _add(by_exit.setdefault(quantity, {}), quantity, number, name)
+    whole = {quantity: names for quantity, names in whole.items() if names}
     for quantity, candidates in ranked.items():
         several = [name for _, name in sorted(candidates)]
         whole[quantity] = several[:1] if quantity in ("sample", "exit") else several
-    if not by_exit and not done and "exit" not in whole:
+    if not by_exit and not taken and "exit" not in whole:
         _add_numbers_only(whole, by_exit, others)
     return Found(whole, {name: _ordered(exits) for name, exits in by_exit.items()})
-
-
-def has_answers(given: Set[str]) -> bool:
-    """Tells whether these quantities say which answers are right."""
-    return "correct" in given or {"label", "prediction"} <= given
 
 
 def is_enough(given: Set[str]) -> bool:
     """Tells whether these quantities make a trace."""
     if "label" in given and given & {"logits", "probabilities"}:
         return True
-    return "confidence" in given and has_answers(given)
+    return "correct" in given or {"label", "prediction"} <= given
+
+
+def lacks_confidences(given: Set[str], stated: Mapping[str, str] | None) -> bool:
+    """Tells whether these quantities lack confidences and nobody says so."""
+    known = given & {"confidence", *PER_CLASS}
+    return not known and (stated is None or stated.get("confidence") != "")
+
+
+def may_hold_confidences(cells: np.ndarray) -> bool:
+    """Tells whether numbers look like confidences: fractions, all in [0, 1]."""
+    if cells.dtype.kind != "f" or not cells.size:
+        return False
+    inside = (cells >= 0) & (cells <= 1)
+    return bool(inside.all() and (cells != np.floor(cells)).any())
+
+
+def unnamed(name: str) -> JsplitError:
+    """Returns the error about confidences whose name is not known."""
+    return JsplitError(
+        f"{name} seems to hold confidences, which no other does, got a name that is "
+        "not known; say which they are with columns, as in confidence="
+        f"{name}, or that there are none with confidence="
+    )
 
 
 def exit_key(name: Any) -> int | str:

@@ -8,7 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from jsplit.traces.trace import ARRAYS, Trace
+from jsplit.traces.fields import ARRAYS
+from jsplit.traces.trace import Trace
 
 
 def in_order_of(trace: Trace, other: Trace) -> Trace:

@@ -13,10 +13,13 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from jsplit import checks
 from jsplit.traces import files
 from jsplit.traces.columns import PER_CLASS
-from jsplit.traces.trace import ARRAYS, Trace
+from jsplit.traces.fields import ARRAYS, MEASURED
+from jsplit.traces.trace import Trace
 from jsplit.types import JsplitError
 
 if TYPE_CHECKING:
@@ -62,9 +65,10 @@ def load_trace(
     Args:
         path: the file.
         columns: names in an imported file by what they hold: sample, exit, label,
-            confidence, prediction, correct, entropy, logits, probabilities or
-            remote_...; `{exit}` in a name stands for the number or name of an exit, as
-            in {"confidence": "conf_branch_{exit}"}. None: usual names.
+            confidence, prediction, correct, entropy, logits, probabilities, remote_...,
+            cost, seconds or milliseconds; `{exit}` in a name stands for the number or
+            name of an exit, as in {"confidence": "conf_branch_{exit}"}, "" says that
+            the file has none. None: usual names.
 
     Returns:
         The trace; a saved one bit for bit as it was.
@@ -167,14 +171,19 @@ def _built(found: "Imported", dataset: str) -> Trace:
     count = len(found.exits)
     if list(found.exits) not in (list(range(count)), list(range(1, count + 1))):
         meta["exits"] = list(found.exits)
-    sample, label = given.get("sample"), given.get("label")
+    if "milliseconds" in given:
+        if "seconds" in given:
+            raise JsplitError("times must be seconds or milliseconds, got both")
+        given["seconds"] = np.asarray(given.pop("milliseconds"), np.float64) / 1000
+    label = given.get("label")
+    beside = {name: given.get(name) for name in ("sample", *MEASURED)}
     for kind, build in (
         ("logits", Trace.from_logits),
         ("probabilities", Trace.from_probabilities),
     ):
         if kind in given and label is not None:
             remote = {f"remote_{kind}": given.get(f"remote_{kind}")}
-            return build(given[kind], label, sample=sample, **remote, **meta)
+            return build(given[kind], label, **beside, **remote, **meta)
     for kind in PER_CLASS:
         given.pop(kind, None)
     return Trace.from_arrays(**given, **meta)
@@ -197,6 +206,8 @@ def _understood(name: str, trace: Trace, sources: Mapping[str, list[str]]) -> st
         for quantity, names in sources.items()
         if names and names != [quantity]
     ]
+    if trace.confidence is None:
+        other.append("no confidences")
     accuracy = " ".join(f"{share:.3f}" for share in trace.accuracy)
     parts = [", ".join(sizes), *([", ".join(other)] if other else [])]
     return f"{name}: {'; '.join(parts)}; accuracy by exit {accuracy}"

@@ -14,7 +14,17 @@ import ml_dtypes
 import numpy as np
 
 from jsplit.checks import shown
-from jsplit.traces.columns import LONG, PER_CLASS, PER_EXIT, Found, find, is_enough
+from jsplit.traces.columns import (
+    LONG,
+    PER_CLASS,
+    PER_EXIT,
+    Found,
+    find,
+    is_enough,
+    lacks_confidences,
+    may_hold_confidences,
+    unnamed,
+)
 from jsplit.traces.tables import Imported, one_of
 from jsplit.types import JsplitError
 
@@ -49,7 +59,11 @@ def read_npz(
                 "expected the arrays logits and labels, or confidence, and correct or "
                 f"prediction and label, got {shown(archive.members, LONG)}"
             )
-        return _imported(archive, found)
+        imported = _imported(archive, found)
+        given = {*found.whole, *found.by_exit}
+        if lacks_confidences(given, stated):
+            _refuse_unnamed(archive, imported)
+        return imported
 
 
 def _imported(archive: "_Archive", found: Found) -> Imported:
@@ -84,6 +98,21 @@ def _imported(archive: "_Archive", found: Found) -> Imported:
         # Some other array with a usual name, such as images under `image`.
         del arguments["sample"], sources["sample"]
     return Imported(arguments, exits, sources)
+
+
+def _refuse_unnamed(archive: "_Archive", imported: Imported) -> None:
+    """Raises if an array that is not used looks like confidences."""
+    used = {name for names in imported.sources.values() for name in names}
+    wanted = next(
+        np.shape(imported.arguments[x])
+        for x in ("correct", "prediction")
+        if x in imported.arguments
+    )
+    for name in archive.names:
+        if name in used or archive.shape(name) != wanted:
+            continue
+        if may_hold_confidences(archive.read(name)):
+            raise unnamed(name)
 
 
 def _len_of(arguments: Mapping[str, Any]) -> int:
@@ -134,17 +163,19 @@ class _Archive:
     def __exit__(self, *_: object) -> None:
         self.zip.close()
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of an array, which is not read."""
+        try:
+            with self.zip.open(f"{name}.npy") as file:
+                return _header(file)[0]
+        except Exception as error:
+            raise _damaged(error) from error
+
     def read(self, name: str) -> np.ndarray:
         """Returns an array; bfloat16, which NumPy stores without its name, as such."""
         try:
             with self.zip.open(f"{name}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                read = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = read(file)
+                shape, dtype = _header(file)
                 if dtype.hasobject:
                     return _plain_objects(name, file, shape)
             with self.zip.open(f"{name}.npy") as file:
@@ -156,6 +187,14 @@ class _Archive:
         if array.dtype == np.dtype("V2"):
             return array.view(ml_dtypes.bfloat16)
         return array
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Returns the shape and type of the array that follows."""
+    is_first = np.lib.format.read_magic(file) == (1, 0)
+    one, two = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+    shape, _, dtype = (one if is_first else two)(file)
+    return shape, dtype
 
 
 def _plain_objects(name: str, file: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:

@@ -6,7 +6,6 @@ Here: folding tables in long, wide or list form into arrays [N, L]. Not here: fo
 """
 
 import pathlib
-import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -14,20 +13,30 @@ import numpy as np
 
 from jsplit.checks import shown
 from jsplit.traces import readers
+from jsplit.traces.cells import (
+    BadCell,
+    as_numbers,
+    check_not_stopped,
+    check_scalar,
+    holds_lists,
+    lists_of,
+    names_of,
+    numbers_of,
+)
 from jsplit.traces.columns import (
     LONG,
     PER_CLASS,
     Found,
     exit_key,
     find,
-    has_answers,
     is_enough,
+    may_hold_confidences,
     order,
+    unnamed,
 )
 from jsplit.traces.readers import Table
+from jsplit.traces.stopping import check_complete, check_same_order, listed
 from jsplit.types import JsplitError
-
-MISSING = ("", "nan", "none", "null", "na")  # text of a cell that names no sample
 
 
 class Imported(NamedTuple):
@@ -36,10 +45,6 @@ class Imported(NamedTuple):
     arguments: dict[str, Any]  # of `Trace.from_arrays` or another constructor
     exits: list[int | str]  # their numbers or names, empty if the file has none
     sources: dict[str, list[str]]  # names of the columns or arrays by argument
-
-
-class _BadCell(Exception):
-    """A cell without the row that it is in, which only a slower reader knows."""
 
 
 def read_table(path: pathlib.Path, stated: Mapping[str, str] | None = None) -> Imported:
@@ -53,8 +58,10 @@ def read_table(path: pathlib.Path, stated: Mapping[str, str] | None = None) -> I
       L numbers, as do `prediction` or `correct`. `logits` and `probabilities` hold L
       lists of C numbers.
 
-    Optional are entropy, remote_confidence, and remote_correct or remote_prediction,
-    and `sample` in wide and list form. Usual other names and capitals are known (see
+    Confidence may lack where all policies do without. Optional are entropy,
+    remote_confidence, and remote_correct or remote_prediction; cost, and seconds or
+    milliseconds, from the start of a sample to each exit; and `sample` in wide and list
+    form. Usual other names and capitals are known (see
     `columns.find`). Other columns are ignored.
 
     Args:
@@ -86,7 +93,7 @@ def read_table(path: pathlib.Path, stated: Mapping[str, str] | None = None) -> I
     if table is not None:
         try:
             return _folded(table, stated)
-        except _BadCell:
+        except BadCell:
             del table
     return _folded(readers.read_text(path), stated)
 
@@ -95,11 +102,6 @@ def _check_enough(given: Set[str], names: Sequence[str]) -> None:
     """Raises unless this is enough to make a trace of."""
     if is_enough(given):
         return
-    if has_answers(given):
-        raise JsplitError(
-            "expected columns of confidence, which every policy is rewarded by, got "
-            f"{shown(list(names), LONG)}; say which they are with columns"
-        )
     raise JsplitError(
         "expected the columns sample, exit, confidence, and correct or prediction and "
         "label (long form), or confidence_1, confidence_2, ..., and correct_1, ... or "
@@ -125,10 +127,25 @@ def _folded(table: Table, stated: Mapping[str, str] | None) -> Imported:
     count = len(next(iter(table.columns.values()), ()))
     if not count:
         raise JsplitError("expected at least one row below the column names, got none")
-    _check_enough({*found.whole, *found.by_exit}, list(table.columns))
+    given = {*found.whole, *found.by_exit}
+    _check_enough(given, list(table.columns))
+    if (
+        not given & {"confidence", *PER_CLASS}
+        and (stated or {}).get("confidence") != ""
+    ):
+        _refuse_unnamed(table, found)
     if "exit" in found.whole and found.by_exit.keys() <= set(PER_CLASS):
         return _from_long(table, found)
     return _from_rows(table, found)
+
+
+def _refuse_unnamed(table: Table, found: Found) -> None:
+    """Raises if a column that is not used looks like confidences."""
+    used = {name for names in found.whole.values() for name in names}
+    used |= {name for exits in found.by_exit.values() for name in exits.values()}
+    for name, cells in table.columns.items():
+        if name not in used and may_hold_confidences(as_numbers(cells)):
+            raise unnamed(name)
 
 
 def _from_long(table: Table, found: Found) -> Imported:
@@ -142,7 +159,7 @@ def _from_long(table: Table, found: Found) -> Imported:
     exits = [exit_key(one) for one in exits]
     ranked = order(exits)
     if ranked is None:
-        _check_same_order(sample, exit_, exits)
+        check_same_order(sample, exit_, exits)
     else:
         place = {key: rank for rank, key in enumerate(ranked)}
         exit_ = np.array([place[key] for key in exits])[exit_]
@@ -152,10 +169,10 @@ def _from_long(table: Table, found: Found) -> Imported:
     for quantity, names in {**found.whole, **found.by_exit}.items():
         if quantity not in ("sample", "exit"):
             columns = list(names.values()) if isinstance(names, dict) else names
-            _check_scalar(table, columns)
-            cells = {name: _numbers(table, name, quantity) for name in columns}
+            check_scalar(table, columns)
+            cells = {name: numbers_of(table, name, quantity) for name in columns}
             numbers[quantity] = cells
-    _check_complete(sample, exit_, samples, exits)
+    check_complete(sample, exit_, samples, exits)
     position = sample * len(exits) + exit_
 
     def fold(cells: np.ndarray) -> np.ndarray:
@@ -192,29 +209,28 @@ def _from_rows(table: Table, found: Found) -> Imported:
         names = list(columns.values())
         sources[quantity] = names
         if quantity in PER_CLASS:
-            if not all(_holds_lists(table, name) for name in names):
+            if not all(holds_lists(table, name) for name in names):
                 raise JsplitError(
                     f"columns {names[0]}, ... may be classes or exits: a table of "
                     f"{quantity} needs the columns sample and exit, or confidences and "
                     "predictions in place of them"
                 )
-            cells = [_lists(table, name) for name in names]
+            cells = [lists_of(table, name) for name in names]
         else:
-            _check_scalar(table, names)
-            _check_not_stopped(table, quantity, names)
-            cells = [_numbers(table, name, quantity) for name in names]
+            check_scalar(table, names)
+            check_not_stopped(table, quantity, names)
+            cells = [numbers_of(table, name, quantity) for name in names]
         arguments[quantity] = np.stack(cells, axis=1)
     for quantity, names in found.whole.items():
         if quantity == "sample":
-            arguments[quantity] = _names(table, names[0], quantity)
+            arguments[quantity] = names_of(table, names[0], quantity)
         elif quantity == "label":
             arguments[quantity] = one_of(
-                quantity, {name: _numbers(table, name, quantity) for name in names}
+                quantity, {name: numbers_of(table, name, quantity) for name in names}
             )
         elif quantity not in arguments and quantity != "exit":
-            lists = {
-                name: _lists(table, name) for name in names if _holds_lists(table, name)
-            }
+            held = [name for name in names if holds_lists(table, name)]
+            lists = {name: lists_of(table, name) for name in held}
             if lists:
                 arguments[quantity] = one_of(quantity, lists)
             sources[quantity] = list(lists)
@@ -231,7 +247,7 @@ def _common_exits(found: Found) -> list[int | str]:
         if list(columns) != keys:
             raise JsplitError(
                 f"columns {quantity}_* must be numbered like {first}_*, "
-                f"{_listed(keys)}, got {_listed(list(columns))}"
+                f"{listed(keys)}, got {listed(list(columns))}"
             )
     return keys
 
@@ -243,207 +259,6 @@ def _groups(table: Table, name: str, quantity: str) -> tuple[Any, np.ndarray]:
     """
     import pandas
 
-    cells = _names(table, name, quantity)
+    cells = names_of(table, name, quantity)
     codes, groups = pandas.factorize(cells, sort=cells.dtype.kind in "iu")
     return np.asarray(groups, cells.dtype), codes
-
-
-def _names(table: Table, name: str, quantity: str) -> np.ndarray:
-    """Returns cells that name samples or exits: integers, or text if one is none."""
-    cells = table.columns[name]
-    if cells.dtype.kind in "iu":
-        return cells.astype(np.int64) if cells.dtype != np.uint64 else cells
-    if cells.dtype.kind == "f":
-        bad = ~np.isfinite(cells)
-        if bad.any():
-            raise _wrong(table, name, int(bad.argmax()), "a whole number or a name")
-        if (cells == np.floor(cells)).all() and (np.abs(cells) < 2**53).all():
-            return cells.astype(np.int64)
-    texts = [cell if isinstance(cell, str) else str(cell) for cell in cells.tolist()]
-    texts = [text.strip() for text in texts]
-    for index, text in enumerate(texts):
-        if text.lower() in MISSING:
-            raise _wrong(table, name, index, f"a whole number or a name of {quantity}")
-    if all(re.fullmatch(r"\d{1,18}", text, re.ASCII) for text in texts):
-        return np.array([int(text) for text in texts], np.int64)
-    if cells.dtype.kind == "O" and all(_is_number(text) for text in texts):
-        numbers = np.array([float(text) for text in texts])
-        if (numbers == np.floor(numbers)).all() and (np.abs(numbers) < 2**53).all():
-            return numbers.astype(np.int64)
-    return np.array(texts, object)
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+]?\d{1,300}(\.\d*)?", text, re.ASCII) is not None
-
-
-def _check_same_order(
-    sample: np.ndarray, exit_: np.ndarray, exits: Sequence[int | str]
-) -> None:
-    """Raises unless every sample has its exits, which are names, in one order."""
-    rows = np.argsort(sample, kind="stable")
-    later = (np.diff(sample[rows]) == 0) & (np.diff(exit_[rows]) < 0)
-    if later.any():
-        raise JsplitError(
-            "exits must have numbers if their rows are not in order, got "
-            f"{_listed(exits)}"
-        )
-
-
-def _check_complete(
-    sample: np.ndarray,
-    exit_: np.ndarray,
-    samples: Any,
-    exits: Sequence[int | str],
-) -> None:
-    """Raises unless every sample and exit has one row."""
-    num_exits, total = len(exits), len(samples) * len(exits)
-    present, counts = np.unique(sample * num_exits + exit_, return_counts=True)
-    why = ""
-    if len(present) < len(sample):
-        wrong, problem = present[(counts > 1).argmax()], "more than one row"
-    elif len(present) < total:
-        # The first position that does not hold its own number: finds the gap without
-        # an array [N, L], which the numbers of a wild table could make too large.
-        gaps = np.append(present, total) != np.arange(len(present) + 1)
-        wrong, problem = gaps.argmax(), "no row"
-        rows = np.bincount(sample, minlength=len(samples))
-        deepest = np.zeros(len(samples), np.int64)
-        np.maximum.at(deepest, sample, exit_ + 1)
-        if len(present) == len(samples):
-            why = stopped_early("each sample has the exit alone that it took")
-        elif (deepest == rows).all():
-            short = int((deepest < num_exits).sum())
-            why = stopped_early(
-                f"{short} of {len(samples)} samples end before the last"
-            )
-    else:
-        return
-    row, column = divmod(int(wrong), num_exits)
-    raise JsplitError(
-        f"every sample and exit must have one row, got {problem} for sample "
-        f"{samples[row]}, exit {exits[column]}{why}"
-    )
-
-
-def stopped_early(how: str) -> str:
-    """Returns why the log of a run that stopped early is no trace."""
-    return (
-        f": {how}, as in the log of a run that stopped early, which lacks what later "
-        "exits would have said, so no other policy can be replayed on it; record every "
-        "exit for every sample"
-    )
-
-
-def _check_not_stopped(table: Table, quantity: str, names: Sequence[str]) -> None:
-    """Raises if the cells of later exits are empty, as in a log of a real run."""
-    empty = np.zeros((len(table.columns[names[0]]), len(names)), bool)
-    for place, name in enumerate(names):
-        cells = table.columns[name]
-        if cells.dtype.kind == "f":
-            empty[:, place] = np.isnan(cells)
-        elif cells.dtype.kind not in "biu":
-            texts = [str(cell).strip().lower() for cell in cells.tolist()]
-            empty[:, place] = [text in MISSING for text in texts]
-    rows = np.flatnonzero(empty[:, -1])
-    if rows.size and not empty[:, 0].any() and (empty[:, :-1] <= empty[:, 1:]).all():
-        index = int(rows[0])
-        raise _wrong(
-            table,
-            names[int(empty[index].argmax())],
-            index,
-            "a number",
-            stopped_early(
-                f"{rows.size} of {len(empty)} samples have no {quantity} of later exits"
-            ),
-        )
-
-
-def _listed(keys: Sequence[int | str], limit: int = 12) -> str:
-    more = ", ..." if len(keys) > limit else ""
-    return ", ".join(f"{key}" for key in keys[:limit]) + more
-
-
-def _wrong(table: Table, name: str, index: int, rule: str, why: str = "") -> Exception:
-    """Returns the error about a cell; one without a known row is for a slow reader."""
-    if table.rows is None:
-        return _BadCell()
-    return JsplitError(
-        f"row {table.rows[index]}, column {name} must be {rule}, "
-        f"got {shown(table.columns[name][index])}{why}"
-    )
-
-
-def _numbers(table: Table, name: str, quantity: str) -> np.ndarray:
-    """Returns a column as numbers, or names the first cell that is none."""
-    cells = table.columns[name]
-    if cells.dtype.kind not in "biuf":
-        cells = _parsed(table, name, quantity)
-    if quantity == "label" and cells.dtype.kind == "f" and np.isnan(cells).any():
-        raise _wrong(table, name, int(np.isnan(cells).argmax()), "a number")
-    return cells
-
-
-def _parsed(table: Table, name: str, quantity: str) -> np.ndarray:
-    """Returns the numbers that cells of text are."""
-    cells = table.columns[name]
-    # pandas and others write truth values as words.
-    words = {"true": 1.0, "false": 0.0} if "correct" in quantity else {}
-    numbers = np.empty(len(cells))
-    for index, cell in enumerate(cells):
-        try:
-            word = words.get(str(cell).strip().lower())
-            numbers[index] = float(cell) if word is None else word
-        except (TypeError, ValueError, OverflowError):
-            raise _wrong(table, name, index, "a number") from None
-    return numbers
-
-
-def _holds_lists(table: Table, name: str) -> bool:
-    cells = table.columns[name]
-    return cells.dtype.kind == "O" and isinstance(cells[0], list | tuple | np.ndarray)
-
-
-def _check_scalar(table: Table, names: Sequence[str]) -> None:
-    for name in names:
-        if _holds_lists(table, name):
-            raise _wrong(table, name, 0, "a number")
-
-
-def _lists(table: Table, name: str) -> np.ndarray:
-    """Returns a column of lists as one array, or names the first that is another."""
-    cells = table.columns[name]
-    shapes = []
-    for index, cell in enumerate(cells):
-        try:
-            shape = np.shape(cell if cell is not None else ())
-            if cell is None or not shape or isinstance(cell, str):
-                raise ValueError
-            if isinstance(cell, np.ndarray) and cell.dtype == object:
-                shape = np.shape([*cell])
-        except ValueError:
-            raise _wrong(table, name, index, "a list of numbers") from None
-        shapes.append(shape)
-    lengths = np.array([int(shape[0]) for shape in shapes])
-    short = np.flatnonzero(lengths < lengths.max())
-    if short.size:
-        raise _wrong(
-            table,
-            name,
-            int(short[0]),
-            f"a list of {lengths.max()} numbers, one per exit",
-            stopped_early(f"{short.size} of {lengths.size} lists are shorter"),
-        )
-    try:
-        array = np.array([list(cell) for cell in cells])
-    except ValueError:
-        odd = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
-        raise _wrong(table, name, odd, f"a list of shape {shapes[0]}") from None
-    if array.dtype.kind not in "biuf":
-        odd = next(
-            i
-            for i, cell in enumerate(cells)
-            if np.asarray([*cell]).dtype.kind not in "biuf"
-        )
-        raise _wrong(table, name, odd, "a list of numbers")
-    return array

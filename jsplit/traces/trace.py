@@ -1,8 +1,8 @@
 """Traces: what a network said at every exit for every sample of one data set.
 
-Here: building and checking traces. Not here: running a network (`recording`), reading
-files (`loading`), writing them (`files`), temperatures (`calibration`), costs and
-decisions (`environment`).
+Here: the container and how it is built. Not here: checks of its arrays (`fields`),
+running a network (`recording`), reading files (`loading`), writing them (`files`),
+temperatures (`calibration`), costs and decisions (`environment`).
 """
 
 import dataclasses
@@ -19,23 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jsplit import checks
-from jsplit.traces import arrays, files, scores
+from jsplit.traces import arrays, fields, files, scores
 from jsplit.types import JsplitError
-
-ARRAYS = (
-    "confidence",
-    "correct",
-    "label",
-    "prediction",
-    "entropy",
-    "remote_confidence",
-    "remote_correct",
-    "logits",
-    "remote_logits",
-    "sample",
-)
-"""Arrays of a trace, as a file has them."""
-_LEAVES = ARRAYS[:-1]  # names of samples are no numbers, JAX does not see them
 
 
 @jax.tree_util.register_pytree_node_class
@@ -49,17 +34,19 @@ class Trace:
     copies and checks all arrays; of traced ones only the shapes.
 
     A pytree whose leaves are the arrays: `jax.jit`, `jax.vmap` and `jax.tree.map` see
-    through it, and what they return is a trace without metadata and names of samples,
-    not yet checked.
+    through it, and what they return is a trace without metadata, names of samples and
+    measurements, not yet checked.
 
     Attributes:
         confidence: [N, L] float32 or float64, in [0, 1]; the precision given is kept.
+            None if unknown: rewards are then by the truth, and policies that need
+            confidences refuse.
         correct: [N, L] bool; True = the answer of this exit equals the label.
         label: [N] int32, or None if unknown.
         prediction: [N, L] int32, or None if unknown.
         entropy: [N, L] in nats, >= 0, dtype of `confidence`, or None if unknown.
         remote_confidence: [N, L] dtype of `confidence`; confidence of the cloud's
-            answer had the sample been shipped after exit i.
+            answer had the sample been shipped after exit i. None with `confidence`.
         remote_correct: [N, L] bool; True = that answer equals the label.
         meta: JSON-able metadata such as dataset, model, split, seed, versions, flops,
             bytes; `num_classes`, where present, bounds labels and predictions.
@@ -69,19 +56,24 @@ class Trace:
             link is lossless needs none.
         sample: [N] names of the samples, int64 or text, all different, or None if
             unknown. Traces of the same samples are joined by them.
+        cost: [N, L] float64, >= 0; what each sample cost up to exit i, in the unit of
+            `Costs`, or None if not measured. Never less than at the exit before.
+        seconds: [N, L] float64, >= 0; how long each sample took up to exit i, likewise.
     """
 
-    confidence: np.ndarray
+    confidence: np.ndarray | None
     correct: np.ndarray
     label: np.ndarray | None
     prediction: np.ndarray | None
     entropy: np.ndarray | None
-    remote_confidence: np.ndarray
+    remote_confidence: np.ndarray | None
     remote_correct: np.ndarray
     meta: dict[str, Any]
     logits: np.ndarray | None = None
     remote_logits: np.ndarray | None = None
     sample: np.ndarray | None = None
+    cost: np.ndarray | None = None
+    seconds: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.meta, dict):
@@ -90,63 +82,9 @@ class Trace:
         num_classes = meta.get("num_classes")
         if "num_classes" in meta:
             num_classes = checks.integer("num_classes", num_classes, 2)
-        confidence = arrays.confidences("confidence", self.confidence)
-        shape, dtype = confidence.shape, confidence.dtype
-        correct = arrays.booleans("correct", self.correct, shape)
-        label = prediction = entropy = None
-        if self.label is not None:
-            label = arrays.classes("label", self.label, shape[:1], num_classes)
-        if self.prediction is not None:
-            prediction = arrays.classes(
-                "prediction", self.prediction, shape, num_classes
-            )
-        if self.entropy is not None:
-            entropy = arrays.floats("entropy", self.entropy, shape, dtype).copy()
-            arrays.refuse("entropy", entropy, entropy < 0, ">= 0 (nats)")
-        if label is not None and prediction is not None:
-            differs = correct != (prediction == label[:, None])
-            arrays.refuse("correct", correct, differs, "equal to prediction == label")
-        remote_confidence = arrays.confidences(
-            "remote_confidence", self.remote_confidence, shape, dtype
-        )
-        remote_correct = arrays.booleans("remote_correct", self.remote_correct, shape)
-        logits = remote_logits = None
-        if self.logits is not None:
-            logits = _fitting_logits("logits", self.logits, confidence, num_classes)
-            num_classes = logits.shape[-1]
-            if prediction is not None and not checks.is_traced((prediction, logits)):
-                if prediction.max() >= num_classes:
-                    raise JsplitError(
-                        f"prediction must be a class of logits, 0..{num_classes - 1}, "
-                        f"got {prediction.max()}"
-                    )
-                named = np.take_along_axis(logits, prediction[:, :, None], axis=-1)
-                differs = named[:, :, 0] != logits.max(axis=-1)
-                arrays.refuse(
-                    "prediction", prediction, differs, "a largest one of logits"
-                )
-        if self.remote_logits is not None:
-            if logits is None:
-                raise JsplitError("remote_logits need logits, got logits not given")
-            remote_logits = _fitting_logits(
-                "remote_logits", self.remote_logits, confidence, num_classes
-            )
-        sample = None
-        if self.sample is not None:
-            sample = arrays.names("sample", self.sample, confidence.shape[0])
-        for name, value in (
-            ("confidence", confidence),
-            ("correct", correct),
-            ("label", label),
-            ("prediction", prediction),
-            ("entropy", entropy),
-            ("remote_confidence", remote_confidence),
-            ("remote_correct", remote_correct),
-            ("meta", meta),
-            ("logits", logits),
-            ("remote_logits", remote_logits),
-            ("sample", sample),
-        ):
+        given = {name: getattr(self, name) for name in fields.ARRAYS}
+        found = {**fields.check(given, num_classes), "meta": meta}
+        for name, value in found.items():
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
             object.__setattr__(self, name, value)
@@ -154,16 +92,17 @@ class Trace:
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], None]:
         """Returns the arrays of numbers, the leaves of the pytree."""
-        return tuple(getattr(self, name) for name in _LEAVES), None
+        return tuple(getattr(self, name) for name in fields.LEAVES), None
 
     @classmethod
     def tree_unflatten(cls, aux: None, leaves: Iterable[Any]) -> "Trace":
         """Returns a trace made of these leaves, whatever they are."""
         del aux
         trace = object.__new__(cls)
-        for name, leaf in zip(_LEAVES, leaves, strict=True):
+        for name, leaf in zip(fields.LEAVES, leaves, strict=True):
             object.__setattr__(trace, name, leaf)
-        object.__setattr__(trace, "sample", None)
+        for name in set(fields.ARRAYS) - set(fields.LEAVES):
+            object.__setattr__(trace, name, None)
         object.__setattr__(trace, "meta", {})
         return trace
 
@@ -186,6 +125,8 @@ class Trace:
         remote_logits: ArrayLike | None = None,
         keep_logits: bool = False,
         sample: ArrayLike | None = None,
+        cost: ArrayLike | None = None,
+        seconds: ArrayLike | None = None,
         **meta: Any,
     ) -> "Trace":
         """Builds a trace from the logits of every exit.
@@ -202,6 +143,8 @@ class Trace:
                 after exit i. None: the logits of exit L, as if shipping is lossless.
             keep_logits: True = the trace keeps both, which `calibrate` needs.
             sample: [N] names of the samples, see `Trace`.
+            cost: [N, L] what each sample cost up to exit i, see `Trace`.
+            seconds: [N, L] how long each took up to exit i.
             **meta: JSON-able metadata to keep with the trace; `num_classes` is added.
 
         Returns:
@@ -229,7 +172,7 @@ class Trace:
             labels,
             remote_logits,
             lambda given: given if keep_logits else None,
-            {"sample": sample, **meta},
+            {"sample": sample, "cost": cost, "seconds": seconds, **meta},
         )
 
     @classmethod
@@ -241,6 +184,8 @@ class Trace:
         remote_probabilities: ArrayLike | None = None,
         keep_logits: bool = False,
         sample: ArrayLike | None = None,
+        cost: ArrayLike | None = None,
+        seconds: ArrayLike | None = None,
         **meta: Any,
     ) -> "Trace":
         """Builds a trace from the probabilities of every exit, its softmax.
@@ -258,6 +203,8 @@ class Trace:
             keep_logits: True = the trace keeps their logarithms, which `calibrate`
                 needs.
             sample: [N] names of the samples, see `Trace`.
+            cost: [N, L] what each sample cost up to exit i, see `Trace`.
+            seconds: [N, L] how long each took up to exit i.
             **meta: JSON-able metadata to keep with the trace; `num_classes` is added.
 
         Returns:
@@ -279,7 +226,7 @@ class Trace:
             labels,
             remote_probabilities,
             lambda given: scores.logarithms(given) if keep_logits else None,
-            {"sample": sample, **meta},
+            {"sample": sample, "cost": cost, "seconds": seconds, **meta},
         )
 
     @classmethod
@@ -320,7 +267,7 @@ class Trace:
     @classmethod
     def from_arrays(
         cls,
-        confidence: ArrayLike,
+        confidence: ArrayLike | None = None,
         prediction: ArrayLike | None = None,
         label: ArrayLike | None = None,
         *,
@@ -332,6 +279,8 @@ class Trace:
         logits: ArrayLike | None = None,
         remote_logits: ArrayLike | None = None,
         sample: ArrayLike | None = None,
+        cost: ArrayLike | None = None,
+        seconds: ArrayLike | None = None,
         **meta: Any,
     ) -> "Trace":
         """Builds a trace from what was recorded at every exit.
@@ -341,19 +290,23 @@ class Trace:
 
         Args:
             confidence: [N, L] in [0, 1], with N >= 1 and L >= 2. Values outside by
-                at most 1e-6 are rounding errors and are clipped.
+                at most 1e-6 are rounding errors and are clipped. None if unknown, see
+                `Trace`.
             prediction: [N, L] classes >= 0.
             label: [N] classes >= 0; drop unlabelled samples (-1) first.
             correct: [N, L] bool or 0/1.
             entropy: [N, L] in nats, >= 0.
             remote_confidence: [N, L] in [0, 1]; confidence of the cloud's answer had
                 the sample been shipped after exit i. None: the confidence of exit L.
-            remote_correct: [N, L] bool or 0/1, together with `remote_confidence`.
+            remote_correct: [N, L] bool or 0/1, together with `remote_confidence`, or
+                alone where there are no confidences.
             remote_prediction: [N, L] classes >= 0, instead of `remote_correct`.
             logits: [N, L, C] logits to keep with the trace, for `calibrate`, largest at
                 `prediction`.
             remote_logits: [N, L, C] logits of the cloud's answers, to keep as well.
             sample: [N] names of the samples, see `Trace`.
+            cost: [N, L] what each sample cost up to exit i, see `Trace`.
+            seconds: [N, L] how long each took up to exit i.
             **meta: JSON-able metadata to keep with the trace, such as dataset="imdb".
                 `num_classes` also bounds labels and predictions.
 
@@ -370,57 +323,31 @@ class Trace:
             >>> trace.correct, trace.lossless
             (array([[False,  True]]), True)
         """
-        checked = arrays.confidences("confidence", confidence)
-        if correct is None:
-            if prediction is None or label is None:
-                raise JsplitError(
-                    "a trace needs correct, or prediction and label, got "
-                    f"prediction {_given(prediction)}, label {_given(label)}, "
-                    "correct not given"
-                )
-            correct = _equal("prediction", prediction, label, checked.shape)
-            arrays.refuse_shifted(prediction, label)
-        num_answers = (remote_correct is not None) + (remote_prediction is not None)
-        if num_answers != (remote_confidence is not None):
-            raise JsplitError(
-                "remote_confidence and one of remote_correct, remote_prediction go "
-                f"together, got remote_confidence {_given(remote_confidence)}, "
-                f"remote_correct {_given(remote_correct)}, "
-                f"remote_prediction {_given(remote_prediction)}"
-            )
-        if remote_prediction is not None:
-            if label is None:
-                raise JsplitError("remote_prediction needs label, got label not given")
-            remote_correct = _equal(
-                "remote_prediction", remote_prediction, label, checked.shape
-            )
-        if remote_confidence is None:
-            last = arrays.booleans("correct", correct, checked.shape)[:, -1:]
-            xp = jnp if checks.is_traced((checked, last)) else np
-            remote_confidence = xp.broadcast_to(checked[:, -1:], checked.shape)
-            remote_correct = xp.broadcast_to(last, checked.shape)
-        # __post_init__ turns what is array-like here into arrays.
-        fields: dict[str, Any] = {
-            "confidence": checked,
-            "correct": correct,
-            "label": label,
-            "prediction": prediction,
-            "entropy": entropy,
-            "remote_confidence": remote_confidence,
-            "remote_correct": remote_correct,
-            "logits": logits,
-            "remote_logits": remote_logits,
-            "sample": sample,
-        }
-        return cls(**fields, meta=meta)
+        found = fields.complete(
+            {
+                "confidence": confidence,
+                "correct": correct,
+                "label": label,
+                "prediction": prediction,
+                "entropy": entropy,
+                "remote_confidence": remote_confidence,
+                "remote_correct": remote_correct,
+                "remote_prediction": remote_prediction,
+                "logits": logits,
+                "remote_logits": remote_logits,
+                "sample": sample,
+                "cost": cost,
+                "seconds": seconds,
+            }
+        )
+        return cls(**found, meta=meta)
 
     @property
     def lossless(self) -> Any:
         """True = shipping changes nothing, the cloud always answers as exit L."""
-        pairs = (
-            (self.remote_confidence, self.confidence),
-            (self.remote_correct, self.correct),
-        )
+        pairs: list[tuple[Any, Any]] = [(self.remote_correct, self.correct)]
+        if self.confidence is not None:
+            pairs.append((self.remote_confidence, self.confidence))
         if checks.is_traced(pairs):
             return jnp.stack([(a == b[:, -1:]).all() for a, b in pairs]).all()
         return all(
@@ -430,12 +357,12 @@ class Trace:
     @property
     def num_samples(self) -> int:
         """Number of samples N."""
-        return self.confidence.shape[0]
+        return self.correct.shape[0]
 
     @property
     def num_exits(self) -> int:
         """Number of exits L."""
-        return self.confidence.shape[1]
+        return self.correct.shape[1]
 
     @property
     def num_classes(self) -> int | None:
@@ -466,7 +393,7 @@ class Trace:
         return digest.hexdigest()
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        values = {name: getattr(self, name) for name in ARRAYS}
+        values = {name: getattr(self, name) for name in fields.ARRAYS}
         return {name: array for name, array in values.items() if array is not None}
 
     def __repr__(self) -> str:
@@ -516,23 +443,14 @@ def check_trace(name: str, value: Any) -> None:
         )
 
 
-def _fitting_logits(
-    name: str, value: Any, confidence: np.ndarray, num_classes: int | None
-) -> np.ndarray:
-    """Returns a fresh [N, L, C] array in the shape and dtype of `confidence`."""
-    logits = arrays.logits(name, value, dtype=confidence.dtype).copy()
-    wanted = (*confidence.shape, num_classes or logits.shape[-1])
-    if logits.shape != wanted:
-        raise JsplitError(f"{name} must have shape {wanted}, got {logits.shape}")
-    return logits
+def confidences_of(name: str, trace: Trace) -> np.ndarray:
+    """Returns the confidences of a trace, which messages call `name`.
 
-
-def _given(value: Any) -> str:
-    return "not given" if value is None else "given"
-
-
-def _equal(
-    name: str, prediction: Any, label: Any, shape: tuple[int, ...]
-) -> np.ndarray:
-    classes = arrays.classes(name, prediction, shape)
-    return classes == arrays.classes("label", label, shape[:1])[:, None]
+    Raises:
+        JsplitError: if it has none.
+    """
+    if trace.confidence is None:
+        raise JsplitError(
+            f"{name} must have confidences, got a trace of predictions alone"
+        )
+    return trace.confidence

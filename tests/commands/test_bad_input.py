@@ -442,7 +442,7 @@ COMMANDS = {
     "text as npz": ("evaluate text.npz", "text.npz not an .npz file no zip archive"),
     "device": (f"evaluate {os.devnull}", "null is no regular file"),
     "nan": ("evaluate nan.csv", "nan.csv confidence finite nan"),
-    "missing column": ("evaluate column.csv", "column.csv columns confidence 'score'"),
+    "missing column": ("evaluate column.csv", "column.csv score confidences columns"),
     "confidence 1.2": ("evaluate range.csv", "range.csv confidence [0, 1] 1.2"),
     "one exit": ("evaluate one.csv", "one.csv confidence 2 exits (2, 1)"),
     "empty": ("evaluate empty.csv", "empty.csv column names empty file"),

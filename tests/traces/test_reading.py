@@ -309,7 +309,7 @@ def test_damage_is_told_in_one_line_or_changes_a_value_alone(tmp_path, name):
     else:
         content = DIALECTS[name]
         content = content if isinstance(content, bytes) else content.encode()
-    shape = load_trace(write(tmp_path, name, content)).confidence.shape
+    shape = load_trace(write(tmp_path, name, content)).correct.shape
     for _ in range(40):
         place = rng.randrange(len(content))
         new = rng.choice(
@@ -322,7 +322,7 @@ def test_damage_is_told_in_one_line_or_changes_a_value_alone(tmp_path, name):
             messages.append(str(error))
         else:
             # At most a whole sample or exit can go unnoticed.
-            assert all(np.subtract(shape, trace.confidence.shape) <= 1)
+            assert all(np.subtract(shape, trace.correct.shape) <= 1)
     assert messages
     assert not any("\n" in message for message in messages)
 
@@ -357,6 +357,15 @@ def test_case_is_read(name):
 
 
 @needs_cases
+def test_case_of_predictions_alone_is_read():
+    trace, understood = load_and_tell(CASES / "predictions_only.csv")
+    assert trace.confidence is None
+    assert trace.prediction[:2].tolist() == [[1, 3, 3], [3, 2, 2]]
+    assert trace.accuracy.tolist() == [0.25, 1.0, 1.0]
+    assert "prediction from 0 .. 2, no confidences; accuracy" in understood
+
+
+@needs_cases
 def test_case_is_refused():
     refused(CASES / "stopped_early.csv", "sample 1, exit 3 5 of 12 stopped early")
 
@@ -367,3 +376,55 @@ def test_case_of_arrays_is_read():
         trace = load_trace(CASES / name)
         assert trace.confidence.shape == (12, 3)
         assert trace.num_classes == 4
+
+
+def test_costs_and_times_are_kept(tmp_path):
+    head = ["sample", "exit", "conf", "correct", "cost", "latency_ms", "time"]
+    cells = [[7, 1, 0.5, 1, 2, 250, 9], [7, 2, 0.75, 0, 3.5, 500, 1]]
+    trace, understood = load_and_tell(
+        write(tmp_path, "a.csv", text(head=head, cells=cells))
+    )
+    assert trace.cost.tolist() == [[2, 3.5]]
+    assert trace.seconds.tolist() == [[0.25, 0.5]]
+    assert "milliseconds from latency_ms" in understood
+    trace.save(tmp_path / "b.npz")
+    again = load_trace(tmp_path / "b.npz")
+    assert again.sha256 == trace.sha256
+    assert again.seconds.dtype == np.float64
+    plain = Trace.from_arrays(trace.confidence, correct=trace.correct, sample=[7])
+    assert again.sha256 != plain.sha256
+    np.savez(tmp_path / "c.npz", logits=LOGITS, labels=LABELS, secs=np.ones((5, 3)))
+    assert load_trace(tmp_path / "c.npz").seconds.tolist() == [[1, 1, 1]] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "words"),
+    [
+        ("ms", [500, 250], "seconds at least exit before start of the sample 0.25"),
+        ("cost", [-1, 1], "cost >= 0 -1"),
+        ("seconds", [1, "nan"], "seconds finite nan"),
+    ],
+)
+def test_times_that_run_backwards_are_refused(tmp_path, name, times, words):
+    head = ["sample", "exit", "conf", "correct", name]
+    cells = [[7, i + 1, 0.5, 1, times[i]] for i in range(2)]
+    path = write(tmp_path, "a.csv", text(head=head, cells=cells))
+    refused(path, words)
+    quantity = "milliseconds" if name == "ms" else name
+    assert load_trace(path, columns={quantity: ""}).seconds is None
+
+
+def test_confidences_under_an_unknown_name_are_not_passed_over(tmp_path):
+    head = ["sample", "exit", "sureness", "correct"]
+    cells = [[7, 1, 0.5, 1], [7, 2, 0.75, 0]]
+    path = write(tmp_path, "a.csv", text(head=head, cells=cells))
+    refused(path, "sureness seems confidences columns confidence=sureness")
+    stated = {"confidence": "sureness"}
+    assert load_trace(path, columns=stated).confidence.tolist() == [[0.5, 0.75]]
+    assert load_trace(path, columns={"confidence": ""}).confidence is None
+    np.savez(tmp_path / "a.npz", correct=[[1, 0]], sureness=[[0.5, 0.75]], b=[0.5])
+    refused(tmp_path / "a.npz", "sureness seems")
+    wide = [["1.0", "0.0", 1, 0]]  # whole numbers may be anything
+    head = ["a", "b", "correct_1", "correct_2"]
+    path = write(tmp_path, "b.csv", text(head=head, cells=wide))
+    assert load_trace(path).confidence is None
