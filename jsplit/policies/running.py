@@ -103,7 +103,7 @@ def fold(stats: AnyStats, feedback: Feedback, *beside: Array) -> AnyStats:
     num_arms = jax.tree.leaves(stats)[0].shape[0]
     known, rewards = known_rewards(feedback, num_arms)
 
-    def keep(after: AnyStats, stats: AnyStats) -> AnyStats:
+    def keep(after: Stats, stats: AnyStats) -> AnyStats:
         return jax.tree.map(lambda new, old: jnp.where(known, new, old), after, stats)
 
     def of_all_arms(stats: AnyStats) -> AnyStats:
