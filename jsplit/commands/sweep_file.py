@@ -7,7 +7,7 @@ alike. Not here: what the flags mean (`sweep`).
 import dataclasses
 import pathlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsplit import checks
@@ -59,7 +59,7 @@ def _words(path: pathlib.Path, fields: Mapping[str, Any]) -> list[str]:
         if isinstance(value, Mapping):
             if name != "over":
                 raise JsplitError(f"{path}: {key} must not be a table")
-            value = [f"{axis}={_values(one)}" for axis, one in value.items()]
+            value = [f"{axis}={_values(one)}" for axis, one in _axes(value)]
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif isinstance(value, list):
@@ -67,6 +67,15 @@ def _words(path: pathlib.Path, fields: Mapping[str, Any]) -> list[str]:
         else:
             words += [f"--{flag}", str(value)]
     return words
+
+
+def _axes(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the axes of a table: `splitee.alpha = ...` is a table within it."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _axes(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _values(value: Any) -> str:

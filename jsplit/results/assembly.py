@@ -51,17 +51,21 @@ def assemble(
     Args:
         dimensions: by dimension, values of the axes that vary along it.
         policies: labels of the sweep's policies, without the values of axes.
-        parts: all of them, at least one.
+        parts: all that are here, none of a share for which there were too few.
         attrs: of the sweep, beside those that all parts have alike.
     """
     import xarray
 
     sizes = {name: len(next(iter(of.values()))) for name, of in dimensions.items()}
     shape = (*sizes.values(), len(policies), len(PER_REPLICA))
-    kept = {name: np.full(shape, np.nan) for name in parts[0].kept}
+    names = parts[0].kept if parts else KEPT  # of rounds also the replicas
+    kept = {name: np.full(shape, np.nan) for name in names}
     most = _most_replicas(parts)
+    whole = {metric for part in parts for metric in part.replicas}
     replicas = {
-        metric: np.full((*shape[:-1], most), np.nan) for metric in parts[0].replicas
+        metric: np.full((*shape[:-1], most), np.nan)
+        for metric in PER_REPLICA
+        if metric in whole
     }
     for part in parts:
         for i, here in enumerate(part.where):
@@ -101,11 +105,11 @@ def assemble(
 
 def shared(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the attributes that all have alike."""
-    first, *others = attributes
+    first = attributes[0] if attributes else {}
     return {
         name: value
         for name, value in first.items()
-        if all(name in one and one[name] == value for one in others)
+        if all(name in one and one[name] == value for one in attributes)
     }
 
 

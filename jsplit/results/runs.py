@@ -313,5 +313,7 @@ class Runs(Labelled):
         rows = Settings.of(self.data)
         all_rows = len(rows.policy) + rows.num_missing
         gap = f", {rows.num_missing} of {all_rows} settings missing"
-        sizes = f"{sizes}, {self.attrs.get('num_replicas')} replicas"
+        # Cells that stopped at different numbers have none in common.
+        number = self.attrs.get("num_replicas", "various numbers of")
+        sizes = f"{sizes}, {number} replicas"
         return f"Runs({sizes}{gap if rows.num_missing else ''})"

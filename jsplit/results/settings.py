@@ -6,6 +6,7 @@ here: what is claimed of them (`best`, `front`, `sensitivity`).
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ class Settings:
                 data.sizes[axis] if axis in by or has_axis(data, label, axis) else 1
                 for axis in axes_of(data)
             ]
-            grid = np.indices(own).reshape(len(own), -1).T
+            grid = np.indices(own).reshape(len(own), math.prod(own)).T
             places.append(grid)
             policies.append(np.full(len(grid), number))
         if not places:

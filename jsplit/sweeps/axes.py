@@ -177,7 +177,23 @@ def make_dimensions(
                 )
             )
         )
+    _check_once(found, policies)
     return found
+
+
+def _check_once(found: Sequence[Dimension], policies: Sequence[Policy]) -> None:
+    """Raises if two axes set the same number of a policy."""
+    for policy in policies:
+        by_number: dict[str, str] = {}
+        for axis in (axis for dimension in found for axis in dimension.axes):
+            if not axis.is_for(policy):
+                continue
+            other = by_number.setdefault(axis.number, axis.name)
+            if other != axis.name:
+                raise JsplitError(
+                    f"axes {other} and {axis.name} must not both set {axis.number} of "
+                    f"{policy.label}"
+                )
 
 
 def opened(policy: Policy, over: Any) -> Policy:

@@ -16,27 +16,21 @@ from jsplit.types import JsplitError
 
 
 def share_of(tasks: Sequence[Task], shard: Any) -> list[Task]:
-    """Returns every n-th task, from the i-th on.
+    """Returns every n-th task, from the i-th on: none if there are fewer than i.
 
     Args:
         tasks: all of them.
         shard: (i, n), 1 <= i <= n.
 
     Raises:
-        JsplitError: if the shard is no such pair, or there are fewer tasks than shares.
+        JsplitError: if the shard is no such pair.
     """
     pair = checks.entries("shard", shard)
     if len(pair) != 2:
         raise JsplitError(f"shard must be (i, n), such as (1, 3), got {shard!r}")
     number = checks.integer("n of shard", pair[1], 1)
     which = checks.integer("i of shard", pair[0], 1, number)
-    share = [*tasks[which - 1 :: number]]
-    if not share:
-        raise JsplitError(
-            f"shard must be one of at most {len(tasks)}, which is how many parts the "
-            f"sweep has, got {which}/{number}"
-        )
-    return share
+    return [*tasks[which - 1 :: number]]
 
 
 def read_shard(text: str) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from jsplit.types import JsplitError
 # A task is what is lost when a process is killed, and what a worker takes at a time:
 # some seconds of work. These numbers decide what is in a chunk, so they depend on
 # nothing but the sweep: a chunk means the same on every machine.
-MAX_STEPS = 2**30  # replica-steps of a task
+MAX_STEPS = 2**28  # replica-steps of a task
 MAX_PLACES = 64
 MAX_VALUES = 2**25  # numbers of all its replicas, 256 MiB
 
