@@ -123,6 +123,8 @@ def _filled(command: type, words: Sequence[str], path: str) -> Any:
         while cause is not None and not isinstance(cause, JsplitError):
             cause = cause.__context__
         sentence = _first_sentence(said.getvalue())
+        if sentence.startswith("Unrecognized"):  # words, which tyro lists as values
+            sentence = sentence.replace(", ", " ")
         raise cause or JsplitError(f"{sentence}; see {path} --help") from None
 
 

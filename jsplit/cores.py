@@ -1,7 +1,8 @@
 """One JAX device per core of the CPU.
 
 XLA runs a block of replicas on one device and leaves other cores idle, so each core
-gets a device. JAX must be told before it starts.
+gets a device. JAX must be told before it starts: a program that imports jsplit, then
+JAX, and asks JAX for its devices before it uses a name of jsplit, has one.
 """
 
 import os

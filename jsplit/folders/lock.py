@@ -73,6 +73,7 @@ def _opened(lock: pathlib.Path, path: pathlib.Path, argument: str) -> int | None
             ) from None
         except OSError:
             os.close(descriptor)
+            lock.unlink(missing_ok=True)
             return None
         # Who held it may have removed the file since it was opened.
         with contextlib.suppress(OSError):
@@ -84,13 +85,16 @@ def _opened(lock: pathlib.Path, path: pathlib.Path, argument: str) -> int | None
 
 
 def _lock(descriptor: int) -> None:
+    """Locks an open file, or raises OSError."""
     if sys.platform == "win32":
         import msvcrt
 
         os.lseek(descriptor, _AT, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)
-    else:
+        return
+    try:
         import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        raise OSError("this Python has no locks") from None
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

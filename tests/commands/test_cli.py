@@ -517,7 +517,7 @@ def test_bench_of_policies_divides_by_steps_and_by_ucb1(capsys, monkeypatch):
     message = refused(capsys, "bench", "policies", "--policies", "final_exot")
     assert "did you mean 'final_exit'?" in message
     assert refused(capsys, "bench", "policies", "--networks", "bert") == (
-        "jsplit: Unrecognized options: --networks, bert; see jsplit bench "
+        "jsplit: Unrecognized options: --networks bert; see jsplit bench "
         "policies --help"
     )
 

@@ -137,7 +137,7 @@ def test_evaluate_of_a_table_prints_and_writes_all_but_figures(base):
     folder, printed, _ = base
     assert "oracle?" in printed  # rather than an error after all the work
     written = {path.name for path in (folder / "out").iterdir()}
-    assert written == {"result.nc.gz", "table.csv", "table.md"}
+    assert written == {"evaluation.json", "result.nc.gz", "table.csv", "table.md"}
     assert "oracle†" in (folder / "out" / "table.md").read_text("utf-8")
 
 

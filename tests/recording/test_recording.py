@@ -87,7 +87,7 @@ def test_four_devices_share_a_batch_and_change_nothing():
     script = """if True:
         import os
         os.environ["JSPLIT_CPU_DEVICES"] = "4"
-        import jsplit, jax, numpy as np
+        import jax, jsplit, numpy as np
         from flax import nnx
         devices = jax.devices()
         assert len(devices) == 4
