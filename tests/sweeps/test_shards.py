@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from small_sweeps import HOW, POLICIES, TRACE, one_place_each, swept  # noqa: F401
 
@@ -105,10 +106,19 @@ def test_what_cannot_be_merged_is_one_line(shards, tmp_path):
         merge(shards[:1], tmp_path / "all")
 
 
-@pytest.mark.parametrize("shard", [(0, 3), (4, 3), (1,), "1/3", 1, (6, 6)])
+@pytest.mark.parametrize("shard", [(0, 3), (4, 3), (1,), "1/3", 1])
 def test_shares_that_are_none(shard, tmp_path):
     with pytest.raises(JsplitError, match="shard"):
         swept(out=tmp_path, shard=shard)
+
+
+def test_a_share_for_which_there_are_too_few_parts_is_empty(tmp_path):
+    found = swept(out=tmp_path / "last", shard=(99, 99))
+    assert np.isnan(found.data["mean"]).all()
+    assert not parts(tmp_path / "last")
+    swept(out=tmp_path / "first", shard=(1, 99))
+    merge([tmp_path / "first", tmp_path / "last"], tmp_path / "all")
+    assert len(parts(tmp_path / "all")) == len(parts(tmp_path / "first")) == 1
 
 
 def test_status_says_how_far_a_folder_is(shards):
