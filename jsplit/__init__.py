@@ -19,7 +19,7 @@ progress     how far a long loop is, on standard error |
 version      which jsplit this is, and what it ran with | seeds
 writing      files that are written whole or not at all | types checks
 folders      folders that are worked in: who writes them, what they are of | types
-             checks writing
+             checks reading writing
 traces       what a network said | types checks extras writing
 policies     who decides: plans, selectors, the registry | types checks grammar
              pairs
@@ -283,7 +283,7 @@ _find = lazily(__name__, _HOMES)
 def _load(name: str) -> object:
     if name in _HOMES:
         use_all_cores()
-    return _find(name)
+    return globals().setdefault(name, _find(name))  # this is not asked again
 
 
 if not TYPE_CHECKING:  # which would take any misspelt name for an object

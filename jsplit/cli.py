@@ -77,17 +77,16 @@ def _parse(arguments: Sequence[str]) -> Any:
             "--help"
         )
     name, *words = arguments
-    checks.choice("command", name, COMMANDS)
+    command = COMMANDS[checks.choice("command", name, COMMANDS)].load()
     if name == "train":
         from jsplit.commands.train import with_preset
 
-        return _filled(with_preset(words), words, f"jsplit {name}")
-    if name == "sweep":
+        command = with_preset(words)
+    elif name == "sweep":
         from jsplit.commands.sweep_file import with_file
 
         words, command = with_file(words)
-        return _filled(command, words, f"jsplit {name}")
-    return _filled(COMMANDS[name].load(), words, f"jsplit {name}")
+    return _filled(command, words, f"jsplit {name}")
 
 
 def _filled(command: type, words: Sequence[str], path: str) -> Any:

@@ -81,9 +81,8 @@ def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         with naming(f"{package}.{name}"):
             home = importlib.import_module(f"{package}.{homes[name]}")
-            if homes[name] == name:
-                return home
-            is_home = homes[name].endswith(f".{name}") and not hasattr(home, name)
+            # A module of that name, unless it holds an object of its own name.
+            is_home = homes[name].rpartition(".")[2] == name and not hasattr(home, name)
             return home if is_home else getattr(home, name)
 
     return find

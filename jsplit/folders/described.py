@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jsplit import checks
+from jsplit.reading import json_of
 from jsplit.types import JsplitError
 from jsplit.writing import write_text
 
@@ -50,14 +51,15 @@ def check_same(
         JsplitError: if it is of another, with what differs, or damaged.
     """
     try:
-        before = json.loads(description.read_text(encoding="utf-8"))
-        assert isinstance(before, dict)
-    except (OSError, ValueError, AssertionError, RecursionError):
+        before = json_of(description)
+    except (OSError, ValueError):
+        before = None
+    if not isinstance(before, dict):
         article = "an" if kind[0] in "aeiou" else "a"
         raise JsplitError(
             f"{argument}: {description} is damaged or not of {article} {kind}; use "
             "another folder"
-        ) from None
+        )
     differing = [
         f"{name} was {was}, is {now}"
         for name, value in told.items()

@@ -11,7 +11,7 @@ import numpy as np
 
 from jsplit import stats
 from jsplit.engine.streams import ORDERS
-from jsplit.results.metrics import NOT_ATTAINED
+from jsplit.results.metrics import is_attained
 from jsplit.results.settings import DIFFERENCE, OWN, RANGE
 from jsplit.stats.limits import interval_of, p_value_of
 from jsplit.stats.student import Estimate
@@ -60,9 +60,9 @@ def estimates(data: Dataset, names: Sequence[str]) -> Estimate:
 
 def ranges(data: Dataset) -> stats.SampleRange:
     """Returns what a step can come to, in the dims of the means."""
-    is_attained = ~np.isin(data["metric"].values.astype(str), NOT_ATTAINED)
+    attained = np.array([is_attained(str(metric)) for metric in data["metric"].values])
     least, most, number = (data[name].values for name in RANGE)
-    return stats.SampleRange(least, most, number, is_attained)
+    return stats.SampleRange(least, most, number, attained)
 
 
 def ranges_of_differences(data: Dataset) -> stats.SampleRange:

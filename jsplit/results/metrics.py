@@ -29,8 +29,7 @@ METRICS = (
     "realised_regret",
 )
 REGRETS = ("pseudo_regret", "realised_regret")
-NOT_ATTAINED = ("reward", *REGRETS)
-"""Those of which no sample comes near the ends of the range."""
+_NOT_ATTAINED = ("reward", *REGRETS)
 PER_REPLICA = tuple(name for name in METRICS if name != "cost_change")
 """Those that every replica has; a change of cost is a ratio of means."""
 
@@ -162,5 +161,9 @@ def range_of(limits: Any, num_samples: int, metric: str) -> stats.SampleRange:
         metric: one of `metrics_of`.
     """
     low, high = limits
-    is_attained = metric not in NOT_ATTAINED and not bills.is_quantile(metric)
-    return stats.SampleRange(low, high, num_samples, is_attained)
+    return stats.SampleRange(low, high, num_samples, is_attained(metric))
+
+
+def is_attained(metric: str) -> bool:
+    """Tells whether samples meet the ends of the range of a metric."""
+    return metric not in _NOT_ATTAINED and not bills.is_quantile(metric)

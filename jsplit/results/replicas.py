@@ -12,7 +12,7 @@ import numpy as np
 from jsplit import checks, stats
 from jsplit.results.cell_limits import streams_of_kind
 from jsplit.results.curves import borrow_spread
-from jsplit.results.metrics import NOT_ATTAINED, privileged_policies
+from jsplit.results.metrics import privileged_policies, range_of
 from jsplit.results.placing import place_of
 from jsplit.results.settings import RANGE, axes_of, columns_of, kept_replicas
 from jsplit.types import JsplitError
@@ -119,7 +119,7 @@ def known_at(
     at = dict(zip(axes_of(data), place, strict=True))
     of = data[["freedom", *RANGE]].isel(at).sel(policy=policy, metric=metric)
     least, most, number = (of[name].item() for name in RANGE)
-    possible = stats.SampleRange(least, most, number, metric not in NOT_ATTAINED)
+    possible = range_of((least, most), number, metric)
     return possible, bool(np.isinf(of["freedom"].item()))
 
 

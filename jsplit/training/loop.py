@@ -7,10 +7,8 @@ step computes (`training.step`), how state is written (`training.checkpoint`).
 import contextlib
 import math
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -28,6 +26,7 @@ from jsplit.seeds import key_of
 from jsplit.training import optimizer
 from jsplit.training.checkpoint import Checkpoints, checksum, flatten
 from jsplit.training.history import History, TrainLog
+from jsplit.training.interruption import Interrupted, stop_flag
 from jsplit.training.progress import Pace, epoch_line, epoch_note
 from jsplit.training.settings import Settings, make_settings
 from jsplit.training.step import How, Placement, State, Totals, measure_batch, take_step
@@ -36,19 +35,6 @@ from jsplit.types import JsplitError
 SAVING = 0.05  # at most about this share of the time goes into checkpoints
 # Independent random streams of a seed.
 HELD_OUT, ORDER = 0, 1
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal ended a training after its state was saved.
-
-    Attributes:
-        signal: its number.
-    """
-
-    def __init__(self, message: str, number: int) -> None:
-        """Takes what to say and the number of the signal."""
-        super().__init__(message)
-        self.signal = number
 
 
 def train(
@@ -221,7 +207,7 @@ class Training:
         if checkpoint is not None:
             store = Checkpoints(checkpoint, {**self.facts(), **(facts or {})})
         try:
-            with _stop_flag(store is not None) as stop, _alone(checkpoint):
+            with stop_flag(store is not None) as stop, _alone(checkpoint):
                 self._loop(store, seconds, progress, stop)
         finally:
             if store is not None:
@@ -423,30 +409,3 @@ def _alone(
     if checkpoint is None:
         return contextlib.nullcontext()
     return locked(checks.path("checkpoint", checkpoint), "checkpoint")
-
-
-@contextlib.contextmanager
-def _stop_flag(listens: bool) -> Iterator[Callable[[], int]]:
-    """Gives a function that says whether SIGINT or SIGTERM has come, and which.
-
-    A second signal does what it did before. Python handles signals in the main thread
-    only; elsewhere nothing changes.
-    """
-    if not listens or threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
-        return
-    came: list[int] = []
-    before = {}
-
-    def handle(number: int, frame: Any) -> None:
-        came.append(number)
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-    for one in (signal.SIGINT, signal.SIGTERM):
-        before[one] = signal.signal(one, handle)
-    try:
-        yield lambda: came[0] if came else 0
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
